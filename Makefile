@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make          everything: module, user space, guests, test programs
+# make deps     install what building and testing need (apt; sudo if not root)
+# make demo     a thousand VMs, from a fresh clone, on an emulated SVM machine
+# make test     every test tier; make check: only those that need no emulator
+# make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
+
+MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
+
+build := build
+running := $(wildcard /lib/modules/$(shell uname -r)/build)
+
+.PHONY: all kmod kmod-plain kmod-debug kmod-running kernel libvmctl vmctl \
+	guest-unikernel tests deps demo test check clean
+
+all: kmod vmctl guest-unikernel tests
+
+# --- the module -------------------------------------------------------------
+
+ifdef DEBUG
+kmod: kmod-debug
+else
+kmod: kmod-plain kmod-debug
+endif
+kmod: $(if $(running),kmod-running)
+
+kernel:
+	@scripts/fetch-kernel
+
+kmod-plain: kernel
+	+@scripts/build-module
+
+kmod-debug: kernel
+	+@scripts/build-module --debug
+
+kmod-running: $(if $(DEBUG),kmod-debug,kmod-plain)
+	+@scripts/build-module --running $(if $(DEBUG),--debug)
+	@ln -sfr $(build)/kmod-$(shell uname -r)$(if $(DEBUG),-debug)/mayfly.ko kmod/mayfly.ko
+
+# --- user space, guests, tests ----------------------------------------------
+
+libvmctl guest-unikernel:
+	+@$(MAKE) -C $@
+
+vmctl: libvmctl
+	+@$(MAKE) -C $@
+
+tests: libvmctl vmctl guest-unikernel
+	+@$(MAKE) -C $@
+
+# --- what people type -------------------------------------------------------
+
+deps:
+	@scripts/install-deps
+
+# deps comes first and alone: nothing else can be built without it.
+demo: deps
+	+@$(MAKE) all
+	@scripts/demo
+
+test: deps
+	+@$(MAKE) all
+	@scripts/run-tests
+
+check: deps
+	+@$(MAKE) tests kernel
+	@scripts/run-tests static unit
+
+clean:
+	rm -rf $(build) kmod/mayfly.ko
