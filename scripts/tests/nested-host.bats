@@ -1,0 +1,74 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# What everybody relies on in nested-host. Each test is a boot, so each checks
+# several things. None needs our module.
+
+setup()
+{
+	cd "$BATS_TEST_DIRNAME/../.." || return
+	nested=(scripts/nested-host --no-load --timeout 120)
+}
+
+@test "the command's status, output, folder and writes are as they should be" {
+	mark=nested-host-was-here-$$
+	# shellcheck disable=SC2016 # the nested shell expands it
+	run "${nested[@]}" --memory 2G -- bash -c '
+		echo "folder $PWD"; echo "module $MAYFLY_KO"
+		test -t 1 || echo "no terminal"
+		touch "$1" && test -e "$1" && echo "writable"
+		sleep 1000 & # must not hold the machine up
+		seq 400000; exit 42' bash "$mark"
+	[ "$status" -eq 42 ]
+	[[ $output == *"folder $PWD"*"module "*"/mayfly.ko"*"no terminal"*writable* ]]
+	[ "$(grep -cE '^[0-9]+$' <<<"$output")" -eq 400000 ]
+	[ ! -e "$mark" ]
+}
+
+@test "words of the command arrive as they were, results come back through --share" {
+	# shellcheck disable=SC2016
+	run "${nested[@]}" --share "$BATS_TEST_TMPDIR" -- bash -c \
+		'printf "<%s>" "$@"; echo kept >"$MAYFLY_OUT/file"; exit 255' bash 'a b' '' '$HOME' "'"
+	[ "$status" -eq 255 ]
+	[[ $output == "<a b><><\$HOME><'>" ]]
+	[ "$(<"$BATS_TEST_TMPDIR/file")" = kept ]
+}
+
+@test "a panic is status 125 and shows the kernel log" {
+	run "${nested[@]}" -- bash -c 'echo before; echo c >/proc/sysrq-trigger; sleep 60'
+	[ "$status" -eq 125 ]
+	[[ $output == *before*"Kernel panic"* ]]
+}
+
+@test "a kernel warning is status 125 though the command succeeded" {
+	run "${nested[@]}" -- bash -c 'echo "<4>WARNING: CPU: 0 PID: 1 at made up" >/dev/kmsg'
+	[ "$status" -eq 125 ]
+	[[ $output == *"made up"* ]]
+}
+
+@test "a hang is status 124" {
+	run "${nested[@]}" --timeout 15 -- sleep 1000
+	[ "$status" -eq 124 ]
+}
+
+@test "a CPU without SVM, and one CPU that counts instructions" {
+	run "${nested[@]}" --cpu-model EPYC,-svm --icount -- bash -c 'nproc; grep -cw svm /proc/cpuinfo'
+	[ "$status" -eq 1 ]
+	[[ $output == $'1\n0' ]]
+}
+
+@test "KVM's module loads inside" {
+	run "${nested[@]}" -- bash -c 'modprobe kvm_amd && test -c /dev/kvm && test ! -e /dev/mayfly'
+	[ "$status" -eq 0 ]
+}
+
+@test "a module that does not exist, unknown options and values are refused at once" {
+	run scripts/nested-host --module /nonexistent.ko -- true
+	[ "$status" -eq 2 ]
+	run scripts/nested-host --frobnicate -- true
+	[ "$status" -eq 2 ]
+	run scripts/nested-host --cpu z80 -- true
+	[ "$status" -eq 2 ]
+	run scripts/nested-host --memory
+	[ "$status" -eq 2 ]
+}
