@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The way into the module.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "descriptor.hpp"
+#include "image.hpp"
+#include "vm.hpp"
+#include "vm_info.hpp"
+
+namespace vmctl {
+
+/// What spawn needs to know.
+struct spawn_request {
+	/// VMs to make, at least 1.
+	std::uint32_t count = 1;
+	/// Bytes of memory each, a multiple of 4096.
+	std::uint64_t memory = MAYFLY_MEMORY_DEFAULT;
+	/// The guests' arguments; with their NULs at most MAYFLY_ARGS_MAX bytes.
+	std::span<const std::string> arguments{};
+	/// A letter, then letters, digits, '.', '_' or '-'; empty means `vm<ID>`.
+	std::string name{};
+	/// When set, names are `name-<first>`, `name-<first + 1>` and so on.
+	std::optional<std::uint32_t> first{};
+	/// Hand them to the module's workers at once.
+	bool start = true;
+};
+
+/// What came of a batch. Not a result: a batch can stop half-way, and what was
+/// made by then stays.
+struct spawn_report {
+	/// The VMs that were made, in order.
+	std::vector<std::uint64_t> ids{};
+	/// Why there are not more; nothing when all were made.
+	std::optional<error> failure{};
+};
+
+/// An open /dev/mayfly.
+class device final {
+public:
+	/// Opens \p path and checks that the module speaks this library's version.
+	/// A failure names the cause and what mends it: see host_check.
+	[[nodiscard]] static result<device> open(system &calls, const std::string &path = MAYFLY_DEVICE);
+
+	/// The module's numbers, now.
+	[[nodiscard]] result<mayfly_info> info() const;
+
+	/// Gives the module an image made from \p elf, the content of an ELF file,
+	/// which lists will show as \p name. ENOEXEC when it is not one that Mayfly can
+	/// start: see elf_image.
+	[[nodiscard]] result<image> load_image(std::span<const std::byte> elf, std::string_view name) const;
+
+	/// Makes detached VMs in one call: they outlive this process. EEXIST name
+	/// taken, EDQUOT too many, ENOMEM, EBUSY another hypervisor has the CPU,
+	/// EINVAL memory or name.
+	[[nodiscard]] spawn_report spawn(const image &from, const spawn_request &request) const;
+
+	/// Makes one VM that ends with its last handle; \p request.count is 1. For
+	/// vm::run() leave request.start false. Errors as spawn().
+	[[nodiscard]] result<vm> spawn_attached(const image &from, const spawn_request &request) const;
+
+	/// All VMs the caller may see with ids from \p from to \p to, ascending: one
+	/// system call for up to 1,024, then one for every 65,536.
+	[[nodiscard]] result<std::vector<vm_info>>
+	list(std::uint64_t from = 0, std::uint64_t to = std::numeric_limits<std::uint64_t>::max()) const;
+
+	/// Does \p what with all \p ids, one system call for every 65,536: 0 or a
+	/// positive errno for each. \p port is notify's event channel. ENOENT no such
+	/// VM, EPERM someone else's; others: see operation.
+	[[nodiscard]] result<std::vector<int>> control(operation what, std::span<const std::uint64_t> ids,
+						       std::uint32_t port = 0) const;
+
+	/// A handle on VM \p id. ENOENT, EPERM.
+	[[nodiscard]] result<vm> open_vm(std::uint64_t id) const;
+
+	/// A handle on the caller's own VM \p name. ENOENT.
+	[[nodiscard]] result<vm> open_vm(std::string_view name) const;
+
+	/// Waits up to \p timeout_ms milliseconds (-1: for ever) until a VM has ended
+	/// that the last list() from the first VM did not show as ended. False when
+	/// the time passed.
+	[[nodiscard]] result<bool> wait_for_end(int timeout_ms) const;
+
+private:
+	explicit device(descriptor handle) : handle_(std::move(handle)) {}
+
+	[[nodiscard]] error spawn_error(int code, const spawn_request &request) const;
+	[[nodiscard]] result<vm> open_vm(mayfly_open &open) const;
+
+	descriptor handle_;
+};
+
+} // namespace vmctl

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls on /dev/mayfly.
+#include "vmctl/device.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <mayfly_guest.h>
+
+#include "vmctl/elf_image.hpp"
+#include "vmctl/host_check.hpp"
+
+namespace vmctl {
+
+namespace {
+
+// Copies \p text with its NUL; false when it does not fit.
+bool put_name(char (&field)[MAYFLY_NAME_SIZE], std::string_view text)
+{
+	if (text.size() >= sizeof field)
+		return false;
+	std::memcpy(field, text.data(), text.size());
+	field[text.size()] = '\0';
+	return true;
+}
+
+std::uint64_t address_of(const void *pointer)
+{
+	return reinterpret_cast<std::uintptr_t>(pointer);
+}
+
+result<std::string> pack_arguments(std::span<const std::string> arguments)
+{
+	std::string packed;
+
+	for (const std::string &argument : arguments) {
+		// An inner NUL would become two arguments.
+		if (argument.find('\0') != std::string::npos)
+			return fail(EINVAL, "an argument holds a NUL byte");
+		packed.append(argument).push_back('\0');
+	}
+	if (packed.size() > MAYFLY_ARGS_MAX)
+		return fail(E2BIG, fmt::format("the arguments take {} bytes; {} are allowed", packed.size(),
+					       MAYFLY_ARGS_MAX));
+	return packed;
+}
+
+// The part of SPAWN's argument that both kinds share; points into \p packed.
+result<mayfly_spawn> spawn_argument(const image &from, const spawn_request &request, const std::string &packed)
+{
+	mayfly_spawn spawn{};
+
+	spawn.image = from.fd();
+	spawn.fd = -1;
+	spawn.memory = request.memory;
+	spawn.args = packed.empty() ? 0 : address_of(packed.data());
+	spawn.args_length = static_cast<std::uint32_t>(packed.size());
+	spawn.flags = request.start ? MAYFLY_SPAWN_START : 0u;
+	if (request.first) {
+		spawn.flags |= MAYFLY_SPAWN_NUMBERED;
+		spawn.first = *request.first;
+	}
+	if (!put_name(spawn.name, request.name))
+		return fail(EINVAL, fmt::format("{}: the name is longer than {} characters", request.name,
+						MAYFLY_NAME_SIZE - 1));
+	return spawn;
+}
+
+// What a call that was interrupted half-way finds done on the second try.
+bool done_before(operation what, int code)
+{
+	switch (what) {
+	case operation::kill:
+		return code == ESRCH;
+	case operation::remove:
+		return code == ENOENT;
+	case operation::start:
+	case operation::pause:
+	case operation::resume:
+		return code == EALREADY;
+	case operation::notify:
+		return false;
+	}
+	return false;
+}
+
+} // namespace
+
+result<device> device::open(system &calls, const std::string &path)
+{
+	const int fd = calls.open(path, O_RDWR);
+
+	if (fd < 0)
+		return std::unexpected(host_check(calls, path).explain(-fd));
+
+	device opened{descriptor(calls, fd)};
+	const auto info = opened.info();
+
+	if (!info)
+		return fail(info.error().code, path + ": does not answer as Mayfly's device does");
+	if (info->api_version != MAYFLY_API_VERSION)
+		return fail(EPROTO,
+			    fmt::format("{}: the module speaks version {}, this program version {}", path,
+					info->api_version, MAYFLY_API_VERSION),
+			    "build and load both from the same release");
+	return opened;
+}
+
+result<mayfly_info> device::info() const
+{
+	mayfly_info info{};
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_INFO, &info);
+
+	if (ret < 0)
+		return fail(-ret, "reading the module's numbers: " + errno_text(-ret));
+	return info;
+}
+
+result<image> device::load_image(std::span<const std::byte> elf, std::string_view name) const
+{
+	const elf_image parsed = VMCTL_TRY(elf_image::parse(elf));
+	const auto table = elf_image::entry_table();
+	std::vector<mayfly_segment> segments;
+
+	// Writable, so that VMs get a copy: walks by hardware set bits in it.
+	segments.push_back({.gpa = elf_image::table_gpa,
+			    .length = sizeof table,
+			    .source = address_of(table.data()),
+			    .flags = MAYFLY_SEGMENT_WRITE,
+			    .reserved = 0});
+	for (const auto &piece : parsed.segments())
+		segments.push_back({.gpa = piece.gpa,
+				    .length = piece.bytes.size(),
+				    .source = address_of(piece.bytes.data()),
+				    .flags = (piece.writable ? MAYFLY_SEGMENT_WRITE : 0u) |
+					     (piece.executable ? MAYFLY_SEGMENT_EXECUTE : 0u),
+				    .reserved = 0});
+
+	mayfly_image_create create{};
+
+	create.segments = address_of(segments.data());
+	create.nr_segments = static_cast<std::uint32_t>(segments.size());
+	create.rip = parsed.entry();
+	create.cr3 = elf_image::table_gpa;
+	create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
+	create.memory_min = parsed.memory_min();
+	if (name.empty() || !put_name(create.name, name.substr(0, MAYFLY_NAME_SIZE - 1)))
+		return fail(EINVAL, "the image has no name");
+
+	const int fd = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_CREATE, &create);
+
+	if (fd < 0)
+		return fail(-fd, "loading the image: " + errno_text(-fd));
+	return image(descriptor(handle_.calls(), fd), create.name, parsed.memory_min());
+}
+
+error device::spawn_error(int code, const spawn_request &request) const
+{
+	switch (code) {
+	case EEXIST:
+		return {code, request.first ? fmt::format("a VM named {}-… exists already", request.name)
+					    : fmt::format("a VM named {} exists already", request.name)};
+	case EDQUOT:
+		return {code, fmt::format("{} more VMs would exceed the module's limit", request.count),
+			"load mayfly with a larger max_vms, or remove ended VMs"};
+	case ENOMEM:
+		return {code, "the host, or the cgroup, has no memory left"};
+	case EBUSY:
+	case EOPNOTSUPP:
+	case EIO:
+		return host_check(handle_.calls(), MAYFLY_DEVICE).explain(code);
+	default:
+		return {code, "making VMs: " + errno_text(code)};
+	}
+}
+
+spawn_report device::spawn(const image &from, const spawn_request &request) const
+{
+	spawn_report report;
+	const auto packed = pack_arguments(request.arguments);
+
+	if (!packed) {
+		report.failure = packed.error();
+		return report;
+	}
+
+	auto argument = spawn_argument(from, request, *packed);
+
+	if (!argument) {
+		report.failure = argument.error();
+		return report;
+	}
+	report.ids.resize(request.count);
+	argument->flags |= MAYFLY_SPAWN_DETACHED;
+	argument->count = request.count;
+	argument->ids = address_of(report.ids.data());
+
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_SPAWN, &*argument);
+
+	if (ret < 0)
+		report.failure = spawn_error(-ret, request);
+	report.ids.resize(std::min<std::uint64_t>(argument->created, request.count));
+	return report;
+}
+
+result<vm> device::spawn_attached(const image &from, const spawn_request &request) const
+{
+	const std::string packed = VMCTL_TRY(pack_arguments(request.arguments));
+	mayfly_spawn argument = VMCTL_TRY(spawn_argument(from, request, packed));
+
+	argument.count = 1;
+
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_SPAWN, &argument);
+
+	if (ret < 0)
+		return std::unexpected(spawn_error(-ret, request));
+	return vm(descriptor(handle_.calls(), argument.fd));
+}
+
+result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) const
+{
+	static_assert(sizeof(vm_info) == sizeof(mayfly_vm_info), "rows are filled in place");
+
+	std::vector<vm_info> rows;
+	std::uint64_t batch = 1024;
+	mayfly_list list{};
+
+	list.next = from;
+	do {
+		const std::size_t used = rows.size();
+
+		// A short range needs no large batch.
+		batch = std::min<std::uint64_t>(batch, std::max<std::uint64_t>(to - list.next, 1023) + 1);
+		rows.resize(used + batch);
+		list.from = list.next;
+		list.next = 0;
+		list.rows = address_of(&rows[used].raw());
+		list.count = static_cast<std::uint32_t>(batch);
+
+		const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_LIST, &list);
+
+		if (ret < 0)
+			return fail(-ret, "listing VMs: " + errno_text(-ret));
+		rows.resize(used + std::min<std::uint64_t>(list.count, batch));
+		batch = MAYFLY_MAX_BATCH;
+	} while (list.next > list.from && list.next <= to);
+
+	const auto beyond = std::ranges::upper_bound(rows, to, {}, &vm_info::id);
+
+	rows.erase(beyond, rows.end());
+	return rows;
+}
+
+result<std::vector<int>> device::control(operation what, std::span<const std::uint64_t> ids,
+					 std::uint32_t port) const
+{
+	std::vector<int> results;
+
+	while (results.size() < ids.size()) {
+		const auto batch = ids.subspan(results.size(),
+					       std::min<std::size_t>(ids.size() - results.size(), MAYFLY_MAX_BATCH));
+		std::vector<__s32> answers(batch.size());
+		mayfly_control control{};
+
+		control.op = static_cast<std::uint32_t>(what);
+		control.port = port;
+		control.ids = address_of(batch.data());
+		control.results = address_of(answers.data());
+		control.count = static_cast<std::uint32_t>(batch.size());
+
+		bool again = false;
+		int ret;
+
+		while ((ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_CONTROL, &control)) == -EINTR)
+			again = true;
+		if (ret < 0)
+			return fail(-ret, "controlling VMs: " + errno_text(-ret));
+		for (const __s32 answer : answers)
+			results.push_back(again && done_before(what, -answer) ? 0 : -answer);
+	}
+	return results;
+}
+
+result<vm> device::open_vm(mayfly_open &open) const
+{
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_OPEN, &open);
+	const std::string which = open.id != 0 ? std::to_string(open.id) : std::string(open.name);
+
+	if (ret == -ENOENT)
+		return fail(ENOENT, which + ": no such VM");
+	if (ret == -EPERM)
+		return fail(EPERM, which + ": someone else's VM");
+	if (ret < 0)
+		return fail(-ret, which + ": " + errno_text(-ret));
+	return vm(descriptor(handle_.calls(), open.fd));
+}
+
+result<vm> device::open_vm(std::uint64_t id) const
+{
+	mayfly_open open{};
+
+	open.id = id;
+	if (id == 0)
+		return fail(ENOENT, "0: no such VM");
+	return open_vm(open);
+}
+
+result<vm> device::open_vm(std::string_view name) const
+{
+	mayfly_open open{};
+
+	if (name.empty() || !put_name(open.name, name))
+		return fail(ENOENT, std::string(name) + ": no such VM");
+	return open_vm(open);
+}
+
+result<bool> device::wait_for_end(int timeout_ms) const
+{
+	pollfd entry{.fd = handle_.fd(), .events = POLLIN, .revents = 0};
+	const int ret = handle_.calls().poll({&entry, 1}, timeout_ms);
+
+	if (ret < 0)
+		return fail(-ret, "waiting for VMs: " + errno_text(-ret));
+	return ret > 0;
+}
+
+} // namespace vmctl

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// The usual causes, each looked up where the kernel shows it.
+#include "vmctl/host_check.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include <fcntl.h>
+
+namespace vmctl {
+
+namespace {
+
+using verdict = host_check::verdict;
+
+// The words of the first line that starts with `key`, as " a b c ".
+std::string words_after(std::string_view text, std::string_view key)
+{
+	for (std::size_t at = 0; at < text.size();) {
+		const std::size_t end = std::min(text.find('\n', at), text.size());
+		const std::string_view line = text.substr(at, end - at);
+
+		at = end + 1;
+		if (!line.starts_with(key))
+			continue;
+
+		std::string words = " " + std::string(line.substr(key.size())) + " ";
+
+		std::ranges::replace(words, '\t', ' ');
+		return words;
+	}
+	return {};
+}
+
+bool has_word(const std::string &words, std::string_view word)
+{
+	return words.find(" " + std::string(word) + " ") != std::string::npos;
+}
+
+// How many hold module `name`, from /proc/modules; nothing when not loaded.
+std::optional<unsigned> module_users(std::string_view modules, const std::string &name)
+{
+	const std::string words = words_after(modules, name + " ");
+	const std::size_t count = words.find(' ', 1);
+	unsigned users = 0;
+
+	if (words.empty() || count == std::string::npos)
+		return {};
+	std::from_chars(words.data() + count + 1, words.data() + words.size(), users);
+	return users;
+}
+
+error as_error(int code, const host_check::finding &finding)
+{
+	return {code, finding.text, finding.fix};
+}
+
+} // namespace
+
+std::string host_check::text_of(const std::string &path) const
+{
+	const auto bytes = system_->read_file(path, 16 << 20);
+
+	if (!bytes)
+		return {};
+	return {reinterpret_cast<const char *>(bytes->data()), bytes->size()};
+}
+
+host_check::finding host_check::cpu() const
+{
+	const std::string flags = words_after(text_of("/proc/cpuinfo"), "flags");
+
+	if (flags.empty())
+		return {"cpu", verdict::unknown, "/proc/cpuinfo does not show the CPU's features", ""};
+	if (has_word(flags, "svm"))
+		return {"cpu", verdict::good, "the CPU has AMD SVM", ""};
+	if (has_word(flags, "vmx"))
+		return {"cpu", verdict::bad, "the CPU has Intel VT-x, which this version does not drive yet",
+			"use a machine with AMD SVM, or an emulated one: scripts/nested-host"};
+	if (has_word(flags, "hypervisor"))
+		return {"cpu", verdict::bad,
+			"the CPU has neither SVM nor VT-x: this is a virtual machine without nested virtualization",
+			"turn on nested virtualization in the hypervisor below, or try scripts/nested-host"};
+	return {"cpu", verdict::bad, "the CPU has neither SVM nor VT-x, or the firmware hides it",
+		"turn on SVM or virtualization in the firmware setup, or try scripts/nested-host"};
+}
+
+host_check::finding host_check::firmware() const
+{
+	// AMD: VM_CR, SVMDIS (APM volume 2, 15.30.1).
+	constexpr std::uint64_t vm_cr = 0xc0010114, svm_disable = 1 << 4;
+	const int fd = system_->open("/dev/cpu/0/msr", O_RDONLY);
+	std::array<std::byte, sizeof(std::uint64_t)> bytes{};
+	ssize_t got = -1;
+
+	if (fd >= 0) {
+		got = system_->pread(fd, bytes, vm_cr);
+		system_->close(fd);
+	}
+	if (got != static_cast<ssize_t>(bytes.size()))
+		return {"firmware", verdict::unknown,
+			"cannot see whether the firmware allows virtualization (as root: modprobe msr)", ""};
+
+	std::uint64_t value;
+
+	std::memcpy(&value, bytes.data(), sizeof value);
+	if (value & svm_disable)
+		return {"firmware", verdict::bad, "the firmware has turned SVM off",
+			"turn on SVM (AMD-V) in the firmware setup and power-cycle the machine"};
+	return {"firmware", verdict::good, "the firmware allows SVM", ""};
+}
+
+host_check::finding host_check::secure_boot() const
+{
+	const std::string lockdown = text_of("/sys/kernel/security/lockdown");
+	const std::string enforced = text_of("/sys/module/module/parameters/sig_enforce");
+	// Four bytes of attributes, then the value.
+	const std::string variable =
+		text_of("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+	const bool on = variable.size() == 5 && variable[4] == 1;
+	const bool locked = lockdown.find("[integrity]") != std::string::npos ||
+			    lockdown.find("[confidentiality]") != std::string::npos;
+
+	if (locked || enforced.starts_with('Y'))
+		return {"secure boot", verdict::bad,
+			std::string(on ? "Secure Boot is on" : "the kernel is locked down") +
+				": only modules signed with an enrolled key can be loaded",
+			"sign mayfly.ko, then: sudo mokutil --import /var/lib/dkms/mok.pub, and reboot"};
+	return {"secure boot", verdict::good, "the kernel does not insist on signed modules", ""};
+}
+
+host_check::finding host_check::module() const
+{
+	if (system_->exists("/sys/module/mayfly"))
+		return {"module", verdict::good, "mayfly is loaded", ""};
+	return {"module", verdict::bad, "the mayfly module is not loaded",
+		"sudo modprobe mayfly, or from the sources: make && sudo insmod kmod/mayfly.ko"};
+}
+
+host_check::finding host_check::access() const
+{
+	const int fd = system_->open(device_, O_RDWR);
+
+	if (fd >= 0) {
+		system_->close(fd);
+		return {"device", verdict::good, device_ + " can be opened", ""};
+	}
+	if (fd == -EACCES || fd == -EPERM)
+		return {"device", verdict::bad, "no right to open " + device_,
+			"sudo usermod -aG kvm $USER and log in again, or use sudo"};
+	if (fd == -ENOENT || fd == -ENXIO || fd == -ENODEV)
+		return {"device", verdict::bad, "there is no " + device_,
+			"load the module; in a container, pass the device in"};
+	return {"device", verdict::bad, "cannot open " + device_ + ": " + errno_text(-fd), "see dmesg"};
+}
+
+host_check::finding host_check::owner() const
+{
+	const std::string modules = text_of("/proc/modules");
+
+	for (const char *name : {"kvm_amd", "kvm_intel"}) {
+		if (module_users(modules, name).value_or(0) == 0)
+			continue;
+		return {"other hypervisors", verdict::bad,
+			"KVM has virtual machines and holds the CPU's virtualization",
+			"end KVM's machines (pgrep -a qemu finds most); its modules may stay loaded"};
+	}
+	// From Linux 6.12 on KVM may hold the CPU from the moment it is loaded.
+	if (text_of("/sys/module/kvm/parameters/enable_virt_at_load").starts_with('Y') &&
+	    (module_users(modules, "kvm_amd") || module_users(modules, "kvm_intel")))
+		return {"other hypervisors", verdict::bad, "KVM is loaded and holds the CPU's virtualization",
+			"sudo modprobe -r kvm_amd kvm_intel"};
+	return {"other hypervisors", verdict::good, "none holds the CPU", ""};
+}
+
+std::vector<host_check::finding> host_check::report() const
+{
+	std::vector<finding> findings{cpu(), firmware(), module()};
+
+	if (findings.back().outcome != verdict::good)
+		findings.push_back(secure_boot());
+	findings.push_back(access());
+	findings.push_back(owner());
+	return findings;
+}
+
+error host_check::explain(int code) const
+{
+	if (code == EACCES || code == EPERM) {
+		const finding found = access();
+
+		return {code, "no right to open " + device_,
+			found.fix.empty() ? "sudo usermod -aG kvm $USER and log in again, or use sudo" : found.fix};
+	}
+	if (code == EBUSY) {
+		const finding found = owner();
+
+		if (found.outcome == verdict::bad)
+			return as_error(code, found);
+		return {code, "another hypervisor holds the CPU's virtualization",
+			"end its machines or unload it; dmesg names it if it is known"};
+	}
+	for (const finding &found : {cpu(), firmware()})
+		if (found.outcome == verdict::bad)
+			return as_error(code, found);
+	if (code == EOPNOTSUPP || code == EIO)
+		return {code, "the CPU's virtualization cannot be turned on: " + errno_text(code),
+			"look at dmesg; turn on SVM in the firmware setup"};
+	if (code == ENOENT || code == ENXIO || code == ENODEV) {
+		const finding loaded = module();
+
+		if (loaded.outcome == verdict::good)
+			return {code, "the module is loaded, but there is no " + device_,
+				"look at dmesg; in a container, pass the device in"};
+
+		const finding boot = secure_boot();
+
+		return as_error(code, boot.outcome == verdict::bad ? boot : loaded);
+	}
+	return {code, device_ + ": " + errno_text(code), "run: vmctl doctor"};
+}
+
+} // namespace vmctl
