@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The ways to end: all of them lead to a status on the host.
+
+#include <cstddef>
+#include <mayfly/console.hpp>
+#include <mayfly/hypercall.hpp>
+#include <stdlib.h>
+
+namespace
+{
+
+using exit_function = void (*)();
+
+constexpr int aborted = 134; // what a shell shows for SIGABRT
+
+exit_function at_exit[32];
+std::size_t at_exit_count;
+
+}
+
+extern "C" {
+
+extern const exit_function fini_array_start[], fini_array_end[];
+
+int atexit(exit_function function) noexcept
+{
+	if (at_exit_count == sizeof at_exit / sizeof *at_exit)
+		return -1;
+	at_exit[at_exit_count++] = function;
+	return 0;
+}
+
+void exit(int status) noexcept
+{
+	while (at_exit_count != 0)
+		at_exit[--at_exit_count]();
+	for (auto *function = fini_array_end; function != fini_array_start;)
+		(*--function)();
+	mayfly::end_vm(status);
+}
+
+void _Exit(int status) noexcept
+{
+	mayfly::end_vm(status);
+}
+
+void abort() noexcept
+{
+	mayfly::print("aborted\n");
+	mayfly::end_vm(aborted);
+}
+
+// What <assert.h> calls.
+[[noreturn]] void __assert_fail(const char *assertion, const char *file, unsigned line,
+				const char *function) noexcept
+{
+	mayfly::print("%s:%u: %s: assertion failed: %s\n", file, line, function, assertion);
+	mayfly::end_vm(aborted);
+}
+
+// A call of a pure virtual function: the compiler puts it in such vtable slots.
+[[noreturn]] void __cxa_pure_virtual()
+{
+	abort();
+}
+
+}
+
+// What libstdc++'s checks call when they fail (std::array::at, std::optional …).
+namespace std
+{
+
+[[noreturn, gnu::cold]] void __throw_out_of_range_fmt(const char *, ...)
+{
+	abort();
+}
+
+[[noreturn, gnu::cold]] void __throw_bad_optional_access()
+{
+	abort();
+}
+
+[[noreturn, gnu::cold]] void __glibcxx_assert_fail(const char *file, int line,
+						    const char *function, const char *condition) noexcept
+{
+	__assert_fail(condition, file, static_cast<unsigned>(line), function);
+}
+
+}
