@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Guests of a few instructions for the live tests: each shows one thing, and its
+// exit status or end reason tells how it went. guests.hpp says how to load them.
+// They have no IDT: an exception is a triple fault.
+
+#define __ASSEMBLY__
+#include <mayfly_guest.h>
+
+#define WINDOW		0xffffffff80000000	/* virtual address of GPA 0, 1 GiB */
+#define DIRECT_MAP	0xffffff8000000000	/* the same for 64 GiB */
+#define STACK_TOP	(WINDOW + 0x180000)
+#define COUNTER		(WINDOW + 0x180000)
+#define RANGE_GPA	0x200000
+#define RANGE_PAGES	16
+#define PAGE		4096
+
+// Of struct mayfly_device_page, whose address is in rdi at the start.
+#define VM_ID		16
+#define MEMORY_BYTES	32
+#define CLOCK_MULT	96
+#define CLOCK_SHIFT	100
+
+	.section .rodata.guests, "a"
+
+	.macro	guest name
+	.balign	16
+	.globl	guest_\name, guest_\name\()_end
+	.macro	end_guest
+guest_\name\()_end:
+	.purgem	end_guest
+	.endm
+guest_\name:
+	.endm
+
+// For guests that call: a stack, the stub's address in r15, the device page's in
+// r14 and this VM's id in r13.
+	.macro	prepare
+	mov	$STACK_TOP, %rsp
+	mov	$WINDOW + MAYFLY_GPA_STUB, %r15
+	mov	%rdi, %r14
+	mov	VM_ID(%r14), %r13
+	.endm
+
+	.macro	hypercall number
+	mov	$\number, %eax
+	call	*%r15
+	.endm
+
+// Ends with the status in edi.
+	.macro	exit_rdi
+	hypercall MAYFLY_HC_EXIT
+	ud2
+	.endm
+
+	.macro	exit status
+	mov	$\status, %edi
+	exit_rdi
+	.endm
+
+// rax = the guest clock in ns. The sequence count is left out: Mayfly has no
+// reason to change the clock of a VM that is being tested. Changes rcx, rdx.
+	.macro	now
+	lfence
+	rdtsc
+	shl	$32, %rdx
+	or	%rdx, %rax
+	mov	CLOCK_MULT(%r14), %edx
+	mul	%rdx
+	mov	CLOCK_SHIFT(%r14), %ecx
+	shrd	%cl, %rdx, %rax
+	.endm
+
+// Waits so many ns; the events are in rax. Changes rcx, rdx, rdi.
+	.macro	wait_ns nanoseconds
+	now
+	lea	\nanoseconds(%rax), %rdi
+	hypercall MAYFLY_HC_WAIT
+	.endm
+
+// r8 = the address and r9 = the pages to work on.
+	.macro	range
+	test	%r9, %r9
+	jnz	1f
+	mov	$RANGE_GPA, %r8d
+	mov	$RANGE_PAGES, %r9d
+1:	mov	$DIRECT_MAP, %rax
+	add	%rax, %r8
+	.endm
+
+// --- ends, calls, waits -----------------------------------------------------
+
+	guest exit42
+	prepare
+	exit	42
+	end_guest
+
+// Ends with r8: a test sets it.
+	guest exit_argument
+	prepare
+	mov	%r8d, %edi
+	exit_rdi
+	end_guest
+
+	guest exit_id
+	prepare
+	mov	%r13d, %edi
+	exit_rdi
+	end_guest
+
+// Prints "hello\n".
+	guest hello
+	prepare
+	lea	1f(%rip), %rdi
+	sub	$WINDOW, %rdi
+	mov	$2f - 1f, %esi
+	hypercall MAYFLY_HC_CONSOLE
+	exit	0
+1:	.ascii	"hello\n"
+2:
+	end_guest
+
+// Prints 1,000 lines of 80 bytes, `aaa…`, `bbb…` to `zzz…` and again; then waits.
+	guest console_flood
+	prepare
+	sub	$80, %rsp
+	movb	$'\n', 79(%rsp)
+	xor	%ebx, %ebx
+1:	mov	%ebx, %eax
+	xor	%edx, %edx
+	mov	$26, %ecx
+	div	%ecx
+	lea	'a'(%rdx), %eax
+	mov	%rsp, %rdi
+	mov	$79, %ecx
+	rep stosb
+	mov	%rsp, %rdi
+	sub	$WINDOW, %rdi
+	mov	$80, %esi
+	hypercall MAYFLY_HC_CONSOLE
+	inc	%ebx
+	cmp	$1000, %ebx
+	jb	1b
+	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
+	exit	0
+	end_guest
+
+// Ends with what console answers to a range behind the memory: -14.
+	guest console_bad
+	prepare
+	mov	MEMORY_BYTES(%r14), %rdi
+	dec	%rdi
+	mov	$2, %esi
+	hypercall MAYFLY_HC_CONSOLE
+	mov	%eax, %edi
+	exit_rdi
+	end_guest
+
+// Ends with the answer: -38.
+	guest unknown_hypercall
+	prepare
+	hypercall 0x1000
+	mov	%eax, %edi
+	exit_rdi
+	end_guest
+
+// Ends with what notify answers for a port without a channel: -2.
+	guest notify
+	prepare
+	mov	$5, %edi
+	hypercall MAYFLY_HC_NOTIFY
+	mov	%eax, %edi
+	exit_rdi
+	end_guest
+
+// Ends with the events that have woken it.
+	guest wait_forever
+	prepare
+	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
+	mov	%eax, %edi
+	exit_rdi
+	end_guest
+
+// Waits 10 ms. Ends with 0 if they have passed, 1 if not, 2 if an event came.
+	guest wait_deadline
+	prepare
+	now
+	lea	10000000(%rax), %rbx
+	mov	%rbx, %rdi
+	hypercall MAYFLY_HC_WAIT
+	mov	$2, %edi
+	test	%rax, %rax
+	jnz	1f
+	now
+	xor	%edi, %edi
+	cmp	%rbx, %rax
+	setb	%dil
+1:	exit_rdi
+	end_guest
+
+// Parks for 1 ms at a time and counts the times, until it is asked to stop.
+	guest wait_loop
+	prepare
+1:	incq	COUNTER
+	wait_ns	1000000
+	test	%rax, %rax
+	jz	1b
+	exit	0
+	end_guest
+
+// HLT is wait without a deadline, whatever IF is. Ends with 7 once woken.
+	guest hlt
+	prepare
+	hlt
+	exit	7
+	end_guest
+
+	guest cli_hlt
+	prepare
+	cli
+	hlt
+	exit	7
+	end_guest
+
+// Ends with the cycles of one hypercall, the mean of 1,000.
+	guest hypercall_bench
+	prepare
+	hypercall 0x1000
+	lfence
+	rdtsc
+	shl	$32, %rdx
+	lea	(%rax, %rdx), %rbx
+	mov	$1000, %ebp
+1:	hypercall 0x1000
+	dec	%ebp
+	jnz	1b
+	lfence
+	rdtsc
+	shl	$32, %rdx
+	add	%rdx, %rax
+	sub	%rbx, %rax
+	xor	%edx, %edx
+	mov	$1000, %ecx
+	div	%rcx
+	mov	%eax, %edi
+	exit_rdi
+	end_guest
+
+// Unknown hypercalls, as many as r8 says (0: without end); then ends with 0.
+	guest hypercall_loop
+	prepare
+1:	hypercall 0x1000
+	dec	%r8
+	jnz	1b
+	exit	0
+	end_guest
+
+// --- without end ------------------------------------------------------------
+
+	guest spin
+1:	jmp	1b
+	end_guest
+
+	guest spin_cli
+	cli
+1:	jmp	1b
+	end_guest
+
+// Counts in rcx and in memory, which is at most one behind.
+	guest count_forever
+1:	inc	%rcx
+	mov	%rcx, COUNTER
+	jmp	1b
+	end_guest
+
+	guest cpuid_loop
+1:	xor	%eax, %eax
+	cpuid
+	jmp	1b
+	end_guest
+
+// Faults for ever: the handler of #UD is the instruction that raises it. That
+// never leaves the VM by itself.
+	guest fault_loop
+	prepare
+	lea	9f(%rip), %rax
+	lgdt	(%rax)
+	mov	$COUNTER, %rdi
+	lea	1f(%rip), %rax
+	mov	%ax, 6 * 16(%rdi)
+	movl	$0x8e000008, 6 * 16 + 2(%rdi)
+	shr	$16, %rax
+	mov	%ax, 6 * 16 + 6(%rdi)
+	shr	$16, %rax
+	mov	%rax, 6 * 16 + 8(%rdi)
+	push	%rdi
+	pushw	$7 * 16 - 1
+	lidt	(%rsp)
+1:	mov	$STACK_TOP, %rsp
+	ud2
+	.balign	8
+8:	.quad	0, 0x00af9b000000ffff
+9:	.word	15
+	.quad	WINDOW + 0x100000 + (8b - guest_fault_loop)
+	end_guest
+
+// --- ended by what they do --------------------------------------------------
+
+	guest triple_fault
+	lidt	1f(%rip)
+	ud2
+1:	.word	0
+	.quad	0
+	end_guest
+
+// Reads the first byte behind the memory.
+	guest bad_access
+	mov	$DIRECT_MAP, %rax
+	add	MEMORY_BYTES(%rdi), %rax
+	mov	(%rax), %al
+1:	jmp	1b
+	end_guest
+
+// Writes the last page of the 64 GiB that the entry table maps.
+	guest bad_access_far
+	mov	$DIRECT_MAP + (64 << 30) - PAGE, %rax
+	mov	%rax, (%rax)
+1:	jmp	1b
+	end_guest
+
+// #PF, so a triple fault.
+	guest null_read
+	mov	0, %al
+1:	jmp	1b
+	end_guest
+
+	guest write_text
+1:	mov	%eax, 1b(%rip)
+	jmp	1b
+	end_guest
+
+	guest poke_device
+	mov	%eax, (%rdi)
+1:	jmp	1b
+	end_guest
+
+	guest poke_stub
+	mov	%eax, WINDOW + MAYFLY_GPA_STUB
+1:	jmp	1b
+	end_guest
+
+// Executes the device page.
+	guest run_device
+	jmp	*%rdi
+	end_guest
+
+// The answer to each of these is an exception, so a triple fault.
+	guest out_port
+	out	%al, $0x80
+1:	jmp	1b
+	end_guest
+
+	guest in_port
+	mov	$0x3fd, %edx
+	in	%dx, %al
+1:	jmp	1b
+	end_guest
+
+	guest rdmsr_unknown
+	mov	$0xdead, %ecx
+	rdmsr
+1:	jmp	1b
+	end_guest
+
+	guest wrmsr_unknown
+	mov	$0xdead, %ecx
+	wrmsr
+1:	jmp	1b
+	end_guest
+
+	guest cr4_write
+	mov	%cr4, %rax
+	mov	%rax, %cr4
+1:	jmp	1b
+	end_guest
+
+	guest dr_read
+	mov	%dr7, %rax
+1:	jmp	1b
+	end_guest
+
+	guest vmrun_ud
+	xor	%eax, %eax
+	vmrun	%rax
+1:	jmp	1b
+	end_guest
+
+// Page tables behind the memory: the CPU's own walk goes astray.
+	guest bad_cr3
+	mov	MEMORY_BYTES(%rdi), %rax
+	mov	%rax, %cr3
+1:	jmp	1b
+	end_guest
+
+// --- memory and registers ---------------------------------------------------
+
+// Fills the range with this VM's id and ends with 0.
+	guest stamp
+	prepare
+	range
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	rep stosq
+	exit	0
+	end_guest
+
+// Ends with 0 if the range is all zero, else with 1.
+	guest check_zero
+	prepare
+	range
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	xor	%eax, %eax
+	repe scasq
+	setne	%al
+	mov	%eax, %edi
+	exit_rdi
+	end_guest
+
+// Fills the range with this VM's id, parks 20 times for 1 ms and looks after each
+// whether it is still there: ends with 0, or with 1 if not.
+	guest park_stamped
+	prepare
+	range
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	rep stosq
+	mov	$20, %ebx
+1:	wait_ns	1000000
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	repe scasq
+	jne	2f
+	dec	%ebx
+	jnz	1b
+	exit	0
+2:	exit	1
+	end_guest
+
+// Fills the range, discards it, and ends with 0 if it is zero then, 1 if not, 2
+// if the call has not handled all of it.
+	guest discard_all
+	prepare
+	range
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	rep stosq
+	mov	$DIRECT_MAP, %rax
+	mov	%r8, %rdi
+	sub	%rax, %rdi
+	mov	%r9, %rsi
+	hypercall MAYFLY_HC_DISCARD
+	mov	$2, %ebx
+	cmp	%r9, %rax
+	jne	1f
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	xor	%eax, %eax
+	xor	%ebx, %ebx
+	repe scasq
+	setne	%bl
+1:	mov	%ebx, %edi
+	exit_rdi
+	end_guest
+
+// Writes a word to each page from the range's first to the end of memory, and
+// ends with 0.
+	guest touch_all
+	prepare
+	range
+	mov	$DIRECT_MAP, %rax
+	add	MEMORY_BYTES(%r14), %rax
+1:	mov	%r13, (%r8)
+	add	$PAGE, %r8
+	cmp	%rax, %r8
+	jb	1b
+	exit	0
+	end_guest
+
+// Pushes 256 words and pops them: ends with 0, or with 1 if one was wrong.
+	guest push_pop
+	prepare
+	mov	$256, %ecx
+1:	push	%rcx
+	loop	1b
+	mov	$1, %ecx
+2:	pop	%rax
+	cmp	%rcx, %rax
+	jne	3f
+	inc	%ecx
+	cmp	$257, %ecx
+	jb	2b
+	exit	0
+3:	exit	1
+	end_guest
+
+// Parks 20 times for 1 ms with values that only this VM has in the registers that
+// now and hypercall leave alone. Ends with 0, or with 1 if one has changed.
+	guest registers_park
+	prepare
+	mov	$20, %r12d
+1:	.irp	register, rbx, rbp, rsi, r8, r9, r10, r11
+	imul	$0x1234567, %r13, %\register
+	.endr
+	wait_ns	1000000
+	imul	$0x1234567, %r13, %rax
+	.irp	register, rbx, rbp, rsi, r8, r9, r10, r11
+	cmp	%rax, %\register
+	jne	2f
+	.endr
+	dec	%r12d
+	jnz	1b
+	exit	0
+2:	exit	1
+	end_guest
+
+// The same for the xmm registers, filled before the first time only: both halves
+// of all hold this VM's id.
+	guest xmm_park
+	prepare
+	.irp	number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	movq	%r13, %xmm\number
+	punpcklqdq %xmm\number, %xmm\number
+	.endr
+	mov	$20, %r12d
+1:	wait_ns	1000000
+	.irp	number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	movq	%xmm\number, %rax
+	movdqu	%xmm\number, -64(%rsp)
+	cmp	%r13, %rax
+	jne	2f
+	cmp	%r13, -56(%rsp)
+	jne	2f
+	.endr
+	dec	%r12d
+	jnz	1b
+	exit	0
+2:	exit	1
+	end_guest
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The tiny guests of guests.S, as bytes: flat code, without relocations. Load it
+// at guest-physical 0x100000, readable and executable, with the entry table that
+// libvmctl makes (elf_image::entry_table()); start at its first byte, rip =
+// guests::entry, with rdi = the device page. What each does is said in guests.S.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace guests
+{
+
+/// Where the code is loaded, and the virtual address of its first instruction.
+inline constexpr std::uint64_t gpa = 0x100000;
+inline constexpr std::uint64_t entry = 0xffffffff80100000;
+
+/// The page that guests with a stack use, and the one where counters are.
+inline constexpr std::uint64_t stack_gpa = 0x17f000;
+inline constexpr std::uint64_t counter_gpa = 0x180000;
+
+/// What stamp, check_zero and park_stamped work on, unless r8 (first GPA) and r9
+/// (pages, not 0) say otherwise at the start.
+inline constexpr std::uint64_t range_gpa = 0x200000;
+inline constexpr std::uint64_t range_pages = 16;
+
+#define GUEST(name)                                                                                \
+	extern "C" const std::byte guest_##name[], guest_##name##_end[];                           \
+	inline const std::span<const std::byte> name{guest_##name, guest_##name##_end};
+
+// Ends, calls, waits.
+GUEST(exit42)
+GUEST(exit_argument)
+GUEST(exit_id)
+GUEST(hello)
+GUEST(console_flood)
+GUEST(console_bad)
+GUEST(unknown_hypercall)
+GUEST(notify)
+GUEST(wait_forever)
+GUEST(wait_deadline)
+GUEST(wait_loop)
+GUEST(hlt)
+GUEST(cli_hlt)
+GUEST(hypercall_bench)
+GUEST(hypercall_loop)
+
+// Without end.
+GUEST(spin)
+GUEST(spin_cli)
+GUEST(count_forever)
+GUEST(cpuid_loop)
+GUEST(fault_loop)
+
+// Ended by what they do.
+GUEST(triple_fault)
+GUEST(bad_access)
+GUEST(bad_access_far)
+GUEST(null_read)
+GUEST(write_text)
+GUEST(poke_device)
+GUEST(poke_stub)
+GUEST(run_device)
+GUEST(out_port)
+GUEST(in_port)
+GUEST(rdmsr_unknown)
+GUEST(wrmsr_unknown)
+GUEST(cr4_write)
+GUEST(dr_read)
+GUEST(vmrun_ud)
+GUEST(bad_cr3)
+
+// Memory and registers.
+GUEST(stamp)
+GUEST(check_zero)
+GUEST(park_stamped)
+GUEST(discard_all)
+GUEST(touch_all)
+GUEST(push_pop)
+GUEST(registers_park)
+GUEST(xmm_park)
+
+#undef GUEST
+
+}
