@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// From argv to a verb.
+#include "cli.hpp"
+
+#include <algorithm>
+
+#include <boost/program_options/options_description.hpp>
+#include <boost/program_options/parsers.hpp>
+#include <boost/program_options/positional_options.hpp>
+#include <fmt/format.h>
+
+namespace po = boost::program_options;
+
+namespace vmctl::cli {
+
+namespace {
+
+constexpr const char *operands_key = "operands";
+
+po::options_description describe(const verb &which)
+{
+	po::options_description description;
+	auto add = description.add_options();
+
+	add("help,h", "");
+	for (const option &entry : which.options) {
+		// Values stay strings: lexical_cast would take -1 for a huge number.
+		if (*entry.value != '\0')
+			add(entry.names, po::value<std::string>(), "");
+		else
+			add(entry.names, "");
+	}
+	add(operands_key, po::value<std::vector<std::string>>(), "");
+	return description;
+}
+
+int no_such_verb(const context &world, std::string_view word)
+{
+	const std::string guess = closest_verb(word);
+
+	fmt::print(world.err, "vmctl: {}: no such command{}\n", word,
+		   guess.empty() ? "; 'vmctl help' lists them" : fmt::format("; did you mean '{}'?", guess));
+	return status::usage;
+}
+
+} // namespace
+
+void context::complain(const error &cause) const
+{
+	flush();
+	fmt::print(err, "vmctl: {}{}{}\n", verb, verb.empty() ? "" : ": ", cause.what);
+	if (!cause.fix.empty())
+		fmt::print(err, "vmctl: to mend it: {}\n", cause.fix);
+}
+
+int context::end(const failure &why) const
+{
+	complain(why.cause);
+	if (why.status == status::usage)
+		fmt::print(err, "vmctl: try 'vmctl help{}{}'\n", verb.empty() ? "" : " ", verb);
+	return why.status;
+}
+
+std::optional<std::string> invocation::value(const char *option) const
+{
+	const auto found = options_.find(option);
+
+	if (found == options_.end())
+		return {};
+	return found->second.as<std::string>();
+}
+
+const verb *find_verb(std::string_view word)
+{
+	for (const verb &entry : verbs()) {
+		if (word == entry.name)
+			return &entry;
+
+		const std::string aliases = fmt::format(" {} ", entry.aliases);
+
+		if (!word.empty() && aliases.find(fmt::format(" {} ", word)) != std::string::npos)
+			return &entry;
+	}
+	return nullptr;
+}
+
+outcome<invocation> parse(const verb &which, std::span<const std::string> words)
+{
+	namespace style = po::command_line_style;
+
+	// Boost would drop the `--` and mix the guest's arguments with ours.
+	const auto dashes = std::ranges::find(words, "--");
+	const std::vector<std::string> own(words.begin(), dashes);
+	std::vector<std::string> arguments;
+
+	if (dashes != words.end())
+		arguments.assign(dashes + 1, words.end());
+
+	po::variables_map options;
+
+	try {
+		const auto description = describe(which);
+		po::positional_options_description positional;
+
+		positional.add(operands_key, -1);
+		po::store(po::command_line_parser(own)
+				  .options(description)
+				  .positional(positional)
+				  .style(style::unix_style & ~style::allow_guessing)
+				  .run(),
+			  options);
+	} catch (const po::error &wrong) {
+		return bad_usage(wrong.what());
+	}
+
+	std::vector<std::string> operands;
+
+	if (options.count(operands_key) != 0)
+		operands = options[operands_key].as<std::vector<std::string>>();
+	if (options.count("help") != 0)
+		return invocation(std::move(options), {}, {});
+	if (operands.size() > which.most_operands)
+		return bad_usage(fmt::format("{}: one operand too many{}", operands[which.most_operands],
+					     which.takes_arguments ? "; the guest's arguments follow '--'" : ""));
+	if (dashes != words.end() && !which.takes_arguments)
+		return bad_usage("'--' has no meaning here");
+	return invocation(std::move(options), std::move(operands), std::move(arguments));
+}
+
+int dispatch(context &world, std::span<const char *const> argv)
+{
+	std::vector<std::string> words(argv.begin(), argv.end());
+	const auto first = std::ranges::find_if(words, [](const std::string &word) {
+		return !word.starts_with('-') || word == "--";
+	});
+
+	if (first == words.end() || *first == "--") {
+		if (std::ranges::count(words, "--version") || std::ranges::count(words, "-V"))
+			return verb_version(world, {});
+		if (words.empty() || std::ranges::count(words, "--help") || std::ranges::count(words, "-h")) {
+			print_overview(world);
+			return status::ok;
+		}
+		return world.end(failure{status::usage, {EINVAL, words.front() + ": a command must come first"}});
+	}
+
+	const std::string word = *first;
+	const verb *which = find_verb(word);
+
+	if (which == nullptr)
+		return no_such_verb(world, word);
+	// `vmctl --json ps` is as good as `vmctl ps --json`.
+	words.erase(first);
+	world.verb = which->name;
+
+	const auto parsed = parse(*which, words);
+
+	if (!parsed)
+		return world.end(parsed.error());
+	if (parsed->has("help")) {
+		print_help(world, *which);
+		return status::ok;
+	}
+
+	const int result = which->run(world, *parsed);
+
+	// A full disk must not look like success.
+	if (std::fflush(world.out) != 0 && result == status::ok) {
+		world.complain({errno, "writing the output: " + errno_text(errno)});
+		return status::broken;
+	}
+	return result;
+}
+
+outcome<device> open_device(const context &world)
+{
+	auto opened = device::open(world.calls);
+
+	if (!opened)
+		return give_up(status::broken, opened.error());
+	return std::move(*opened);
+}
+
+} // namespace vmctl::cli

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+// start, pause, unpause, stop, kill, rm, wait: a sweep of LIST to find the VMs,
+// then one CONTROL for all of them.
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "json.hpp"
+#include "select.hpp"
+#include "text.hpp"
+
+namespace vmctl::cli {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t default_grace_ms = 10'000;
+
+std::string why(operation what, int code)
+{
+	switch (code) {
+	case ENOENT:
+		return "no such VM";
+	case EPERM:
+		return "someone else's VM";
+	case ESRCH:
+		return "has ended already";
+	case EALREADY:
+		return what == operation::start	  ? "is started already"
+		       : what == operation::pause ? "is paused already"
+						  : "is not paused";
+	case EBUSY:
+		return what == operation::remove ? "has not ended; kill it first, or use rm -f"
+						 : "is run by another process";
+	default:
+		return errno_text(code);
+	}
+}
+
+// True when `code` is what was wanted anyway, for VMs nobody named one by one.
+bool is_moot(operation what, int code)
+{
+	if (code == ENOENT)
+		return true;
+	return what != operation::remove && (code == ESRCH || code == EALREADY);
+}
+
+// Complaints, a few in full and the rest counted.
+class complaints {
+public:
+	explicit complaints(const context &world) : world_(&world) {}
+	complaints(const complaints &) = delete;
+	complaints &operator=(const complaints &) = delete;
+
+	void add(const error &cause)
+	{
+		if (++count_ <= shown)
+			world_->complain(cause);
+	}
+
+	void add(const vm_info &row, std::string_view text)
+	{
+		add(error{EINVAL, fmt::format("{}: {}", printable(row.name()), text)});
+	}
+
+	// Tells how many were not shown; the status to end with.
+	[[nodiscard]] int end() const
+	{
+		if (count_ > shown)
+			world_->complain({EINVAL, fmt::format("… and {} more like these", count_ - shown)});
+		return count_ > 0 ? status::some_failed : status::ok;
+	}
+
+private:
+	static constexpr std::size_t shown = 5;
+
+	const context *world_;
+	std::size_t count_ = 0;
+};
+
+// The device, the VMs meant, and what went wrong so far.
+class job {
+public:
+	static outcome<job> begin(const context &world, const invocation &in)
+	{
+		auto opened = open_device(world);
+
+		if (!opened)
+			return std::unexpected(opened.error());
+
+		auto picked = select(*opened, in);
+
+		if (!picked)
+			return std::unexpected(picked.error());
+		return job(std::move(*opened), std::move(*picked));
+	}
+
+	device to;
+	selection picked;
+	clock::time_point since = clock::now();
+
+	// Does `what` with those of `these` VMs; how many it worked for.
+	outcome<std::size_t> apply(operation what, std::span<const chosen> these, complaints &wrong) const
+	{
+		std::vector<std::uint64_t> ids;
+		std::size_t done = 0;
+
+		for (const chosen &one : these)
+			ids.push_back(one.row.id());
+
+		const auto results = to.control(what, ids);
+
+		if (!results)
+			return give_up(status::broken, results.error());
+		for (std::size_t i = 0; i < these.size(); i++) {
+			const int code = (*results)[i];
+
+			if (code == 0)
+				done++;
+			else if (these[i].by_name || !is_moot(what, code))
+				wrong.add(these[i].row, why(what, code));
+		}
+		return done;
+	}
+
+	// One line when there was more than one.
+	void tell(const context &world, const char *done, std::size_t count, std::string_view more = "") const
+	{
+		if (picked.vms.size() < 2)
+			return;
+		fmt::print(world.err, "{} {}{} in {}\n", done, count_text(count), more,
+			   time_text(static_cast<std::uint64_t>(
+				   std::chrono::nanoseconds(clock::now() - since).count())));
+	}
+
+private:
+	job(device opened, selection found) : to(std::move(opened)), picked(std::move(found)) {}
+};
+
+std::vector<chosen> those(std::span<const chosen> vms, bool (*wanted)(const vm_info &))
+{
+	std::vector<chosen> some;
+
+	std::ranges::copy_if(vms, std::back_inserter(some), [&](const chosen &one) { return wanted(one.row); });
+	return some;
+}
+
+bool is_alive(const vm_info &row)
+{
+	return !row.ended();
+}
+
+// Made to be started later: nobody runs it, so it cannot be asked to stop.
+bool is_unstarted(const vm_info &row)
+{
+	return row.state() == vm_state::ready && (row.raw().flags & MAYFLY_VM_STARTED) == 0 &&
+	       (row.raw().flags & MAYFLY_VM_DETACHED) != 0;
+}
+
+int simple(const context &world, const invocation &in, operation what, const char *done)
+{
+	const job work = CLI_TRY(world, job::begin(world, in));
+	complaints wrong(world);
+
+	for (const error &missing : work.picked.missing)
+		wrong.add(missing);
+
+	const std::size_t count = CLI_TRY(world, work.apply(what, work.picked.vms, wrong));
+
+	work.tell(world, done, count);
+	return wrong.end();
+}
+
+int remove(const context &world, const invocation &in, bool force)
+{
+	const job work = CLI_TRY(world, job::begin(world, in));
+	complaints wrong(world);
+
+	for (const error &missing : work.picked.missing)
+		wrong.add(missing);
+	if (force) {
+		auto alive = those(work.picked.vms, is_alive);
+
+		// What ends or goes meanwhile is no failure of a removal.
+		for (chosen &one : alive)
+			one.by_name = false;
+		CLI_TRY(world, work.apply(operation::kill, alive, wrong));
+	}
+
+	const std::size_t count = CLI_TRY(world, work.apply(operation::remove, work.picked.vms, wrong));
+
+	work.tell(world, "removed", count);
+	return wrong.end();
+}
+
+// The latest rows of `ids`: a default one where a VM is gone. Comes back when
+// all have ended or gone, or when `deadline_ms` have passed (-1: never).
+outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &to,
+					    std::span<const std::uint64_t> ids, std::int64_t deadline_ms)
+{
+	const auto start = clock::now();
+	std::vector<vm_info> latest(ids.size());
+
+	for (;;) {
+		// From the first VM on, which is what re-arms the device's poll().
+		const auto rows = to.list();
+		bool waiting = false;
+
+		if (!rows)
+			return give_up(status::broken, rows.error());
+		for (std::size_t i = 0; i < ids.size(); i++) {
+			const auto found = std::ranges::lower_bound(*rows, ids[i], {}, &vm_info::id);
+			const bool there = found != rows->end() && found->id() == ids[i];
+
+			latest[i] = there ? *found : vm_info();
+			waiting |= there && !found->ended();
+		}
+
+		const auto passed =
+			std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - start).count();
+
+		if (!waiting || (deadline_ms >= 0 && passed >= deadline_ms))
+			return latest;
+
+		// VMs that go with their last descriptor need not show up in poll().
+		const std::int64_t most = 1000;
+		const auto wait_ms = deadline_ms < 0 ? most : std::min(most, deadline_ms - passed);
+		const auto woken = to.wait_for_end(static_cast<int>(wait_ms));
+
+		if (!woken && woken.error().code != EINTR)
+			return give_up(status::broken, woken.error());
+		// Many end together: let a few more do so before the next sweep.
+		world.calls.poll({}, 2);
+	}
+}
+
+outcome<std::uint64_t> parse_grace(const invocation &in)
+{
+	const auto text = in.value("time");
+
+	if (!text)
+		return default_grace_ms;
+
+	const auto grace = parse_seconds(*text);
+
+	if (!grace)
+		return bad_usage(fmt::format("-t {}: not a number of seconds", printable(*text)));
+	return *grace;
+}
+
+} // namespace
+
+int verb_start(const context &world, const invocation &in)
+{
+	return simple(world, in, operation::start, "started");
+}
+
+int verb_pause(const context &world, const invocation &in)
+{
+	return simple(world, in, operation::pause, "paused");
+}
+
+int verb_unpause(const context &world, const invocation &in)
+{
+	return simple(world, in, operation::resume, "resumed");
+}
+
+int verb_kill(const context &world, const invocation &in)
+{
+	return simple(world, in, operation::kill, "killed");
+}
+
+int verb_rm(const context &world, const invocation &in)
+{
+	return remove(world, in, in.has("force"));
+}
+
+int verb_destroy(const context &world, const invocation &in)
+{
+	return remove(world, in, true);
+}
+
+int verb_stop(const context &world, const invocation &in)
+{
+	const std::uint64_t grace = in.has("force") ? 0 : CLI_TRY(world, parse_grace(in));
+	const job work = CLI_TRY(world, job::begin(world, in));
+	complaints wrong(world);
+	auto alive = those(work.picked.vms, is_alive);
+
+	for (const error &missing : work.picked.missing)
+		wrong.add(missing);
+	// One that ends before it is asked has stopped.
+	for (chosen &one : alive)
+		one.by_name = false;
+
+	const auto to_ask = those(alive, [](const vm_info &row) { return !is_unstarted(row); });
+	auto to_kill = those(alive, is_unstarted);
+	auto paused = those(to_ask, [](const vm_info &row) { return row.state() == vm_state::paused; });
+
+	CLI_TRY(world, work.apply(operation::notify, to_ask, wrong));
+	// A paused guest cannot hear.
+	CLI_TRY(world, work.apply(operation::resume, paused, wrong));
+
+	std::vector<std::uint64_t> ids;
+
+	for (const chosen &one : to_ask)
+		ids.push_back(one.row.id());
+
+	const auto latest = CLI_TRY(world, wait_for_ends(world, work.to, ids, static_cast<std::int64_t>(grace)));
+
+	for (const vm_info &row : latest)
+		if (row.id() != 0 && !row.ended())
+			to_kill.push_back({row, false});
+
+	const std::size_t killed = CLI_TRY(world, work.apply(operation::kill, to_kill, wrong));
+
+	work.tell(world, "stopped", alive.size(), killed > 0 ? fmt::format(" ({} had to be killed)", killed) : "");
+	return wrong.end();
+}
+
+int verb_wait(const context &world, const invocation &in)
+{
+	const job work = CLI_TRY(world, job::begin(world, in));
+	std::vector<std::uint64_t> ids;
+	int last = work.picked.missing.empty() ? status::ok : status::broken;
+
+	for (const error &missing : work.picked.missing)
+		world.complain(missing);
+	for (const chosen &one : work.picked.vms)
+		ids.push_back(one.row.id());
+
+	const auto latest = CLI_TRY(world, wait_for_ends(world, work.to, ids, -1));
+	std::optional<json_array> array;
+
+	if (in.has("json"))
+		array.emplace(world.out);
+	for (std::size_t i = 0; i < latest.size(); i++) {
+		const vm_info &row = latest[i];
+		const std::string name = printable(work.picked.vms[i].row.name());
+
+		if (row.id() == 0) {
+			world.complain({ENOENT, name + ": was removed before its status could be read"});
+			last = status::broken;
+			continue;
+		}
+		last = exit_status(row);
+		if (array)
+			array->add(to_json(row));
+		else
+			fmt::print(world.out, "{}\n", last);
+		if (row.reason() != end_reason::exited && row.reason() != end_reason::killed)
+			world.complain({EIO, fmt::format("{}: {}", name, row.end_text())});
+	}
+	return work.picked.missing.empty() ? last : status::broken;
+}
+
+} // namespace vmctl::cli

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// help, version and completion, all from the table of verbs.
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "cli.hpp"
+#include "text.hpp"
+
+#ifndef VMCTL_VERSION
+#define VMCTL_VERSION "0.1.0"
+#endif
+
+namespace vmctl::cli {
+
+namespace {
+
+// Edits that turn one word into the other.
+std::size_t distance(std::string_view from, std::string_view to)
+{
+	std::vector<std::size_t> row(to.size() + 1);
+
+	std::iota(row.begin(), row.end(), 0);
+	for (std::size_t i = 0; i < from.size(); i++) {
+		std::size_t diagonal = std::exchange(row[0], i + 1);
+
+		for (std::size_t j = 0; j < to.size(); j++) {
+			const std::size_t changed = diagonal + (from[i] != to[j]);
+
+			diagonal = row[j + 1];
+			row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, changed});
+		}
+	}
+	return row.back();
+}
+
+std::vector<std::string> words_of(const char *text)
+{
+	std::vector<std::string> words;
+	std::string word;
+
+	for (const char *at = text;; at++) {
+		if (*at != ' ' && *at != '\0') {
+			word += *at;
+		} else if (!word.empty()) {
+			words.push_back(std::exchange(word, {}));
+		}
+		if (*at == '\0')
+			return words;
+	}
+}
+
+// "--memory", "-m" from "memory,m".
+std::vector<std::string> spellings(const option &entry)
+{
+	const std::string_view names = entry.names;
+	const std::size_t comma = names.find(',');
+	std::vector<std::string> made{fmt::format("--{}", names.substr(0, comma))};
+
+	if (comma != std::string_view::npos)
+		made.push_back(fmt::format("-{}", names.substr(comma + 1)));
+	return made;
+}
+
+void print_commands(const context &world)
+{
+	const char *group = "";
+
+	for (const verb &entry : verbs()) {
+		if (std::string_view(group) != entry.group)
+			fmt::print(world.out, "\n{}:\n", entry.group);
+		group = entry.group;
+		fmt::print(world.out, "  {:<10}  {}{}\n", entry.name, entry.summary,
+			   *entry.aliases == '\0' ? "" : fmt::format(" ({})", entry.aliases));
+	}
+}
+
+} // namespace
+
+std::string closest_verb(std::string_view word)
+{
+	std::string best;
+	std::size_t least = word.size() < 4 ? 2 : 3;
+
+	for (const verb &entry : verbs()) {
+		auto names = words_of(entry.aliases);
+
+		names.insert(names.begin(), entry.name);
+		for (const std::string &name : names) {
+			const std::size_t edits = distance(word, name);
+
+			if (edits < least) {
+				least = edits;
+				best = name;
+			}
+		}
+	}
+	return best;
+}
+
+void print_overview(const context &world)
+{
+	fmt::print(world.out, "vmctl: thousands of tiny virtual machines, run by the Mayfly module\n"
+			      "\n"
+			      "  vmctl doctor               can this machine run them?\n"
+			      "  vmctl run                  one VM in the foreground that says hello\n"
+			      "  vmctl run daytime -- 3     another image, with arguments\n"
+			      "  vmctl spawn -n 1000        a thousand in the background\n"
+			      "  vmctl ps                   what is there\n"
+			      "  vmctl logs 17              what VM 17 has said\n"
+			      "  vmctl stop --all           end them, politely\n"
+			      "  vmctl rm --all             and forget them\n"
+			      "\n"
+			      "'vmctl help' lists all commands, 'vmctl help COMMAND' explains one.\n");
+}
+
+void print_help(const context &world, const verb &which)
+{
+	fmt::print(world.out, "usage: vmctl {}\n\n{}.\n", which.synopsis, which.summary);
+	if (*which.aliases != '\0')
+		fmt::print(world.out, "Also known as: {}\n", which.aliases);
+	fmt::print(world.out, "\n");
+	for (const option &entry : which.options) {
+		auto names = spellings(entry);
+
+		std::ranges::reverse(names);
+		fmt::print(world.out, "  {:<22}  {}\n",
+			   fmt::format("{}{}{}{}", names.size() == 1 ? "    " : "", fmt::join(names, ", "),
+				       *entry.value == '\0' ? "" : " ", entry.value),
+			   entry.help);
+	}
+	fmt::print(world.out, "  {:<22}  this text\n", "-h, --help");
+	if (std::string_view(which.synopsis).find("VM") != std::string_view::npos)
+		fmt::print(world.out, "\nA VM is an id, a name, the start of just one name, a glob such as 'web-*' or a\n"
+				      "range of ids such as 1-1000.\n");
+	if (std::string_view(which.synopsis).find("IMAGE") != std::string_view::npos)
+		fmt::print(world.out, "\nAn IMAGE is an ELF file or a bundled one ('vmctl images'); without: hello.\n");
+}
+
+int verb_help(const context &world, const invocation &in)
+{
+	if (in.operands.empty()) {
+		print_overview(world);
+		print_commands(world);
+		fmt::print(world.out, "\nExit statuses: the guest's own for run and wait (137 killed, 125 any other end),\n"
+				      "0 done, 1 some failed, 2 usage, 125 vmctl or the module failed, 126 the image\n"
+				      "cannot be started, 127 no such image, 130 Ctrl-C.\n");
+		return status::ok;
+	}
+
+	const verb *which = find_verb(in.operands.front());
+
+	if (which == nullptr) {
+		const std::string guess = closest_verb(in.operands.front());
+
+		return world.end(failure{
+			status::usage,
+			{EINVAL, fmt::format("{}: no such command{}", printable(in.operands.front()),
+					     guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess))}});
+	}
+	print_help(world, *which);
+	return status::ok;
+}
+
+int verb_version(const context &world, const invocation &)
+{
+	fmt::print(world.out, "vmctl {} (interface version {})\n", VMCTL_VERSION, MAYFLY_API_VERSION);
+	return status::ok;
+}
+
+int verb_completion(const context &world, const invocation &in)
+{
+	if (in.operands.empty() || in.operands.front() != "bash")
+		return world.end(failure{status::usage, {EINVAL, "for which shell? There is: bash"}});
+
+	std::string all, cases;
+
+	for (const verb &entry : verbs()) {
+		auto names = words_of(entry.aliases);
+		std::vector<std::string> options{"--help"};
+		const std::string_view synopsis = entry.synopsis;
+
+		names.insert(names.begin(), entry.name);
+		all += fmt::format("{} ", fmt::join(names, " "));
+		for (const option &each : entry.options)
+			options.push_back(spellings(each).front());
+		if (synopsis.find("VM") != std::string_view::npos)
+			options.emplace_back("$(vmctl ps -a -q 2>/dev/null)");
+		if (synopsis.find("IMAGE") != std::string_view::npos)
+			options.emplace_back("$(vmctl images -q 2>/dev/null)");
+		if (synopsis.find("COMMAND") != std::string_view::npos)
+			options.emplace_back("$verbs");
+		cases += fmt::format("\t{}) words=\"{}\" ;;\n", fmt::join(names, " | "), fmt::join(options, " "));
+	}
+	fmt::print(world.out,
+		   "# bash completion for vmctl: source <(vmctl completion bash)\n"
+		   "_vmctl()\n{{\n"
+		   "\tlocal current=${{COMP_WORDS[COMP_CWORD]}} verbs=\"{}\" words\n"
+		   "\tCOMPREPLY=()\n"
+		   "\tif ((COMP_CWORD == 1)); then\n"
+		   "\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$current\"))\n"
+		   "\t\treturn\n"
+		   "\tfi\n"
+		   "\tcase ${{COMP_WORDS[1]}} in\n{}\tesac\n"
+		   "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+		   "}}\ncomplete -o default -F _vmctl vmctl\n",
+		   all, cases);
+	return status::ok;
+}
+
+} // namespace vmctl::cli

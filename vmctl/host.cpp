@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// info and doctor: the module and what it stands on.
+#include <fmt/format.h>
+
+#include "json.hpp"
+#include "text.hpp"
+
+namespace vmctl::cli {
+
+namespace {
+
+std::string_view word(host_check::verdict outcome)
+{
+	switch (outcome) {
+	case host_check::verdict::good:
+		return "ok";
+	case host_check::verdict::bad:
+		return "bad";
+	case host_check::verdict::unknown:
+		return "unknown";
+	}
+	return "unknown";
+}
+
+std::string_view backend_name(std::uint32_t backend)
+{
+	return backend == 1 ? "SVM" : backend == 2 ? "VT-x" : "unknown";
+}
+
+} // namespace
+
+int verb_info(const context &world, const invocation &in)
+{
+	const device from = CLI_TRY(world, open_device(world));
+	const auto info = from.info();
+
+	if (!info)
+		return world.end(failure{status::broken, info.error()});
+	if (in.has("json")) {
+		json_array(world.out).add({
+			{"api_version", info->api_version},
+			{"backend", backend_name(info->backend)},
+			{"vms", info->vms},
+			{"images", info->images},
+			{"pools", info->pools},
+			{"pages", info->pages},
+			{"max_vms", info->max_vms},
+			{"memory_default", info->memory_default},
+			{"memory_max", info->memory_max},
+			{"vm_overhead", info->vm_overhead},
+			{"spawned", info->spawned},
+			{"parked", info->parked},
+			{"debug", (info->flags & MAYFLY_INFO_DEBUG) != 0},
+			{"clock_stable", (info->flags & MAYFLY_INFO_CLOCK) != 0},
+		});
+		return status::ok;
+	}
+	fmt::print(world.out, "Mayfly         version {} of the interface, {}{}\n", info->api_version,
+		   backend_name(info->backend), info->flags & MAYFLY_INFO_DEBUG ? ", with debug checks" : "");
+	fmt::print(world.out, "VMs            {} of {} at most\n", info->vms, info->max_vms);
+	fmt::print(world.out, "images         {}\n", info->images);
+	fmt::print(world.out, "worker pools   {}\n", info->pools);
+	fmt::print(world.out, "pages held     {} ({})\n", info->pages, size_text(info->pages * 4096));
+	fmt::print(world.out, "memory per VM  {} by default, {} at most\n", size_text(info->memory_default),
+		   size_text(info->memory_max));
+	fmt::print(world.out, "overhead       {} per VM besides its pages\n", size_text(info->vm_overhead));
+	fmt::print(world.out, "so far         {} VMs spawned, parked {} times\n", info->spawned, info->parked);
+	fmt::print(world.out, "guest clock    {}\n",
+		   info->flags & MAYFLY_INFO_CLOCK ? "stable" : "unstable: the host's TSC cannot be trusted");
+	return status::ok;
+}
+
+int verb_doctor(const context &world, const invocation &in)
+{
+	const auto findings = host_check(world.calls).report();
+	bool healthy = true;
+	table lines({"CHECK", "RESULT", "FOUND"}, {false, false, false});
+
+	for (const auto &found : findings) {
+		healthy &= found.outcome != host_check::verdict::bad;
+		lines.add({found.subject, std::string(word(found.outcome)), found.text});
+		if (!found.fix.empty())
+			lines.add({"", "", "to mend it: " + found.fix});
+	}
+	if (in.has("json")) {
+		json_array array(world.out);
+
+		for (const auto &found : findings)
+			array.add({{"check", found.subject},
+				   {"result", word(found.outcome)},
+				   {"text", found.text},
+				   {"fix", found.fix.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(found.fix)}});
+	} else {
+		lines.print(world.out);
+		fmt::print(world.out, "{}\n",
+			   healthy ? "Mayfly can run here." : "Mayfly cannot run here: mend the first bad line.");
+	}
+	return healthy ? status::ok : status::some_failed;
+}
+
+} // namespace vmctl::cli

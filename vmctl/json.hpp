@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// VMs as JSON.
+#pragma once
+
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+#include <vmctl/vmctl.hpp>
+
+namespace vmctl::cli {
+
+// A row of `ps --json`. Addresses are strings: readers of JSON count in doubles.
+nlohmann::ordered_json to_json(const vm_info &row);
+
+// Prints one array, an element a line, without holding it whole.
+class json_array {
+public:
+	explicit json_array(std::FILE *out);
+	json_array(const json_array &) = delete;
+	json_array &operator=(const json_array &) = delete;
+	~json_array();
+
+	void add(const nlohmann::ordered_json &element);
+
+private:
+	std::FILE *out_;
+	bool empty_ = true;
+};
+
+} // namespace vmctl::cli

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding images, and spawn, create and images: making VMs that stay.
+#include "launch.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "text.hpp"
+
+namespace vmctl::cli {
+
+namespace {
+
+constexpr std::size_t largest_image = 256 << 20;
+
+std::vector<std::string> bundled_names(const context &world)
+{
+	std::vector<std::string> names;
+
+	for (const std::string &folder : world.image_folders) {
+		std::error_code wrong;
+
+		for (std::filesystem::directory_iterator at(folder, wrong), end; !wrong && at != end; at.increment(wrong))
+			if (at->is_regular_file(wrong))
+				names.push_back(at->path().filename().string());
+	}
+	std::ranges::sort(names);
+	names.erase(std::unique(names.begin(), names.end()), names.end());
+	return names;
+}
+
+bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool is_name(std::string_view name)
+{
+	return !name.empty() && is_letter(name.front()) && std::ranges::all_of(name, [](char c) {
+		return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+	});
+}
+
+outcome<std::string> parse_name(const invocation &in, std::uint32_t count)
+{
+	const std::string name = in.value("name").value_or("");
+	const std::size_t suffix = count > 1 ? 1 + std::to_string(count).size() : 0;
+
+	if (!in.has("name"))
+		return name;
+	if (!is_name(name))
+		return bad_usage(fmt::format(
+			"{}: a name is a letter, then letters, digits, '.', '_' or '-'", printable(name)));
+	if (name.size() + suffix >= MAYFLY_NAME_SIZE)
+		return bad_usage(fmt::format("{}: the name is longer than {} characters", name,
+					     MAYFLY_NAME_SIZE - 1 - suffix));
+	return name;
+}
+
+outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
+{
+	const auto text = in.value("memory");
+
+	if (!text)
+		return std::nullopt;
+
+	const auto bytes = parse_size(*text);
+
+	if (!bytes)
+		return bad_usage(fmt::format("--memory {}: not a size such as 512K, 16M or 1G", printable(*text)));
+	if (*bytes == 0)
+		return bad_usage("--memory 0: a VM needs memory");
+	if (*bytes % 4096 != 0)
+		return bad_usage(fmt::format("--memory {}: not a multiple of 4 KiB", *text));
+	if (*bytes > MAYFLY_MEMORY_MAX)
+		return bad_usage(fmt::format("--memory {}: more than a VM may have, {}", *text,
+					     size_text(MAYFLY_MEMORY_MAX)));
+	return bytes;
+}
+
+outcome<void> check_arguments(const invocation &in)
+{
+	std::size_t bytes = 0;
+
+	for (const std::string &argument : in.arguments)
+		bytes += argument.size() + 1;
+	if (bytes > MAYFLY_ARGS_MAX)
+		return bad_usage(fmt::format("the guest's arguments take {} bytes; {} are allowed", bytes,
+					     MAYFLY_ARGS_MAX));
+	return {};
+}
+
+failure unreadable(error cause)
+{
+	return {cause.code == ENOENT || cause.code == ENOTDIR ? status::no_image : status::not_startable,
+		std::move(cause)};
+}
+
+// A line that is drawn over itself while a large batch is made.
+class progress {
+public:
+	progress(std::FILE *out, bool shown) : out_(out), shown_(shown) {}
+	progress(const progress &) = delete;
+	progress &operator=(const progress &) = delete;
+
+	void draw(std::size_t done, std::size_t all) const
+	{
+		constexpr std::size_t width = 40;
+
+		if (!shown_)
+			return;
+		fmt::print(out_, "\r[{:<{}}] {}/{}", std::string(width * done / all, '#'), width, done, all);
+		std::fflush(out_);
+	}
+
+	~progress()
+	{
+		if (shown_)
+			fmt::print(out_, "\r\033[K");
+	}
+
+private:
+	std::FILE *out_;
+	bool shown_;
+};
+
+// Makes `request.count` VMs. In one call, or in about fifty to show progress.
+spawn_report spawn_all(const launch &plan, const progress &shown, bool in_steps)
+{
+	const std::uint32_t count = plan.request.count;
+	const std::uint32_t step = in_steps ? std::max(count / 50, 1u) : count;
+	spawn_report all;
+
+	for (std::uint32_t done = 0; done < count && !all.failure; done += step) {
+		spawn_request part = plan.request;
+
+		part.count = std::min(step, count - done);
+		if (part.first)
+			part.first = *part.first + done;
+
+		spawn_report made = plan.to.spawn(plan.from, part);
+
+		all.ids.insert(all.ids.end(), made.ids.begin(), made.ids.end());
+		all.failure = std::move(made.failure);
+		shown.draw(all.ids.size(), count);
+	}
+	return all;
+}
+
+// What a new batch looks like: how many have run, and what they hold.
+struct batch_view {
+	std::uint64_t seen = 0, waiting = 0, private_bytes = 0;
+};
+
+result<batch_view> look_at(const device &to, std::span<const std::uint64_t> ids)
+{
+	batch_view view;
+	auto next = ids.begin();
+
+	for (const vm_info &row : VMCTL_TRY(to.list(ids.front(), ids.back()))) {
+		next = std::lower_bound(next, ids.end(), row.id());
+		if (next == ids.end() || *next != row.id())
+			continue;
+		view.seen++;
+		view.private_bytes += row.raw().private_bytes;
+		view.waiting += row.state() == vm_state::ready && row.raw().exits == 0;
+	}
+	return view;
+}
+
+// Waits until all of a batch have run, so that "up" is true, then tells.
+result<void> summarize(const context &world, const device &to, std::vector<std::uint64_t> ids,
+		       std::chrono::steady_clock::time_point start, bool started)
+{
+	using namespace std::chrono_literals;
+
+	std::ranges::sort(ids);
+
+	auto view = VMCTL_TRY(look_at(to, ids));
+
+	for (int pause = 1; started && view.waiting > 0 && std::chrono::steady_clock::now() - start < 30s;
+	     pause = std::min(2 * pause, 32)) {
+		world.calls.poll({}, pause);
+		view = VMCTL_TRY(look_at(to, ids));
+	}
+
+	const auto took = std::chrono::steady_clock::now() - start;
+	const std::string late =
+		started && view.waiting > 0 ? fmt::format(", {} of them still to run", view.waiting) : "";
+
+	fmt::print(world.err, "{} {} in {}{}, {:.1f} KiB/VM\n", count_text(ids.size()), started ? "up" : "made",
+		   time_text(static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count())), late,
+		   static_cast<double>(view.private_bytes) / 1024 /
+			   static_cast<double>(std::max<std::uint64_t>(view.seen, 1)));
+	return {};
+}
+
+int make(const context &world, const invocation &in, bool start)
+{
+	const std::uint32_t count = CLI_TRY(world, parse_count(in));
+	launch plan = CLI_TRY(world, prepare(world, in, count));
+	const bool quiet = in.has("quiet");
+	const bool in_steps = world.err_is_terminal && !quiet && count >= 100;
+
+	plan.request.start = start;
+
+	const auto before = std::chrono::steady_clock::now();
+	spawn_report made;
+
+	{
+		const progress bar(world.err, in_steps);
+
+		made = spawn_all(plan, bar, in_steps);
+	}
+	if (quiet || !world.out_is_terminal)
+		for (const std::uint64_t id : made.ids)
+			fmt::print(world.out, "{}\n", id);
+	world.flush();
+	if (!quiet && !made.ids.empty()) {
+		const auto told = summarize(world, plan.to, made.ids, before, start);
+
+		if (!told)
+			world.complain(told.error());
+	}
+	if (!made.failure)
+		return status::ok;
+	if (count > 1)
+		made.failure->what = fmt::format("made {} of {}: {}", made.ids.size(), count, made.failure->what);
+	world.complain(*made.failure);
+	return made.ids.empty() ? status::broken : status::some_failed;
+}
+
+} // namespace
+
+outcome<guest_file> find_image(const context &world, const std::string &word)
+{
+	const std::string name = std::filesystem::path(word).filename().string();
+	auto here = world.calls.read_file(word, largest_image);
+
+	if (here && name.empty())
+		return give_up(status::no_image, {ENOENT, word + ": no such image"});
+	if (here)
+		return guest_file{printable(name), std::move(*here)};
+	// A folder that happens to be called "hello" is no reason to find no hello.
+	if (word.find('/') != std::string::npos || word.empty() ||
+	    (here.error().code != ENOENT && here.error().code != EISDIR))
+		return std::unexpected(unreadable(here.error()));
+
+	for (const std::string &folder : world.image_folders) {
+		auto bundled = world.calls.read_file(folder + "/" + word, largest_image);
+
+		if (bundled)
+			return guest_file{printable(word), std::move(*bundled)};
+		if (bundled.error().code != ENOENT && bundled.error().code != ENOTDIR)
+			return std::unexpected(unreadable(bundled.error()));
+	}
+
+	const auto names = bundled_names(world);
+
+	return give_up(status::no_image,
+		       {ENOENT, fmt::format("{}: no such file, and no bundled image of this name{}", printable(word),
+					    names.empty() ? "" : fmt::format(" ({})", fmt::join(names, ", ")))});
+}
+
+outcome<std::uint32_t> parse_count(const invocation &in)
+{
+	const auto text = in.value("number");
+
+	if (!text)
+		return 1u;
+
+	const auto number = parse_number(*text);
+
+	if (!number || *number == 0 || *number > UINT32_MAX)
+		return bad_usage(fmt::format("-n {}: not a number from 1 to {}", printable(*text), UINT32_MAX));
+	return static_cast<std::uint32_t>(*number);
+}
+
+outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count)
+{
+	const std::string word = in.operands.empty() ? default_image : in.operands.front();
+	spawn_request request;
+
+	// Shorter than CLI_TRY can be here: the failure goes to the caller.
+	auto name = parse_name(in, count);
+	auto memory = parse_memory(in);
+	auto arguments = check_arguments(in);
+
+	if (!name)
+		return std::unexpected(name.error());
+	if (!memory)
+		return std::unexpected(memory.error());
+	if (!arguments)
+		return std::unexpected(arguments.error());
+
+	auto file = find_image(world, word);
+
+	if (!file)
+		return std::unexpected(file.error());
+
+	const auto judged = elf_image::parse(file->bytes);
+
+	if (!judged)
+		return give_up(status::not_startable,
+			       {judged.error().code, printable(word) + ": " + judged.error().what});
+	if (*memory && **memory < judged->memory_min())
+		return give_up(status::not_startable,
+			       {EINVAL, fmt::format("{}: needs at least {} of memory, not {}", printable(word),
+						    size_text(judged->memory_min()), size_text(**memory))});
+
+	auto to = open_device(world);
+
+	if (!to)
+		return std::unexpected(to.error());
+
+	const auto info = to->info();
+
+	if (!info)
+		return give_up(status::broken, info.error());
+
+	request.count = count;
+	request.memory = memory->value_or(std::max<std::uint64_t>(info->memory_default, judged->memory_min()));
+	request.arguments = in.arguments;
+	request.name = *name;
+	if (count > 1 && !name->empty())
+		request.first = 1;
+	if (request.memory > info->memory_max)
+		return bad_usage(fmt::format("--memory {}: more than a VM may have, {}", size_text(request.memory),
+					     size_text(info->memory_max)));
+	// Before the table of ids takes memory by the gigabyte.
+	if (count > info->max_vms)
+		return give_up(status::broken, {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", count,
+								    info->max_vms),
+						"load mayfly with a larger max_vms"});
+
+	auto from = to->load_image(file->bytes, file->name);
+
+	if (!from)
+		return give_up(from.error().code == ENOEXEC ? status::not_startable : status::broken,
+			       {from.error().code, printable(word) + ": " + from.error().what});
+	return launch{std::move(*to), std::move(*from), std::move(request)};
+}
+
+int verb_spawn(const context &world, const invocation &in)
+{
+	return make(world, in, true);
+}
+
+int verb_create(const context &world, const invocation &in)
+{
+	return make(world, in, false);
+}
+
+int verb_images(const context &world, const invocation &in)
+{
+	auto list = nlohmann::ordered_json::array();
+	table shown({"IMAGE", "SIZE"}, {false, true});
+
+	for (const std::string &name : bundled_names(world)) {
+		const auto file = find_image(world, name);
+		const std::size_t size = file ? file->bytes.size() : 0;
+
+		if (in.has("quiet"))
+			fmt::print(world.out, "{}\n", printable(name));
+		list.push_back({{"name", printable(name)}, {"bytes", size}});
+		shown.add({printable(name), size_text(size)});
+	}
+	if (in.has("json"))
+		fmt::print(world.out, "{}\n", list.dump());
+	else if (!in.has("quiet"))
+		shown.print(world.out);
+	return status::ok;
+}
+
+} // namespace vmctl::cli

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// ps and inspect: what VMs there are.
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "json.hpp"
+#include "select.hpp"
+#include "text.hpp"
+
+namespace vmctl::cli {
+
+namespace {
+
+constexpr std::array all_states{vm_state::running, vm_state::ready, vm_state::parked, vm_state::paused,
+				vm_state::ended};
+
+// "1000 VMs: 2 running, 998 parked, 35.2 MiB private"
+std::string summary(std::span<const vm_info> rows)
+{
+	std::string parts;
+	std::uint64_t private_bytes = 0;
+
+	for (const vm_state state : all_states) {
+		const auto count = std::ranges::count(rows, state, &vm_info::state);
+
+		if (count > 0)
+			parts += fmt::format("{} {}, ", count, to_string(state));
+	}
+	for (const vm_info &row : rows)
+		private_bytes += row.raw().private_bytes;
+	return fmt::format("{}: {}{} private", count_text(rows.size()), parts, size_text(private_bytes));
+}
+
+void print_table(const context &world, std::span<const vm_info> rows, bool whole)
+{
+	// On a terminal: a screenful less title, summary, rest and the next prompt.
+	const auto fits = static_cast<std::size_t>(std::max(world.rows - 4, 4));
+	const bool cut = world.out_is_terminal && !whole && rows.size() > fits;
+	const auto shown = rows.first(cut ? fits : rows.size());
+	const bool reasons = std::ranges::any_of(shown, &vm_info::ended);
+	const auto now = static_cast<std::uint64_t>(
+		std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
+	std::vector<std::string> titles{"ID", "NAME", "STATE", "IMAGE", "MEMORY", "PRIVATE", "EXITS", "CPU", "AGE"};
+	std::vector<bool> numbers{true, false, false, false, true, true, true, true, true};
+
+	if (reasons) {
+		titles.emplace_back("REASON");
+		numbers.push_back(false);
+	}
+
+	table lines(titles, numbers);
+
+	for (const vm_info &row : shown) {
+		const mayfly_vm_info &raw = row.raw();
+		std::vector<std::string> cells{
+			std::to_string(raw.id),
+			printable(row.name()),
+			std::string(to_string(row.state())),
+			printable(row.image()),
+			size_text(raw.memory),
+			size_text(raw.private_bytes),
+			std::to_string(raw.exits),
+			time_text(raw.cpu_ns),
+			age_text(now - std::min<std::uint64_t>(raw.created_ns, now)),
+		};
+
+		if (reasons)
+			cells.push_back(row.end_text());
+		lines.add(std::move(cells));
+	}
+	if (rows.size() > 1) {
+		fmt::print(world.err, "{}\n", summary(rows));
+		std::fflush(world.err);
+	}
+	lines.print(world.out);
+	if (cut)
+		fmt::print(world.out, "… {} more (--all-rows or --json shows them)\n", rows.size() - fits);
+}
+
+struct listed {
+	std::vector<vm_info> rows;
+	bool some_missing;
+};
+
+// Those named, or without names all, the ended ones only with -a.
+outcome<listed> rows_to_show(const context &world, const invocation &in)
+{
+	auto from = open_device(world);
+
+	if (!from)
+		return std::unexpected(from.error());
+	if (in.operands.empty()) {
+		auto rows = from->list();
+
+		if (!rows)
+			return give_up(status::broken, rows.error());
+		if (!in.has("all"))
+			std::erase_if(*rows, [](const vm_info &row) { return row.ended(); });
+		return listed{std::move(*rows), false};
+	}
+
+	const auto picked = select(*from, in);
+	listed found{};
+
+	if (!picked)
+		return std::unexpected(picked.error());
+	for (const error &missing : picked->missing)
+		world.complain(missing);
+	for (const chosen &one : picked->vms)
+		found.rows.push_back(one.row);
+	found.some_missing = !picked->missing.empty();
+	return found;
+}
+
+nlohmann::ordered_json to_json(const mayfly_vm_stat &stat)
+{
+	constexpr std::array<const char *, MAYFLY_EXIT_REASONS> names{
+		"interrupt", "hypercall", "cpuid", "hlt", "msr", "memory", "denied", "exception", "shutdown",
+		"invalid"};
+	auto object = cli::to_json(vm_info(stat.info));
+	auto &exits = object["exits_by_reason"];
+
+	for (std::size_t i = 0; i < names.size(); i++)
+		exits[names[i]] = stat.exits[i];
+	object["guest_pages"] = stat.guest_pages;
+	object["table_pages"] = stat.table_pages;
+	object["device_pages"] = stat.device_pages;
+	object["struct_bytes"] = stat.struct_bytes;
+	object["console_bytes"] = stat.console_bytes;
+	object["console_lost"] = stat.console_lost;
+	object["parked"] = stat.parked;
+	return object;
+}
+
+} // namespace
+
+int verb_ps(const context &world, const invocation &in)
+{
+	const listed found = CLI_TRY(world, rows_to_show(world, in));
+
+	if (in.has("json")) {
+		json_array array(world.out);
+
+		for (const vm_info &row : found.rows)
+			array.add(cli::to_json(row));
+	} else if (in.has("quiet")) {
+		for (const vm_info &row : found.rows)
+			fmt::print(world.out, "{}\n", row.id());
+	} else {
+		print_table(world, found.rows, in.has("all-rows"));
+	}
+	return found.some_missing ? status::some_failed : status::ok;
+}
+
+int verb_inspect(const context &world, const invocation &in)
+{
+	const device from = CLI_TRY(world, open_device(world));
+	const selection picked = CLI_TRY(world, select(from, in));
+	bool failed = !picked.missing.empty();
+	json_array array(world.out);
+
+	for (const error &missing : picked.missing)
+		world.complain(missing);
+	for (const chosen &one : picked.vms) {
+		const auto opened = from.open_vm(one.row.id());
+		const auto stat = opened ? opened->stat() : std::unexpected(opened.error());
+
+		if (stat) {
+			array.add(to_json(*stat));
+		} else if (one.by_name || stat.error().code != ENOENT) {
+			world.complain(stat.error());
+			failed = true;
+		}
+	}
+	return failed ? status::some_failed : status::ok;
+}
+
+} // namespace vmctl::cli

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// logs and console: what guests have written.
+#include <array>
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "select.hpp"
+#include "text.hpp"
+
+namespace vmctl::cli {
+
+namespace {
+
+constexpr std::byte escape{0x1d}; // Ctrl-]
+constexpr std::byte interrupt{0x03};
+
+// While it lives, keys come one by one, unechoed, and make no signals.
+class raw_keys {
+public:
+	explicit raw_keys(int fd) : fd_(fd), changed_(::tcgetattr(fd, &before_) == 0)
+	{
+		termios raw = before_;
+
+		raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG);
+		if (changed_)
+			::tcsetattr(fd_, TCSANOW, &raw);
+	}
+
+	raw_keys(const raw_keys &) = delete;
+	raw_keys &operator=(const raw_keys &) = delete;
+
+	~raw_keys()
+	{
+		if (changed_)
+			::tcsetattr(fd_, TCSANOW, &before_);
+	}
+
+	// False when it is no terminal.
+	explicit operator bool() const { return changed_; }
+
+private:
+	int fd_;
+	termios before_{};
+	bool changed_;
+};
+
+// Writes console bytes, with a VM's name before every line if there are several.
+class printer {
+public:
+	printer(std::FILE *out, std::string prefix) : out_(out), prefix_(std::move(prefix)) {}
+
+	void write(std::span<const std::byte> bytes)
+	{
+		for (const std::byte byte : bytes) {
+			if (at_start_ && !prefix_.empty())
+				std::fputs(prefix_.c_str(), out_);
+			std::fputc(std::to_integer<int>(byte), out_);
+			at_start_ = byte == std::byte{'\n'};
+		}
+	}
+
+	// Ends a line that the guest has left open, so that the next VM's stands alone.
+	void end()
+	{
+		if (!at_start_ && !prefix_.empty())
+			std::fputc('\n', out_);
+	}
+
+private:
+	std::FILE *out_;
+	std::string prefix_;
+	bool at_start_ = true;
+};
+
+// Copies until the VM has ended (true) or, when non-blocking, until no more is
+// there (false).
+result<bool> copy(const context &world, const vm &from, printer &to)
+{
+	std::array<std::byte, 16384> buffer;
+
+	for (;;) {
+		const auto got = from.read(buffer);
+
+		if (!got && got.error().code == EAGAIN)
+			return false;
+		if (!got && got.error().code != EINTR)
+			return std::unexpected(got.error());
+		if (got && *got == 0)
+			return true;
+		if (got)
+			to.write(std::span(buffer).first(*got));
+		world.flush();
+	}
+}
+
+outcome<void> print_retained(const context &world, const device &from, const vm_info &row, bool prefixed)
+{
+	const auto opened = from.open_vm(row.id());
+
+	if (!opened)
+		return give_up(status::some_failed, opened.error());
+	if (const auto prepared = opened->set_nonblocking(); !prepared)
+		return give_up(status::broken, prepared.error());
+	if (const auto stat = opened->stat(); stat && stat->console_lost > 0)
+		world.complain({0, fmt::format("{}: {} older bytes are lost", printable(row.name()),
+					       stat->console_lost)});
+
+	printer lines(world.out, prefixed ? printable(row.name()) + " | " : "");
+	const auto copied = copy(world, *opened, lines);
+
+	lines.end();
+	if (!copied)
+		return give_up(status::broken, copied.error());
+	return {};
+}
+
+// One VM, by whatever names just one.
+outcome<chosen> select_one(const device &from, const invocation &in)
+{
+	auto picked = select(from, in);
+
+	if (!picked)
+		return std::unexpected(picked.error());
+	if (!picked->missing.empty())
+		return give_up(status::some_failed, picked->missing.front());
+	if (picked->vms.size() != 1)
+		return bad_usage(fmt::format("one VM at a time, not {}", picked->vms.size()));
+	return std::move(picked->vms.front());
+}
+
+int follow(const context &world, const invocation &in)
+{
+	const device from = CLI_TRY(world, open_device(world));
+	const chosen one = CLI_TRY(world, select_one(from, in));
+	const auto opened = from.open_vm(one.row.id());
+
+	if (!opened)
+		return world.end(failure{status::some_failed, opened.error()});
+
+	printer lines(world.out, "");
+	const auto copied = copy(world, *opened, lines);
+
+	if (!copied)
+		return world.end(failure{status::broken, copied.error()});
+	return status::ok;
+}
+
+// Shows the console until the VM ends (true) or the user leaves (false).
+result<bool> watch(const context &world, const vm &guest)
+{
+	printer lines(world.out, "");
+
+	VMCTL_TRY(guest.set_nonblocking());
+	for (;;) {
+		std::array<pollfd, 2> entries{{{guest.fd(), POLLIN, 0}, {world.in, POLLIN, 0}}};
+		const int ready = world.calls.poll(entries, -1);
+
+		if (ready < 0 && ready != -EINTR)
+			return fail(-ready, "waiting for the console: " + errno_text(-ready));
+		if (entries[1].revents != 0) {
+			std::array<std::byte, 64> keys;
+			const ssize_t got = world.calls.read(world.in, keys);
+
+			for (ssize_t i = 0; i < got; i++)
+				if (keys[static_cast<std::size_t>(i)] == escape ||
+				    keys[static_cast<std::size_t>(i)] == interrupt)
+					return false;
+			if (got == 0)
+				return false;
+		}
+		if (entries[0].revents != 0 && VMCTL_TRY(copy(world, guest, lines)))
+			return true;
+	}
+}
+
+} // namespace
+
+int verb_logs(const context &world, const invocation &in)
+{
+	if (in.has("follow"))
+		return follow(world, in);
+
+	const device from = CLI_TRY(world, open_device(world));
+	const selection picked = CLI_TRY(world, select(from, in));
+	int result = picked.missing.empty() ? status::ok : status::some_failed;
+
+	for (const error &missing : picked.missing)
+		world.complain(missing);
+	for (const chosen &one : picked.vms) {
+		const auto printed = print_retained(world, from, one.row, picked.vms.size() > 1);
+
+		if (printed || (!one.by_name && printed.error().cause.code == ENOENT))
+			continue;
+		world.complain(printed.error().cause);
+		result = status::some_failed;
+	}
+	return result;
+}
+
+int verb_attach(const context &world, const invocation &in)
+{
+	if (world.in < 0 || ::isatty(world.in) == 0)
+		return follow(world, in);
+
+	const device from = CLI_TRY(world, open_device(world));
+	const chosen one = CLI_TRY(world, select_one(from, in));
+	const auto opened = from.open_vm(one.row.id());
+
+	if (!opened)
+		return world.end(failure{status::some_failed, opened.error()});
+	fmt::print(world.err, "console of {}; Ctrl-] leaves it\n", printable(one.row.name()));
+
+	result<bool> ended = false;
+
+	{
+		const raw_keys keys(world.in);
+
+		ended = watch(world, *opened);
+	}
+	if (!ended)
+		return world.end(failure{status::broken, ended.error()});
+	if (!*ended) {
+		fmt::print(world.err, "\nleft; {} goes on\n", printable(one.row.name()));
+	} else if (const auto row = opened->info(); row) {
+		fmt::print(world.err, "{}: {}\n", printable(one.row.name()), row->end_text());
+	}
+	return status::ok;
+}
+
+} // namespace vmctl::cli

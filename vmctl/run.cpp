@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// run: one VM in the foreground, in this thread.
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "launch.hpp"
+#include "text.hpp"
+
+namespace vmctl::cli {
+
+namespace {
+
+constexpr unsigned grace_seconds = 10;
+
+// All that a signal handler can reach. It does the work itself, so a signal
+// that comes just before RUN is entered is not lost.
+volatile std::sig_atomic_t signalled_vm = -1;
+volatile std::sig_atomic_t first_signal = 0;
+
+void on_signal(int number)
+{
+	const int saved = errno;
+	mayfly_control control{};
+
+	if (number == SIGALRM || first_signal != 0) {
+		control.op = MAYFLY_OP_KILL;
+	} else {
+		first_signal = number;
+		control.op = MAYFLY_OP_NOTIFY;
+		control.port = vm::stop_port;
+		::alarm(grace_seconds);
+	}
+	::ioctl(signalled_vm, MAYFLY_CONTROL, &control);
+	errno = saved;
+}
+
+// While it lives, SIGINT and SIGTERM ask the VM to stop, and kill it the second
+// time or after the grace.
+class stop_on_signal {
+public:
+	explicit stop_on_signal(const vm &target)
+	{
+		struct sigaction action = {};
+
+		signalled_vm = target.fd();
+		first_signal = 0;
+		action.sa_handler = on_signal;
+		action.sa_flags = SA_RESTART;
+		sigfillset(&action.sa_mask);
+		for (std::size_t i = 0; i < numbers.size(); i++)
+			::sigaction(numbers[i], &action, &before_[i]);
+	}
+
+	stop_on_signal(const stop_on_signal &) = delete;
+	stop_on_signal &operator=(const stop_on_signal &) = delete;
+
+	~stop_on_signal()
+	{
+		::alarm(0);
+		for (std::size_t i = 0; i < numbers.size(); i++)
+			::sigaction(numbers[i], &before_[i], nullptr);
+	}
+
+	// The first that came, or 0.
+	[[nodiscard]] static int came() { return first_signal; }
+
+private:
+	static constexpr std::array numbers{SIGINT, SIGTERM, SIGALRM};
+
+	std::array<struct sigaction, numbers.size()> before_{};
+};
+
+// Copies what the console has now.
+outcome<void> copy_console(const context &world, const vm &from)
+{
+	std::array<std::byte, 16384> buffer;
+
+	for (;;) {
+		const auto got = from.read(buffer);
+
+		if (!got && got.error().code == EINTR)
+			continue;
+		if (!got && got.error().code != EAGAIN)
+			return give_up(status::broken, got.error());
+		if (!got || *got == 0)
+			break;
+		if (std::fwrite(buffer.data(), 1, *got, world.out) != *got)
+			return give_up(status::broken, {errno, "writing the output: " + errno_text(errno)});
+	}
+	if (std::fflush(world.out) != 0)
+		return give_up(status::broken, {errno, "writing the output: " + errno_text(errno)});
+	return {};
+}
+
+outcome<void> run_to_end(const context &world, const vm &guest)
+{
+	if (const auto prepared = guest.set_nonblocking(); !prepared)
+		return give_up(status::broken, prepared.error());
+
+	for (;;) {
+		const auto ran = guest.run(vm::until_output);
+
+		// ESRCH: the signal handler's kill came in between.
+		const bool ended = ran ? *ran == vm::outcome::ended : ran.error().code == ESRCH;
+
+		if (!ran && !ended && ran.error().code != EINTR)
+			return give_up(status::broken, ran.error());
+		if (const auto copied = copy_console(world, guest); !copied)
+			return copied;
+		if (ended)
+			return {};
+	}
+}
+
+int run_attached(const context &world, launch plan)
+{
+	plan.request.start = false;
+
+	const auto guest = plan.to.spawn_attached(plan.from, plan.request);
+
+	if (!guest)
+		return world.end(failure{status::broken, guest.error()});
+
+	const stop_on_signal signals(*guest);
+
+	CLI_TRY(world, run_to_end(world, *guest));
+	if (stop_on_signal::came() != 0)
+		return 128 + stop_on_signal::came();
+
+	const auto row = guest->info();
+
+	if (!row)
+		return world.end(failure{status::broken, row.error()});
+
+	const int result = exit_status(*row);
+
+	if (result == status::broken && row->reason() != end_reason::exited)
+		world.complain({EIO, plan.from.name() + ": " + row->end_text()});
+	return result;
+}
+
+int run_detached(const context &world, const launch &plan)
+{
+	const spawn_report made = plan.to.spawn(plan.from, plan.request);
+
+	if (made.failure)
+		return world.end(failure{status::broken, *made.failure});
+	for (const std::uint64_t id : made.ids)
+		fmt::print(world.out, "{}\n", id);
+	return status::ok;
+}
+
+} // namespace
+
+int verb_run(const context &world, const invocation &in)
+{
+	launch plan = CLI_TRY(world, prepare(world, in, 1));
+
+	if (in.has("detach"))
+		return run_detached(world, plan);
+	return run_attached(world, std::move(plan));
+}
+
+} // namespace vmctl::cli

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "select.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include "text.hpp"
+
+namespace vmctl::cli {
+
+namespace {
+
+constexpr std::string_view digits = "0123456789";
+
+bool starts_with_digit(std::string_view word)
+{
+	return !word.empty() && digits.find(word.front()) != std::string_view::npos;
+}
+
+std::unexpected<failure> no_such_vm(const std::string &word)
+{
+	return give_up(status::some_failed, {ENOENT, printable(word) + ": no such VM"});
+}
+
+} // namespace
+
+outcome<selector> selector::parse(const std::string &word)
+{
+	selector made;
+
+	made.word_ = word;
+	if (word.empty())
+		return bad_usage("a VM's name cannot be empty");
+	// Names start with a letter, so this is an id or a range.
+	if (starts_with_digit(word)) {
+		const std::size_t dash = std::min(word.find('-'), word.size());
+		const auto low = parse_number(std::string_view(word).substr(0, dash));
+		const auto high = dash < word.size() ? parse_number(std::string_view(word).substr(dash + 1)) : low;
+
+		if (!low || !high)
+			return bad_usage(printable(word) + ": neither an id nor a range of ids such as 1-1000");
+		if (*low > *high)
+			return bad_usage(word + ": the range runs backwards");
+		made.kind_ = dash < word.size() ? kind::range : kind::id;
+		made.low_ = *low;
+		made.high_ = *high;
+	} else if (word.find_first_of("*?[") != std::string::npos) {
+		made.kind_ = kind::glob;
+	}
+	return made;
+}
+
+outcome<std::vector<std::size_t>> selector::match_name(std::span<const vm_info> rows) const
+{
+	std::vector<std::size_t> exact, prefix;
+
+	for (std::size_t i = 0; i < rows.size(); i++) {
+		if (rows[i].name() == word_)
+			exact.push_back(i);
+		else if (rows[i].name().starts_with(word_))
+			prefix.push_back(i);
+	}
+	// Root sees several owners' VMs, whose names may be the same.
+	if (exact.size() > 1)
+		return give_up(status::some_failed,
+			       {EINVAL, fmt::format("{}: {} owners have a VM of this name; use its id", word_,
+						    exact.size())});
+	if (exact.size() == 1)
+		return exact;
+	if (prefix.size() > 1)
+		return give_up(status::some_failed,
+			       {EINVAL, fmt::format("{}: {} VMs start like this; for all of them: '{}*'",
+						    printable(word_), prefix.size(), printable(word_))});
+	if (prefix.empty())
+		return no_such_vm(word_);
+	return prefix;
+}
+
+outcome<std::vector<std::size_t>> selector::match(std::span<const vm_info> rows) const
+{
+	std::vector<std::size_t> found;
+
+	switch (kind_) {
+	case kind::name:
+		return match_name(rows);
+	case kind::glob:
+		for (std::size_t i = 0; i < rows.size(); i++)
+			if (fnmatch(word_.c_str(), std::string(rows[i].name()).c_str(), 0) == 0)
+				found.push_back(i);
+		break;
+	case kind::id:
+	case kind::range: {
+		const auto first = std::ranges::lower_bound(rows, low_, {}, &vm_info::id);
+
+		for (auto at = first; at != rows.end() && at->id() <= high_; ++at)
+			found.push_back(static_cast<std::size_t>(at - rows.begin()));
+		break;
+	}
+	}
+	if (found.empty())
+		return no_such_vm(word_);
+	return found;
+}
+
+outcome<selection> select(std::span<const vm_info> rows, std::span<const selector> selectors)
+{
+	selection made;
+	// Where a row went, plus one, so that none is chosen twice.
+	std::vector<std::size_t> taken(rows.size());
+
+	for (const selector &wanted : selectors) {
+		const auto found = wanted.match(rows);
+
+		if (!found) {
+			made.missing.push_back(found.error().cause);
+			continue;
+		}
+		for (const std::size_t index : *found) {
+			if (taken[index] != 0) {
+				made.vms[taken[index] - 1].by_name |= !wanted.is_set();
+				continue;
+			}
+			made.vms.push_back({rows[index], !wanted.is_set()});
+			taken[index] = made.vms.size();
+		}
+	}
+	return made;
+}
+
+outcome<selection> select(const device &from, const invocation &in)
+{
+	const bool all = in.has("all");
+	std::vector<selector> selectors;
+	std::uint64_t low = UINT64_MAX, high = 0;
+
+	if (all && !in.operands.empty())
+		return bad_usage("--all and names exclude each other");
+	if (!all && in.operands.empty())
+		return bad_usage("which VM? Give ids, names, globs or ranges, or --all");
+	for (const std::string &word : in.operands) {
+		auto parsed = selector::parse(word);
+
+		if (!parsed)
+			return std::unexpected(parsed.error());
+		low = std::min(low, parsed->lowest());
+		high = std::max(high, parsed->highest());
+		selectors.push_back(std::move(*parsed));
+	}
+
+	const auto rows = all ? from.list() : from.list(low, high);
+
+	if (!rows)
+		return give_up(status::broken, rows.error());
+	if (!all)
+		return select(*rows, selectors);
+
+	selection made;
+
+	for (const vm_info &row : *rows)
+		made.vms.push_back({row, false});
+	return made;
+}
+
+} // namespace vmctl::cli

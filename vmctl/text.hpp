@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// From text to numbers and back.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli.hpp"
+
+namespace vmctl::cli {
+
+// Digits only; nothing for anything else and for what does not fit.
+std::optional<std::uint64_t> parse_number(std::string_view text);
+
+// Digits with at most one of K M G T (powers of 1024) behind them, as "4M".
+std::optional<std::uint64_t> parse_size(std::string_view text);
+
+// Seconds: digits with at most one point among them, as "0.5"; in ms.
+std::optional<std::uint64_t> parse_seconds(std::string_view text);
+
+// "512 B", "36.0 KiB", "16.0 MiB".
+std::string size_text(std::uint64_t bytes);
+
+// "350 ns", "12.3 ms", "4.0 s".
+std::string time_text(std::uint64_t nanoseconds);
+
+// How long ago in one unit: "12s", "5m", "2h", "3d".
+std::string age_text(std::uint64_t nanoseconds);
+
+// `text` with everything a terminal could take for a command replaced by '?'.
+std::string printable(std::string_view text);
+
+// "1 VM", "1000 VMs".
+std::string count_text(std::uint64_t vms);
+
+// The exit status that an ended VM's end stands for.
+int exit_status(const vm_info &row);
+
+// Columns as wide as their widest cell; numbers[i] aligns column i right.
+class table {
+public:
+	table(std::vector<std::string> titles, std::vector<bool> numbers);
+	void add(std::vector<std::string> cells);
+	void print(std::FILE *out) const;
+
+private:
+	std::vector<bool> numbers_;
+	std::vector<std::vector<std::string>> rows_;
+};
+
+} // namespace vmctl::cli

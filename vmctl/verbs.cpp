@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of verbs. Dispatch, help and completion come from here and from
+// nowhere else.
+#include <array>
+
+#include "cli.hpp"
+
+namespace vmctl::cli {
+
+namespace {
+
+constexpr std::size_t any = SIZE_MAX;
+
+constexpr const char *life = "Life of a VM";
+constexpr const char *look = "Looking";
+constexpr const char *host = "This machine";
+
+constexpr option all{"all", "", "every VM there is"};
+constexpr option json{"json", "", "one JSON array"};
+constexpr option memory{"memory,m", "SIZE", "memory of each VM, as 512K, 16M or 1G (16M)"};
+
+constexpr std::array run_options{
+	option{"detach,d", "", "in the background; prints the id"},
+	option{"name", "NAME", "name of the VM"},
+	memory,
+};
+constexpr std::array spawn_options{
+	option{"number,n", "N", "how many (1)"},
+	option{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2 …"},
+	memory,
+	option{"quiet,q", "", "only ids, on standard output"},
+};
+constexpr std::array ps_options{
+	option{"all,a", "", "ended ones too"},
+	option{"quiet,q", "", "only ids"},
+	option{"all-rows", "", "more than a screenful, on a terminal"},
+	json,
+};
+constexpr std::array logs_options{
+	option{"follow,f", "", "go on until the VM ends"},
+	all,
+};
+constexpr std::array inspect_options{all, json};
+constexpr std::array control_options{all};
+constexpr std::array stop_options{
+	option{"time,t", "SECONDS", "how long to wait before killing (10)"},
+	option{"force,f", "", "do not wait"},
+	all,
+};
+constexpr std::array rm_options{option{"force,f", "", "kill it first"}, all};
+constexpr std::array wait_options{all, json};
+constexpr std::array json_options{json};
+constexpr std::array images_options{option{"quiet,q", "", "only names"}, json};
+
+constexpr std::array table{
+	verb{"run", "", life, "run [-d] [--name NAME] [-m SIZE] [IMAGE] [-- ARGS…]",
+	     "Run a VM in the foreground; ends with the guest's status", run_options, 1, true, verb_run},
+	verb{"spawn", "", life, "spawn [-n N] [--name PREFIX] [-m SIZE] [-q] [IMAGE] [-- ARGS…]",
+	     "Start VMs in the background", spawn_options, 1, true, verb_spawn},
+	verb{"create", "define", life, "create [-n N] [--name PREFIX] [-m SIZE] [-q] [IMAGE] [-- ARGS…]",
+	     "Make VMs without starting them", spawn_options, 1, true, verb_create},
+	verb{"start", "", life, "start VM… | --all", "Start VMs that were created", control_options, any, false,
+	     verb_start},
+	verb{"pause", "suspend", life, "pause VM… | --all", "Hold VMs where they are", control_options, any, false,
+	     verb_pause},
+	verb{"unpause", "resume", life, "unpause VM… | --all", "Let paused VMs go on", control_options, any, false,
+	     verb_unpause},
+	verb{"stop", "shutdown", life, "stop [-t SECONDS] [-f] VM… | --all",
+	     "Ask VMs to stop, and kill those that do not", stop_options, any, false, verb_stop},
+	verb{"kill", "", life, "kill VM… | --all", "End VMs at once", control_options, any, false, verb_kill},
+	verb{"rm", "remove", life, "rm [-f] VM… | --all", "Forget ended VMs", rm_options, any, false, verb_rm},
+	verb{"destroy", "", life, "destroy VM… | --all", "Kill VMs and forget them", control_options, any, false,
+	     verb_destroy},
+	verb{"wait", "", life, "wait VM… | --all", "Wait for VMs to end; ends with the last one's status",
+	     wait_options, any, false, verb_wait},
+	verb{"ps", "ls list status show", look, "ps [-a] [-q] [--json] [VM…]", "List VMs", ps_options, any, false,
+	     verb_ps},
+	verb{"logs", "", look, "logs [-f] VM… | --all", "Print what guests have written", logs_options, any, false,
+	     verb_logs},
+	verb{"console", "attach", look, "console VM", "Watch a guest's console; Ctrl-] leaves", {}, 1, false,
+	     verb_attach},
+	verb{"inspect", "dominfo", look, "inspect VM… | --all", "Print all there is to know, as JSON",
+	     inspect_options, any, false, verb_inspect},
+	verb{"images", "", look, "images [-q] [--json]", "List the bundled images", images_options, 0, false,
+	     verb_images},
+	verb{"doctor", "", host, "doctor [--json]", "Say what keeps Mayfly from running here", json_options, 0,
+	     false, verb_doctor},
+	verb{"info", "host", host, "info [--json]", "Print the module's numbers", json_options, 0, false, verb_info},
+	verb{"version", "", host, "version", "Print vmctl's version", {}, 0, false, verb_version},
+	verb{"help", "", host, "help [COMMAND]", "Explain a command, or list them", {}, 1, false, verb_help},
+	verb{"completion", "", host, "completion bash", "Print a completion script for the shell", {}, 1, false,
+	     verb_completion},
+};
+
+} // namespace
+
+std::span<const verb> verbs()
+{
+	return table;
+}
+
+} // namespace vmctl::cli
