@@ -14,6 +14,7 @@
 #define RANGE_GPA	0x200000
 #define RANGE_PAGES	16
 #define PAGE		4096
+#define ENTRY_TABLE	0x10000
 
 // Of struct mayfly_device_page, whose address is in rdi at the start.
 #define VM_ID		16
@@ -402,6 +403,47 @@ guest_\name:
 	mov	MEMORY_BYTES(%rdi), %rax
 	mov	%rax, %cr3
 1:	jmp	1b
+	end_guest
+
+// Goes to CPL 3, at the label, with the same stack. SYSRET needs no descriptors:
+// it makes flat segments. The entry table's two upper entries get the user bit;
+// until then the TLB may hold them without.
+	.macro	enter_user label
+	mov	$WINDOW + ENTRY_TABLE, %rax
+	orb	$4, 510 * 8(%rax)
+	orb	$4, 511 * 8(%rax)
+	mov	%cr3, %rax
+	mov	%rax, %cr3
+	mov	$0xc0000081, %ecx	// STAR: selectors, user ones in the upper half
+	xor	%eax, %eax
+	mov	$0x00130008, %edx
+	wrmsr
+	lea	\label(%rip), %rcx
+	mov	$0x202, %r11d
+	sysretq
+	.endm
+
+// A hypercall from CPL 3 is #UD, so a triple fault; not an exit with 42.
+	guest user_hypercall
+	prepare
+	enter_user 1f
+1:	exit	42
+	end_guest
+
+// The proof that enter_user works: SYSCALL is the way back, ends with 43.
+	guest user_syscall
+	prepare
+	mov	$0xc0000082, %ecx	// LSTAR
+	lea	2f(%rip), %rax
+	mov	%rax, %rdx
+	shr	$32, %rdx
+	wrmsr
+	enter_user 1f
+1:	mov	%cs, %edi
+	and	$3, %edi
+	syscall
+2:	add	$40, %edi
+	exit_rdi
 	end_guest
 
 // --- memory and registers ---------------------------------------------------

@@ -72,6 +72,8 @@ GUEST(cr4_write)
 GUEST(dr_read)
 GUEST(vmrun_ud)
 GUEST(bad_cr3)
+GUEST(user_hypercall)
+GUEST(user_syscall)
 
 // Memory and registers.
 GUEST(stamp)

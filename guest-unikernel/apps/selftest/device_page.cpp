@@ -16,7 +16,7 @@ void check_device_page()
 	check_equal(page.size, sizeof page, "device page: size");
 	check_equal(page.flags, 0, "device page: flags");
 	check(page.vm_id != 0, "device page: id is not zero");
-	check(page.memory_bytes >= 2 << 20 && page.memory_bytes % 4096 == 0,
+	check(page.memory_bytes >= 1 << 20 && page.memory_bytes % 4096 == 0,
 	      "device page: memory size");
 	check_equal(page.args_gpa, MAYFLY_GPA_ARGS, "device page: place of the arguments");
 	check(page.args_len <= 4096 && page.argc <= page.args_len, "device page: arguments fit");

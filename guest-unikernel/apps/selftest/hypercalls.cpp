@@ -37,6 +37,8 @@ void check_bad_arguments()
 
 	check_call(hypercall(MAYFLY_HC_CONSOLE, end, 1), bad_address, "console behind memory");
 	check_call(hypercall(MAYFLY_HC_CONSOLE, end - 1, 2), bad_address, "console across its end");
+	check_call(hypercall(MAYFLY_HC_CONSOLE, end - 2048, 4096), bad_address,
+		   "console far across its end takes nothing");
 	check_call(hypercall(MAYFLY_HC_CONSOLE, ~0ul, 2), bad_address, "console that wraps");
 	check_call(hypercall(MAYFLY_HC_CONSOLE, 0, 1), bad_address, "console at null");
 
