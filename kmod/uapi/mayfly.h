@@ -5,8 +5,8 @@
  * Three kinds of file descriptor:
  *
  *   device  open("/dev/mayfly"): INFO, IMAGE_CREATE, SPAWN, LIST, OPEN, CONTROL.
- *           poll() reports POLLIN once a VM the caller may see has ended since
- *           this descriptor's last LIST that began at the first VM.
+ *           poll() reports POLLIN once any VM has ended since this descriptor's
+ *           last LIST that began at the first VM.
  *   image   from IMAGE_CREATE; only passed to SPAWN. VMs keep their image alive.
  *   VM      from OPEN, or from SPAWN of one VM without MAYFLY_SPAWN_DETACHED:
  *           CONTROL (ids = 0), STAT, RUN, GET_STATE, SET_STATE. read() takes
@@ -316,8 +316,7 @@ struct mayfly_control {
  * @device_pages: pages of the device page and its kind
  * @struct_bytes: kernel structures
  * @console_bytes: bytes the guest has written to its console so far
- * @console_lost: bytes of those that were overwritten before anyone's read
- *	could reach them
+ * @console_lost: bytes of those that have been overwritten by later ones
  * @parked: times it parked
  * @reserved: zero
  */
@@ -393,10 +392,24 @@ struct mayfly_table_register {
  * @cr3: top page table
  * @cr4: PAE set; DE, PSE, TSD, MCE, PGE, OSFXSR and OSXMMEXCPT as you like
  * @efer: LME and LMA set; SCE and NXE as you like
- * @cs, @ss, @ds, @es, @fs, @gs, @ldtr, @tr: segment registers
- * @gdtr, @idtr: table registers
- * @star, @lstar, @cstar, @sfmask, @kernel_gs_base: MSRs
- * @sysenter_cs, @sysenter_esp, @sysenter_eip: MSRs
+ * @cs: segment register
+ * @ss: segment register
+ * @ds: segment register
+ * @es: segment register
+ * @fs: segment register
+ * @gs: segment register
+ * @ldtr: segment register
+ * @tr: segment register
+ * @gdtr: table register
+ * @idtr: table register
+ * @star: MSR
+ * @lstar: MSR
+ * @cstar: MSR
+ * @sfmask: MSR
+ * @kernel_gs_base: MSR
+ * @sysenter_cs: MSR
+ * @sysenter_esp: MSR
+ * @sysenter_eip: MSR
  * @exception: with MAYFLY_STATE_EXCEPTION the vector (0-31) to raise at the
  *	next entry
  * @error_code: its error code, where the vector has one

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * channel.h - what host and guest tell each other: device page, events, clock,
+ * console.
+ */
+#ifndef MAYFLY_CHANNEL_H
+#define MAYFLY_CHANNEL_H
+
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+struct vm;
+struct page;
+
+#define CONSOLE_INLINE	512
+
+/**
+ * struct console - the last bytes a guest has written
+ * @lock: protects all of it
+ * @head: bytes written since the beginning
+ * @page: ring of PAGE_SIZE once the inline one has overflowed, else NULL
+ * @ring: ring of CONSOLE_INLINE until then
+ */
+struct console {
+	spinlock_t lock;
+	u64 head;
+	char *page;
+	char ring[CONSOLE_INLINE];
+};
+
+void console_init(struct console *console);
+void console_write(struct console *console, const char *bytes, size_t length);
+size_t console_read(struct console *console, u64 *position, char *bytes,
+		    size_t length);
+u64 console_lost(struct console *console);
+void console_free(struct console *console);
+
+int channel_setup(void);
+bool channel_clock_is_stable(void);
+u64 channel_guest_now(const struct vm *vm);
+void channel_fill(struct vm *vm, u32 argc, u32 args_length);
+
+#endif

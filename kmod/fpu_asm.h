@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * fpu_asm.h - move a guest's FPU image in and out of the registers.
+ *
+ * Only between kernel_fpu_begin_mask(0) and kernel_fpu_end(). Guests have x87
+ * and SSE and no XSAVE, so the 512-byte legacy image is all there is.
+ */
+#ifndef MAYFLY_FPU_ASM_H
+#define MAYFLY_FPU_ASM_H
+
+#include <asm/cpufeature.h>
+
+/*
+ * AMD's FXRSTOR leaves the last x87 instruction and data pointers alone unless
+ * an exception is pending, which would show the guest another process's: point
+ * them at something of ours first. @anchor is any address in the L1 cache.
+ */
+static inline void fpu_load_guest(const void *image, const int *anchor)
+{
+	if (static_cpu_has_bug(X86_BUG_FXSAVE_LEAK))
+		asm volatile("fnclex\n\t"
+			     "emms\n\t"
+			     "fildl %0" : : "m" (*anchor));
+	/* memory: 512 bytes are read. */
+	asm volatile("fxrstor64 (%0)" : : "r" (image) : "memory");
+}
+
+static inline void fpu_save_guest(void *image)
+{
+	/* memory: 512 bytes are written. */
+	asm volatile("fxsave64 (%0)" : : "r" (image) : "memory");
+}
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hardware.c - take every CPU for the first VM, give them back after the last.
+ *
+ * Between those two moments other hypervisors' modules may be loaded and idle;
+ * whoever comes second gets -EBUSY. CPUs that come online meanwhile are taken
+ * before a worker can be scheduled on them.
+ *
+ * Locks: cpus_read_lock() outside, hardware_lock inside.
+ */
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/mutex.h>
+#include <linux/printk.h>
+#include <linux/smp.h>
+#include <linux/syscore_ops.h>
+
+#include "backend.h"
+#include "hardware.h"
+
+static DEFINE_MUTEX(hardware_lock);
+static atomic_t users = ATOMIC_INIT(0);
+static int hotplug_state;
+
+static void enable_here(void *error)
+{
+	int ret = backend->enable_cpu();
+
+	if (ret)
+		atomic_cmpxchg(error, 0, ret);
+}
+
+static void disable_here(void *unused)
+{
+	backend->disable_cpu();
+}
+
+static int enable_all(void)
+{
+	atomic_t error = ATOMIC_INIT(0);
+
+	on_each_cpu(enable_here, &error, 1);
+	if (atomic_read(&error))
+		on_each_cpu(disable_here, NULL, 1);
+	return atomic_read(&error);
+}
+
+/**
+ * hardware_get - make sure guests can run
+ *
+ * Context: may sleep.
+ * Return: 0, -EBUSY when another hypervisor owns a CPU, -EIO when firmware
+ * forbids it. Pair with hardware_put().
+ */
+int hardware_get(void)
+{
+	int ret = 0;
+
+	if (atomic_inc_not_zero(&users))
+		return 0;
+	cpus_read_lock();
+	mutex_lock(&hardware_lock);
+	if (!atomic_read(&users))
+		ret = enable_all();
+	if (!ret)
+		atomic_inc(&users);
+	mutex_unlock(&hardware_lock);
+	cpus_read_unlock();
+	if (ret)
+		pr_notice_ratelimited("mayfly: cannot take the CPU's %s (error %d): %s\n",
+				      backend->name, ret,
+				      ret == -EBUSY ? "another hypervisor is using it" :
+						      "disabled by firmware");
+	return ret;
+}
+
+/**
+ * hardware_put - a user less
+ *
+ * Context: may sleep.
+ */
+void hardware_put(void)
+{
+	if (atomic_add_unless(&users, -1, 1))
+		return;
+	cpus_read_lock();
+	mutex_lock(&hardware_lock);
+	if (atomic_dec_and_test(&users))
+		on_each_cpu(disable_here, NULL, 1);
+	mutex_unlock(&hardware_lock);
+	cpus_read_unlock();
+}
+
+static int on_cpu_online(unsigned int cpu)
+{
+	atomic_t error = ATOMIC_INIT(0);
+
+	mutex_lock(&hardware_lock);
+	if (atomic_read(&users)) {
+		unsigned long flags;
+
+		local_irq_save(flags);
+		enable_here(&error);
+		local_irq_restore(flags);
+	}
+	mutex_unlock(&hardware_lock);
+	return atomic_read(&error);
+}
+
+static int on_cpu_offline(unsigned int cpu)
+{
+	unsigned long flags;
+
+	mutex_lock(&hardware_lock);
+	local_irq_save(flags);
+	backend->disable_cpu();
+	local_irq_restore(flags);
+	mutex_unlock(&hardware_lock);
+	return 0;
+}
+
+/* The last CPU, interrupts off, no task runs: the lock cannot be held. */
+static int suspend(void)
+{
+	backend->disable_cpu();
+	return 0;
+}
+
+static void resume(void)
+{
+	if (atomic_read(&users))
+		WARN_ON_ONCE(backend->enable_cpu());
+}
+
+static struct syscore_ops power_ops = {
+	.suspend = suspend,
+	.resume = resume,
+};
+
+/**
+ * hardware_setup - at load
+ *
+ * Return: 0 or a negative errno.
+ */
+int hardware_setup(void)
+{
+	int ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "mayfly:online",
+				    on_cpu_online, on_cpu_offline);
+
+	if (ret < 0)
+		return ret;
+	hotplug_state = ret;
+	register_syscore_ops(&power_ops);
+	return 0;
+}
+
+/**
+ * hardware_teardown - at unload; there are no VMs
+ */
+void hardware_teardown(void)
+{
+	unregister_syscore_ops(&power_ops);
+	cpuhp_remove_state(hotplug_state);
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * main.c - load and unload: find the backend, set up every room in order.
+ */
+#include <linux/module.h>
+
+#include "backend.h"
+#include "channel.h"
+#include "dev.h"
+#include "hardware.h"
+#include "memory.h"
+#include "pool.h"
+#include "tlbmodel.h"
+#include "vm.h"
+
+const struct backend_ops *backend;
+
+static int __init find_backend(void)
+{
+	backend = &svm_ops;
+	return backend->setup();
+}
+
+static int __init mayfly_init(void)
+{
+	int ret;
+
+	ret = find_backend();
+	if (ret)
+		return ret;
+	ret = tlbmodel_setup();
+	if (ret)
+		goto out_backend;
+	ret = channel_setup();
+	if (ret)
+		goto out_model;
+	ret = memory_setup();
+	if (ret)
+		goto out_model;
+	ret = pool_setup();
+	if (ret)
+		goto out_memory;
+	ret = vm_setup();
+	if (ret)
+		goto out_pool;
+	ret = hardware_setup();
+	if (ret)
+		goto out_vm;
+	ret = dev_setup();
+	if (ret)
+		goto out_hardware;
+	pr_info("mayfly: ready, %s\n", backend->name);
+	return 0;
+
+out_hardware:
+	hardware_teardown();
+out_vm:
+	vm_teardown();
+out_pool:
+	pool_teardown();
+out_memory:
+	memory_teardown();
+out_model:
+	tlbmodel_teardown();
+out_backend:
+	backend->teardown();
+	return ret;
+}
+
+static void __exit mayfly_exit(void)
+{
+	dev_teardown();
+	hardware_teardown();
+	pool_teardown();
+	vm_teardown();
+	memory_teardown();
+	tlbmodel_teardown();
+	backend->teardown();
+}
+
+module_init(mayfly_init);
+module_exit(mayfly_exit);
+
+MODULE_DESCRIPTION("Mayfly: thousands of tiny virtual machines");
+MODULE_AUTHOR("The Mayfly authors");
+MODULE_LICENSE("GPL");

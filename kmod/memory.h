@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * memory.h - what a VM can see as memory, and who pays for it.
+ */
+#ifndef MAYFLY_MEMORY_H
+#define MAYFLY_MEMORY_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+#include "stage2.h"
+
+struct image;
+struct mem_cgroup;
+
+/**
+ * struct vm_memory - a VM's guest-physical address space
+ * @s2: second-level tables; all owned pages hang from @pages
+ * @size: first guest-physical address that is not memory, in bytes
+ * @image: what the VM was made from
+ * @memcg: who is charged
+ * @pages: every page held alone, linked by page->lru: guest pages, tables and
+ *	the device page
+ * @guest_pages: how many of them are guest memory
+ * @table_pages: how many are tables
+ * @device_pages: how many are device pages
+ *
+ * Only the thread that runs the VM, or that has claimed it, touches this; other
+ * threads read the counters.
+ */
+struct vm_memory {
+	struct stage2 s2;
+	u64 size;
+	struct image *image;
+	struct mem_cgroup *memcg;
+	struct list_head pages;
+	u32 guest_pages;
+	u32 table_pages;
+	u32 device_pages;
+};
+
+/**
+ * struct vm_fault_info - an access the second-level tables did not allow
+ * @gpa: guest-physical address
+ * @write: it was a write
+ * @execute: it was an instruction fetch
+ */
+struct vm_fault_info {
+	u64 gpa;
+	bool write;
+	bool execute;
+};
+
+/* Flags for callers that may sleep, and for those that may not. */
+#define MEMORY_SLEEP	(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+#define MEMORY_ATOMIC	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
+
+int __must_check memory_init(struct vm_memory *memory, struct image *image,
+			     u64 size, struct page *args,
+			     struct mem_cgroup *memcg, void **device_page);
+int __must_check memory_copy_hot(struct vm_memory *memory);
+int __must_check memory_fault(struct vm_memory *memory,
+			      const struct vm_fault_info *fault, gfp_t gfp);
+bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);
+void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length);
+int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);
+void memory_free(struct vm_memory *memory);
+
+int memory_setup(void);
+void memory_teardown(void);
+u64 memory_pages(void);
+bool memory_host_has_room(void);
+
+struct page *memory_page_alloc(gfp_t gfp);
+void memory_page_free(struct page *page);
+
+#endif

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * pool.c - workers, the run queue, and parked VMs with a deadline.
+ *
+ * A pool belongs to a cgroup, and so do its workers: CPU time and memory of the
+ * VMs are the creator's. One queue serves all workers of a pool, first come,
+ * first served, in slices of at most a millisecond; a parked VM is in no queue
+ * and costs nothing. pool->lock protects who runs, waits or sleeps.
+ */
+#include <linux/cgroup.h>
+#include <linux/cpumask.h>
+#include <linux/kthread.h>
+#include <linux/memcontrol.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "channel.h"
+#include "pool.h"
+#include "run.h"
+#include "vm.h"
+
+#define SLICE_NS	NSEC_PER_MSEC
+/* No guest gets more timer interrupts out of a host CPU than these allow. */
+#define WAKES_PER_PASS	64
+#define MIN_TIMER_NS	(50 * NSEC_PER_USEC)
+
+/**
+ * struct worker - a kernel thread that runs VMs
+ * @task: the thread
+ * @pool: whose VMs
+ * @timer: ends the slice
+ * @over: the slice has ended
+ */
+struct worker {
+	struct task_struct *task;
+	struct pool *pool;
+	struct hrtimer timer;
+	bool over;
+};
+
+static DEFINE_MUTEX(pools_lock);
+static LIST_HEAD(pools);
+static atomic_long_t nr_pools = ATOMIC_LONG_INIT(0);
+static atomic64_t nr_parked = ATOMIC64_INIT(0);
+static struct workqueue_struct *workqueue;
+
+/**
+ * pool_count - pools that exist
+ *
+ * Return: how many.
+ */
+u64 pool_count(void)
+{
+	return atomic_long_read(&nr_pools);
+}
+
+/**
+ * pool_parked - times a VM has parked
+ *
+ * Return: how many since the module was loaded.
+ */
+u64 pool_parked(void)
+{
+	return atomic64_read(&nr_parked);
+}
+
+static struct vm *vm_of_sleeper(struct timerqueue_node *node)
+{
+	return container_of(node, struct vm, sleeper);
+}
+
+static void set_timer(struct pool *pool, ktime_t expires)
+{
+	ktime_t soonest = ktime_add_ns(ktime_get(), MIN_TIMER_NS);
+
+	hrtimer_start(&pool->timer, max(expires, soonest), HRTIMER_MODE_ABS_HARD);
+}
+
+static void make_ready(struct vm *vm)
+{
+	struct pool *pool = vm->pool;
+
+	WRITE_ONCE(vm->run_state, MAYFLY_READY);
+	if (!vm->started)
+		return;	/* The thread in RUN will see it. */
+	list_add_tail(&vm->queue, &pool->ready);
+	if (wq_has_sleeper(&pool->idle))
+		wake_up(&pool->idle);
+}
+
+static void make_parked(struct vm *vm, u64 now)
+{
+	struct pool *pool = vm->pool;
+
+	WRITE_ONCE(vm->run_state, MAYFLY_PARKED);
+	vm->parked++;
+	atomic64_inc(&nr_parked);
+	if (!vm->started || vm->deadline == MAYFLY_FOREVER)
+		return;
+	vm->sleeper.expires = ktime_add_ns(ktime_get(),
+					   min_t(u64, vm->deadline - now,
+						 KTIME_MAX / 2));
+	if (timerqueue_add(&pool->sleepers, &vm->sleeper))
+		set_timer(pool, vm->sleeper.expires);
+}
+
+/**
+ * pool_settle - put a VM nobody has claimed where it belongs
+ * @vm: neither claimed, queued nor paused
+ *
+ * Parks it when its guest waits for something that has not come yet; otherwise
+ * it is ready, and queued if it belongs to the workers.
+ *
+ * Context: pool->lock held.
+ */
+void pool_settle(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	if (vm->waiting && !atomic64_read(&vm->pending)) {
+		u64 now = channel_guest_now(vm);
+
+		if (now < vm->deadline) {
+			make_parked(vm, now);
+			return;
+		}
+	}
+	make_ready(vm);
+}
+
+/**
+ * pool_withdraw - take a VM out of the queue or out of its sleep
+ * @vm: ready, parked or paused
+ *
+ * Context: pool->lock held.
+ */
+void pool_withdraw(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	list_del_init(&vm->queue);
+	if (!RB_EMPTY_NODE(&vm->sleeper.node))
+		timerqueue_del(&vm->pool->sleepers, &vm->sleeper);
+}
+
+/**
+ * pool_init_vm - a new VM is in no queue
+ * @vm: the VM
+ */
+void pool_init_vm(struct vm *vm)
+{
+	INIT_LIST_HEAD(&vm->queue);
+	timerqueue_init(&vm->sleeper);
+	vm->run_state = MAYFLY_READY;
+}
+
+/* Wakes the sleepers that are due; returns when to come back, or KTIME_MAX. */
+static ktime_t wake_sleepers(struct pool *pool)
+{
+	ktime_t now = ktime_get();
+	struct timerqueue_node *node;
+	int n;
+
+	for (n = 0; n < WAKES_PER_PASS; n++) {
+		node = timerqueue_getnext(&pool->sleepers);
+		if (!node)
+			return KTIME_MAX;
+		if (node->expires > now)
+			return node->expires;
+		timerqueue_del(&pool->sleepers, node);
+		pool_settle(vm_of_sleeper(node));
+	}
+	return now;
+}
+
+static enum hrtimer_restart on_deadline(struct hrtimer *timer)
+{
+	struct pool *pool = container_of(timer, struct pool, timer);
+	ktime_t next;
+
+	spin_lock(&pool->lock);
+	next = wake_sleepers(pool);
+	if (next != KTIME_MAX)
+		set_timer(pool, next);
+	spin_unlock(&pool->lock);
+	return HRTIMER_NORESTART;
+}
+
+static void on_fault_work(struct work_struct *work)
+{
+	struct vm *vm = container_of(work, struct vm, fault_work);
+
+	pool_release(vm, run_fetch_memory(vm));
+	vm_put(vm);
+}
+
+/**
+ * pool_release - give a claimed VM back
+ * @vm: claimed by the caller, who must not use it afterwards without a
+ *	reference of its own
+ * @verdict: what its last slice ended with
+ *
+ * Context: may sleep.
+ */
+void pool_release(struct vm *vm, enum verdict verdict)
+{
+	static const struct vm_end_info killed = { .reason = MAYFLY_END_KILLED };
+	struct pool *pool = vm->pool;
+	unsigned long flags;
+
+	if (verdict == VERDICT_END) {
+		vm_end(vm, &vm->end);
+		return;
+	}
+	spin_lock_irqsave(&pool->lock, flags);
+	vm->runner = NULL;
+	if (test_bit(VM_REQUEST_KILL, &vm->requests)) {
+		spin_unlock_irqrestore(&pool->lock, flags);
+		vm_end(vm, &killed);
+		return;
+	}
+	if (verdict == VERDICT_FAULT) {
+		spin_unlock_irqrestore(&pool->lock, flags);
+		vm_get(vm);
+		INIT_WORK(&vm->fault_work, on_fault_work);
+		queue_work(workqueue, &vm->fault_work);
+		return;
+	}
+	if (test_and_clear_bit(VM_REQUEST_PAUSE, &vm->requests))
+		WRITE_ONCE(vm->run_state, MAYFLY_PAUSED);
+	else
+		pool_settle(vm);
+	/* Under the lock: after it the VM may be gone. */
+	if (wq_has_sleeper(&vm->wait))
+		wake_up_all(&vm->wait);
+	spin_unlock_irqrestore(&pool->lock, flags);
+}
+
+static struct vm *claim_next(struct pool *pool)
+{
+	struct vm *vm;
+
+	spin_lock_irq(&pool->lock);
+	vm = list_first_entry_or_null(&pool->ready, struct vm, queue);
+	if (vm) {
+		list_del_init(&vm->queue);
+		WRITE_ONCE(vm->run_state, MAYFLY_RUNNING);
+		vm->runner = current;
+	}
+	spin_unlock_irq(&pool->lock);
+	return vm;
+}
+
+static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
+{
+	struct worker *worker = container_of(timer, struct worker, timer);
+
+	WRITE_ONCE(worker->over, true);
+	/* The worker may have moved; the interrupt that ends guest mode not. */
+	kick_process(worker->task);
+	return HRTIMER_NORESTART;
+}
+
+/*
+ * The timer is left running when a VM parks early, and cuts the next one's
+ * slice: at most one timer is armed per millisecond, however short the visits.
+ */
+static void run_one(struct worker *worker, struct vm *vm)
+{
+	enum verdict verdict;
+
+	WRITE_ONCE(worker->over, false);
+	if (!hrtimer_is_queued(&worker->timer))
+		hrtimer_start(&worker->timer, ns_to_ktime(SLICE_NS),
+			      HRTIMER_MODE_REL_PINNED_HARD);
+	verdict = run_slice(vm, &worker->over, false);
+	pool_release(vm, verdict);
+	if (verdict == VERDICT_MOVE)	/* This CPU is on its way out. */
+		schedule_timeout_uninterruptible(1);
+}
+
+static int work(void *data)
+{
+	struct worker *worker = data;
+	struct pool *pool = worker->pool;
+
+	while (!kthread_should_stop()) {
+		struct vm *vm = claim_next(pool);
+
+		if (vm)
+			run_one(worker, vm);
+		else
+			wait_event_idle_exclusive(pool->idle,
+						  kthread_should_stop() ||
+						  !list_empty(&pool->ready));
+		cond_resched_tasks_rcu_qs();
+	}
+	return 0;
+}
+
+static int make_worker(struct pool *pool, struct worker *worker)
+{
+	struct task_struct *task = kthread_create(work, worker, "mayfly/%u",
+						  pool->nr_workers);
+	int ret;
+
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	ret = cgroup_attach_task_all(current, task);
+	if (ret) {
+		kthread_stop(task);
+		return ret;
+	}
+	worker->pool = pool;
+	worker->task = get_task_struct(task);
+	hrtimer_init(&worker->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	worker->timer.function = on_slice_end;
+	pool->nr_workers++;
+	return 0;
+}
+
+static void stop_workers(struct pool *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < pool->nr_workers; i++) {
+		struct worker *worker = &pool->workers[i];
+
+		kthread_stop(worker->task);
+		hrtimer_cancel(&worker->timer);
+		put_task_struct(worker->task);
+	}
+	pool->nr_workers = 0;
+	kfree(pool->workers);
+	pool->workers = NULL;
+}
+
+static int make_all_workers(struct pool *pool)
+{
+	unsigned int i, n = num_online_cpus();
+	int ret = 0;
+
+	pool->workers = kcalloc(n, sizeof(*pool->workers), GFP_KERNEL_ACCOUNT);
+	if (!pool->workers)
+		return -ENOMEM;
+	for (i = 0; i < n && !ret; i++)
+		ret = make_worker(pool, &pool->workers[i]);
+	if (ret) {
+		stop_workers(pool);
+		return ret;
+	}
+	for (i = 0; i < n; i++)
+		wake_up_process(pool->workers[i].task);
+	return 0;
+}
+
+/**
+ * pool_make_workers - have workers, in the caller's cgroup, if there are none
+ * @pool: the pool
+ *
+ * Context: may sleep.
+ * Return: 0, -ENOMEM, -EINTR.
+ */
+int pool_make_workers(struct pool *pool)
+{
+	int ret = 0;
+
+	mutex_lock(&pool->workers_lock);
+	if (!pool->workers)
+		ret = make_all_workers(pool);
+	mutex_unlock(&pool->workers_lock);
+	return ret;
+}
+
+static void on_free_work(struct work_struct *work)
+{
+	struct pool *pool = container_of(work, struct pool, free_work);
+
+	stop_workers(pool);
+	hrtimer_cancel(&pool->timer);
+	cgroup_put(pool->cgroup);
+	mem_cgroup_put(pool->memcg);
+	kfree(pool);
+	atomic_long_dec(&nr_pools);
+}
+
+static struct cgroup *current_cgroup(void)
+{
+	struct cgroup *cgroup;
+
+	rcu_read_lock();
+	do {
+		cgroup = task_dfl_cgroup(current);
+	} while (!css_tryget(&cgroup->self));
+	rcu_read_unlock();
+	return cgroup;
+}
+
+/* Takes over the reference to @cgroup. */
+static struct pool *make_pool(struct cgroup *cgroup)
+{
+	struct pool *pool = kzalloc(sizeof(*pool), GFP_KERNEL_ACCOUNT);
+
+	if (!pool) {
+		cgroup_put(cgroup);
+		return NULL;
+	}
+	kref_init(&pool->ref);
+	pool->cgroup = cgroup;
+	pool->memcg = get_mem_cgroup_from_mm(current->mm);
+	spin_lock_init(&pool->lock);
+	INIT_LIST_HEAD(&pool->ready);
+	timerqueue_init_head(&pool->sleepers);
+	hrtimer_init(&pool->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	pool->timer.function = on_deadline;
+	init_waitqueue_head(&pool->idle);
+	mutex_init(&pool->workers_lock);
+	INIT_WORK(&pool->free_work, on_free_work);
+	list_add(&pool->node, &pools);
+	atomic_long_inc(&nr_pools);
+	return pool;
+}
+
+/**
+ * pool_get_current - the pool of the caller's cgroup
+ *
+ * Context: may sleep.
+ * Return: it with a reference, or NULL without memory.
+ */
+struct pool *pool_get_current(void)
+{
+	struct cgroup *cgroup = current_cgroup();
+	struct pool *pool;
+
+	mutex_lock(&pools_lock);
+	list_for_each_entry(pool, &pools, node) {
+		if (pool->cgroup == cgroup) {
+			kref_get(&pool->ref);
+			cgroup_put(cgroup);
+			goto out_unlock;
+		}
+	}
+	pool = make_pool(cgroup);
+out_unlock:
+	mutex_unlock(&pools_lock);
+	return pool;
+}
+
+static void pool_free(struct kref *ref)
+{
+	struct pool *pool = container_of(ref, struct pool, ref);
+
+	list_del(&pool->node);
+	mutex_unlock(&pools_lock);
+	/* A worker may be the one that drops the last reference. */
+	queue_work(workqueue, &pool->free_work);
+}
+
+/**
+ * pool_put - drop a reference
+ * @pool: the pool
+ *
+ * Context: may sleep.
+ */
+void pool_put(struct pool *pool)
+{
+	kref_put_mutex(&pool->ref, pool_free, &pools_lock);
+}
+
+/**
+ * pool_setup - at load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int pool_setup(void)
+{
+	workqueue = alloc_workqueue("mayfly", WQ_UNBOUND, 0);
+	return workqueue ? 0 : -ENOMEM;
+}
+
+/**
+ * pool_teardown - at unload; waits for pools on their way out
+ */
+void pool_teardown(void)
+{
+	destroy_workqueue(workqueue);
+	WARN_ON_ONCE(pool_count());
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * run.c - the run function. Workers (pool.c) and RUN (attach.c) both end here.
+ *
+ *   load -> [ enter -> exit -> host interrupt -> trap_handle ] ... -> save
+ *
+ * The bracket repeats until the trap says otherwise or somebody wants the CPU or
+ * the VM. Everything that is not needed per exit happens once per slice: FPU,
+ * control block, accounting.
+ */
+#include <linux/sched.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+#include <asm/fpu/api.h>
+
+#include "fpu_asm.h"
+#include "run.h"
+#include "vm.h"
+
+/*
+ * Called with interrupts off, right before entry: a kick that comes later is a
+ * pending interrupt, and ends guest mode at once.
+ */
+static bool must_leave(const struct vm *vm, const bool *over)
+{
+	return READ_ONCE(vm->requests) || READ_ONCE(*over) || need_resched() ||
+	       signal_pending(current);
+}
+
+static enum verdict enter_once(struct vm *vm, const bool *over)
+{
+	struct vm_exit exit;
+
+	local_irq_disable();
+	if (must_leave(vm, over)) {
+		local_irq_enable();
+		return VERDICT_LEAVE;
+	}
+	backend->run(vm, &exit);
+	local_irq_enable();
+	vm->exits[exit.reason]++;
+	return trap_handle(vm, &exit);
+}
+
+static enum verdict enter_until(struct vm *vm, const bool *over,
+				bool stop_on_output)
+{
+	enum verdict verdict;
+
+	if (vm->waiting)
+		trap_finish_wait(vm);
+	do {
+		verdict = enter_once(vm, over);
+		if (verdict == VERDICT_OUTPUT && !stop_on_output)
+			verdict = VERDICT_ENTER;
+	} while (verdict == VERDICT_ENTER);
+	return verdict;
+}
+
+/**
+ * run_slice - run a VM on this CPU for a while
+ * @vm: claimed by the caller
+ * @over: becomes true when the slice is over
+ * @stop_on_output: come back when the console has grown
+ *
+ * Context: may sleep before and after; preemption is off in between.
+ * Return: why it stopped; never VERDICT_ENTER.
+ */
+enum verdict run_slice(struct vm *vm, const bool *over, bool stop_on_output)
+{
+	enum verdict verdict = VERDICT_MOVE;
+
+	kernel_fpu_begin_mask(0);
+	if (!backend->load(vm)) {
+		u64 start = local_clock();
+
+		fpu_load_guest(vm->state.fpu, &vm->tag.cpu);
+		verdict = enter_until(vm, over, stop_on_output);
+		fpu_save_guest(vm->state.fpu);
+		backend->save(vm);
+		vm->cpu_ns += local_clock() - start;
+	}
+	kernel_fpu_end();
+	return verdict;
+}
+
+/**
+ * run_fetch_memory - after VERDICT_FAULT: get the page, and wait if need be
+ * @vm: claimed by the caller
+ *
+ * Context: may sleep.
+ * Return: VERDICT_LEAVE to go on, or VERDICT_END.
+ */
+enum verdict run_fetch_memory(struct vm *vm)
+{
+	if (!memory_fault(&vm->memory, &vm->fault, MEMORY_SLEEP))
+		return VERDICT_LEAVE;
+	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_NO_MEMORY };
+	return VERDICT_END;
+}

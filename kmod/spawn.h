@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * spawn.h - the SPAWN call.
+ */
+#ifndef MAYFLY_SPAWN_H
+#define MAYFLY_SPAWN_H
+
+struct image;
+struct mayfly_spawn;
+
+int spawn(struct mayfly_spawn *spawn, struct image *image);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * stage2.h - second-level page tables, in any vendor's format.
+ *
+ * Pure logic over 512-entry tables: no locks, no allocator of its own, no
+ * kernel services, so that the same file is unit-tested on the build machine.
+ *
+ * Ownership. Tables and pages of an image are shared by all of its VMs and
+ * never changed once a VM uses them. A VM's tables start as a copy of the
+ * image's root; an entry with the owned bit points to something the VM holds
+ * alone, an entry without it to something of the image. Changing a mapping first
+ * makes the path to it owned (stage2_own), by copying the image's tables on it.
+ */
+#ifndef MAYFLY_STAGE2_H
+#define MAYFLY_STAGE2_H
+
+#include <linux/types.h>
+
+#define STAGE2_ENTRIES	512
+#define STAGE2_ADDRESS	0x000ffffffffff000ull
+
+/**
+ * struct stage2_format - bits of a vendor's entries
+ * @present: any of these set means the entry is there
+ * @table: what an entry that points to a table carries
+ * @leaf: what every leaf carries (readable, accessed, dirty, memory type)
+ * @write: set in a leaf that can be written
+ * @execute: set in a leaf that can be executed
+ * @no_execute: set in a leaf that cannot
+ * @owned: software bit: the VM holds the target alone
+ * @cow: software bit: a shared leaf that a write turns into a private copy
+ */
+struct stage2_format {
+	u64 present;
+	u64 table;
+	u64 leaf;
+	u64 write;
+	u64 execute;
+	u64 no_execute;
+	u64 owned;
+	u64 cow;
+};
+
+/**
+ * struct stage2 - one tree
+ * @format: the vendor's bits
+ * @root: top table
+ * @levels: 4 or 5
+ * @owned: bit that marks this tree's own entries: format->owned for a VM, 0 for
+ *	an image, which owns all it points to
+ * @changes: goes up whenever a present entry is replaced, weakened or removed;
+ *	a cached translation from before must not be used afterwards. This is
+ *	the VM's tlb_gen.
+ * @model: the same, as the TLB model of DEBUG builds sees it
+ */
+struct stage2 {
+	const struct stage2_format *format;
+	u64 *root;
+	int levels;
+	u64 owned;
+	u64 changes;
+	u64 model;
+};
+
+typedef u64 *stage2_alloc_fn(void *context);
+
+u64 *stage2_find(const struct stage2 *s2, u64 gpa);
+u64 *stage2_own(struct stage2 *s2, u64 gpa, stage2_alloc_fn *alloc,
+		void *context);
+void stage2_set(struct stage2 *s2, u64 *entry, u64 value);
+u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
+		bool execute);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * tlbmodel.h - a software model of the tagged TLB, in DEBUG builds only.
+ *
+ * The emulators flush all translations at every world switch and so hide every
+ * forgotten flush. The model remembers what a real CPU might still hold, is told
+ * about it by the lowest functions only (stage2_set, the page allocator, the
+ * entry path), knows nothing of tlb_gen or of how tags are handed out, and
+ * WARNs when hardware could have used a stale translation.
+ */
+#ifndef MAYFLY_TLBMODEL_H
+#define MAYFLY_TLBMODEL_H
+
+#include <linux/types.h>
+
+struct stage2;
+
+#ifdef MAYFLY_DEBUG
+bool tlbmodel_is_on(void);
+int tlbmodel_setup(void);
+void tlbmodel_teardown(void);
+void tlbmodel_changed(struct stage2 *s2, u64 old, u64 new);
+void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead);
+void tlbmodel_enter(const struct stage2 *s2, u64 vm, u32 tag, bool flush_all);
+void tlbmodel_leave(const struct stage2 *s2);
+#else
+static inline bool tlbmodel_is_on(void) { return false; }
+static inline int tlbmodel_setup(void) { return 0; }
+static inline void tlbmodel_teardown(void) {}
+static inline void tlbmodel_changed(struct stage2 *s2, u64 old, u64 new) {}
+static inline void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead) {}
+static inline void tlbmodel_enter(const struct stage2 *s2, u64 vm, u32 tag,
+				  bool flush_all) {}
+static inline void tlbmodel_leave(const struct stage2 *s2) {}
+#endif
+
+#endif

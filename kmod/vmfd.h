@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vmfd.h - VM descriptors.
+ */
+#ifndef MAYFLY_VMFD_H
+#define MAYFLY_VMFD_H
+
+struct vm;
+
+int vmfd_open(struct vm *vm);
+
+#endif
