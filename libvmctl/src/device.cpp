@@ -233,7 +233,8 @@ result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) 
 		const std::size_t used = rows.size();
 
 		// A short range needs no large batch.
-		batch = std::min<std::uint64_t>(batch, std::max<std::uint64_t>(to - list.next, 1023) + 1);
+		if (to - list.next < batch)
+			batch = std::max<std::uint64_t>(to - list.next + 1, 1024);
 		rows.resize(used + batch);
 		list.from = list.next;
 		list.next = 0;

@@ -113,7 +113,7 @@ result<std::vector<load>> judge_program_headers(std::span<const std::byte> file,
 	std::size_t count = 0;
 
 	if (elf_getphdrnum(elf, &count) != 0 || count > max_program_headers)
-		return refuse("truncated or damaged: the program headers cannot be counted");
+		return refuse("the program headers are missing or damaged");
 
 	std::vector<load> loads;
 

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// The library over a pretended module.
+#include <gtest/gtest.h>
+
+#include "elf_builder.hpp"
+#include "fake_module.hpp"
+
+namespace {
+
+using vmctl::device;
+using vmctl::operation;
+
+class device_test : public testing::Test {
+protected:
+	fake_module fake;
+
+	device open()
+	{
+		auto opened = device::open(fake);
+
+		EXPECT_TRUE(opened);
+		return std::move(*opened);
+	}
+
+	static vmctl::image load(const device &to)
+	{
+		const std::string elf = elf_builder::guest().text();
+		auto loaded = to.load_image(std::as_bytes(std::span(elf)), "guest");
+
+		EXPECT_TRUE(loaded);
+		return std::move(*loaded);
+	}
+};
+
+TEST_F(device_test, closes_what_it_opened)
+{
+	{
+		const device to = open();
+		const auto from = load(to);
+		const auto vm = to.spawn_attached(from, {});
+
+		ASSERT_TRUE(vm);
+		EXPECT_EQ(fake.open_fds.size(), 3u);
+	}
+	EXPECT_TRUE(fake.open_fds.empty());
+}
+
+TEST_F(device_test, refuses_another_version)
+{
+	fake.module_info.api_version = 7;
+
+	const auto opened = device::open(fake);
+
+	ASSERT_FALSE(opened);
+	EXPECT_EQ(opened.error().what, "/dev/mayfly: the module speaks version 7, this program version 1");
+	EXPECT_TRUE(fake.open_fds.empty());
+}
+
+TEST_F(device_test, loads_an_image_with_its_entry_table)
+{
+	const device to = open();
+	const auto from = load(to);
+
+	ASSERT_EQ(fake.segments.size(), 3u);
+	EXPECT_EQ(fake.segments[0].gpa, 0x10000u);
+	EXPECT_EQ(fake.segments[0].length, 4096u);
+	EXPECT_EQ(fake.segments[0].flags, unsigned{MAYFLY_SEGMENT_WRITE});
+	EXPECT_EQ(fake.segments[1].gpa, 0x100000u);
+	EXPECT_EQ(fake.segments[1].length, 100u);
+	EXPECT_EQ(fake.segments[1].flags, unsigned{MAYFLY_SEGMENT_EXECUTE});
+	EXPECT_EQ(fake.segments[2].flags, unsigned{MAYFLY_SEGMENT_WRITE});
+	EXPECT_EQ(fake.image.rip, 0xffffffff80100000u);
+	EXPECT_EQ(fake.image.rsp, 0u);
+	EXPECT_EQ(fake.image.cr3, 0x10000u);
+	EXPECT_EQ(fake.image.rdi, 0xffffffff80002000u);
+	EXPECT_EQ(fake.image.memory_min, 0x104000u);
+	EXPECT_STREQ(fake.image.name, "guest");
+	EXPECT_EQ(from.memory_min(), 0x104000u);
+}
+
+TEST_F(device_test, shortens_an_images_long_name)
+{
+	const device to = open();
+	const std::string elf = elf_builder::guest().text();
+
+	ASSERT_TRUE(to.load_image(std::as_bytes(std::span(elf)), std::string(200, 'x')));
+	EXPECT_EQ(std::string(fake.image.name), std::string(63, 'x'));
+}
+
+TEST_F(device_test, spawns_a_batch_in_one_call)
+{
+	const device to = open();
+	const std::vector<std::string> arguments{"one", "", "three"};
+	const auto made = to.spawn(load(to), {.count = 1000, .arguments = arguments, .name = "web", .first = 1});
+
+	EXPECT_FALSE(made.failure);
+	EXPECT_EQ(made.ids.size(), 1000u);
+	EXPECT_EQ(made.ids.back(), 1000u);
+	EXPECT_EQ(fake.calls[MAYFLY_SPAWN], 1);
+	EXPECT_EQ(fake.spawns[0].flags,
+		  unsigned{MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_NUMBERED});
+	EXPECT_EQ(fake.spawn_arguments[0], std::string("one\0\0three\0", 11));
+	EXPECT_STREQ(fake.vms[999].name, "web-1000");
+}
+
+TEST_F(device_test, reports_what_a_failed_batch_made)
+{
+	const device to = open();
+
+	fake.spawn_most = 312;
+
+	const auto made = to.spawn(load(to), {.count = 1000});
+
+	ASSERT_TRUE(made.failure);
+	EXPECT_EQ(made.failure->code, ENOMEM);
+	EXPECT_EQ(made.ids.size(), 312u);
+}
+
+TEST_F(device_test, names_the_owner_of_a_busy_cpu)
+{
+	const device to = open();
+
+	fake.spawn_most = 0;
+	fake.spawn_error = EBUSY;
+	fake.files["/proc/modules"] = "kvm_amd 155648 3 - Live 0x0\nkvm 1146880 1 kvm_amd, Live 0x0\n";
+
+	const auto made = to.spawn(load(to), {});
+
+	ASSERT_TRUE(made.failure);
+	EXPECT_EQ(made.failure->what, "KVM has virtual machines and holds the CPU's virtualization");
+	EXPECT_FALSE(made.failure->fix.empty());
+}
+
+TEST_F(device_test, refuses_long_names_and_arguments)
+{
+	const device to = open();
+	const auto from = load(to);
+	const std::vector<std::string> arguments{std::string(MAYFLY_ARGS_MAX, 'x')};
+
+	EXPECT_TRUE(to.spawn(from, {.name = std::string(64, 'x')}).failure);
+	EXPECT_EQ(to.spawn(from, {.arguments = arguments}).failure->code, E2BIG);
+	EXPECT_EQ(fake.calls[MAYFLY_SPAWN], 0);
+}
+
+TEST_F(device_test, lists_page_by_page)
+{
+	const device to = open();
+
+	for (int i = 0; i < 5000; i++)
+		fake.add("vm");
+
+	auto rows = to.list();
+
+	ASSERT_TRUE(rows);
+	EXPECT_EQ(rows->size(), 5000u);
+	EXPECT_EQ(rows->back().id(), 5000u);
+	EXPECT_EQ(fake.calls[MAYFLY_LIST], 2);
+
+	fake.list_most = 7; // the module may give fewer than asked for
+	rows = to.list();
+	ASSERT_TRUE(rows);
+	EXPECT_EQ(rows->size(), 5000u);
+
+	rows = to.list(4998, 4999);
+	ASSERT_TRUE(rows);
+	ASSERT_EQ(rows->size(), 2u);
+	EXPECT_EQ(rows->front().id(), 4998u);
+	EXPECT_TRUE(to.list(0, 0)->empty());
+}
+
+TEST_F(device_test, controls_many_and_tells_of_each)
+{
+	const device to = open();
+
+	fake.add("one");
+	fake.end(fake.add("two"), MAYFLY_END_EXITED);
+
+	const std::vector<std::uint64_t> ids{1, 2, 3};
+	const auto results = to.control(operation::kill, ids);
+
+	ASSERT_TRUE(results);
+	EXPECT_EQ(*results, (std::vector<int>{0, ESRCH, ENOENT}));
+	EXPECT_EQ(fake.calls[MAYFLY_CONTROL], 1);
+}
+
+TEST_F(device_test, controls_more_than_a_batch)
+{
+	const device to = open();
+	const std::vector<std::uint64_t> ids(MAYFLY_MAX_BATCH + 1, 9);
+	const auto results = to.control(operation::kill, ids);
+
+	ASSERT_TRUE(results);
+	EXPECT_EQ(results->size(), ids.size());
+	EXPECT_EQ(fake.calls[MAYFLY_CONTROL], 2);
+	EXPECT_TRUE(to.control(operation::kill, {})->empty());
+	EXPECT_EQ(fake.calls[MAYFLY_CONTROL], 2);
+}
+
+TEST_F(device_test, goes_on_after_an_interruption)
+{
+	const device to = open();
+
+	fake.add("one");
+	fake.add("two");
+	fake.interruptions = 1;
+
+	const std::vector<std::uint64_t> ids{1, 2};
+	const auto results = to.control(operation::kill, ids);
+
+	ASSERT_TRUE(results);
+	EXPECT_EQ(*results, (std::vector<int>{0, 0}));
+}
+
+TEST_F(device_test, opens_vms)
+{
+	const device to = open();
+
+	fake.add("one");
+	fake.consoles[1] = "hello\n";
+
+	const auto vm = to.open_vm(1);
+	std::array<std::byte, 10> bytes;
+
+	ASSERT_TRUE(vm);
+	EXPECT_EQ(*vm->read(bytes), 6u);
+	EXPECT_EQ(*vm->read(bytes), 0u);
+	EXPECT_EQ(to.open_vm(2).error().what, "2: no such VM");
+	EXPECT_FALSE(to.open_vm(0));
+	EXPECT_FALSE(to.open_vm(""));
+	EXPECT_FALSE(to.open_vm(std::string(64, 'x')));
+}
+
+} // namespace

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pretended Mayfly behind the library's seam: files from a map, VMs in a list,
+// every call counted.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <mayfly.h>
+#include <vmctl/vmctl.hpp>
+
+class fake_module final : public vmctl::system {
+public:
+	// What the host looks like.
+	std::map<std::string, std::string> files;
+	std::map<std::string, int> open_errors; // path to errno
+	std::uint64_t msr = 0;
+
+	// What the module has, and does.
+	std::vector<mayfly_vm_info> vms;
+	std::map<std::uint64_t, std::string> consoles;
+	mayfly_info module_info{};
+	std::uint32_t list_most = MAYFLY_MAX_BATCH; // rows in one LIST, whatever is asked
+	std::uint64_t spawn_most = UINT64_MAX;      // VMs until SPAWN fails ...
+	int spawn_error = ENOMEM;                   // ... like this
+	bool ends_when_notified = true;
+	int interruptions = 0; // how many CONTROLs are cut short
+
+	// What was asked of it.
+	std::map<unsigned long, int> calls;
+	std::vector<mayfly_spawn> spawns;
+	std::vector<std::string> spawn_arguments;
+	mayfly_image_create image{};
+	std::vector<mayfly_segment> segments;
+	std::vector<std::uint32_t> operations;
+	std::vector<int> open_fds;
+
+	fake_module()
+	{
+		module_info.api_version = MAYFLY_API_VERSION;
+		module_info.backend = 1;
+		module_info.max_vms = 100000;
+		module_info.memory_default = MAYFLY_MEMORY_DEFAULT;
+		module_info.memory_max = 1ull << 30;
+		files["/proc/cpuinfo"] = "processor\t: 0\nflags\t\t: fpu svm nx\n";
+		files["/sys/module/mayfly"] = "";
+		files["/dev/mayfly"] = "";
+	}
+
+	mayfly_vm_info &add(const std::string &name, std::uint32_t state = MAYFLY_PARKED)
+	{
+		mayfly_vm_info row{};
+
+		row.id = ++last_id_;
+		row.state = state;
+		row.private_bytes = 36864;
+		row.exits = 3;
+		row.memory = MAYFLY_MEMORY_DEFAULT;
+		row.flags = MAYFLY_VM_DETACHED | MAYFLY_VM_STARTED;
+		std::strncpy(row.name, name.c_str(), sizeof row.name - 1);
+		std::strcpy(row.image, "hello");
+		return vms.emplace_back(row);
+	}
+
+	mayfly_vm_info *find(std::uint64_t id)
+	{
+		const auto at = std::ranges::find(vms, id, &mayfly_vm_info::id);
+
+		return at == vms.end() ? nullptr : &*at;
+	}
+
+	static void end(mayfly_vm_info &row, std::uint32_t reason, int status = 0)
+	{
+		row.state = MAYFLY_ENDED;
+		row.reason = reason;
+		row.status = status;
+	}
+
+	int open(const std::string &path, int) override
+	{
+		if (const auto wrong = open_errors.find(path); wrong != open_errors.end())
+			return -wrong->second;
+		if (!files.contains(path))
+			return -ENOENT;
+		return grant(path == "/dev/mayfly" ? device_fd : plain_fd);
+	}
+
+	int close(int fd) override
+	{
+		std::erase(open_fds, fd);
+		return 0;
+	}
+
+	int ioctl(int, unsigned long request, void *argument) override
+	{
+		calls[request]++;
+		switch (request) {
+		case MAYFLY_INFO:
+			*static_cast<mayfly_info *>(argument) = module_info;
+			return 0;
+		case MAYFLY_IMAGE_CREATE:
+			return create(*static_cast<mayfly_image_create *>(argument));
+		case MAYFLY_SPAWN:
+			return spawn(*static_cast<mayfly_spawn *>(argument));
+		case MAYFLY_LIST:
+			return list(*static_cast<mayfly_list *>(argument));
+		case MAYFLY_CONTROL:
+			return control(*static_cast<mayfly_control *>(argument));
+		case MAYFLY_OPEN: {
+			auto *wanted = static_cast<mayfly_open *>(argument);
+
+			if (find(wanted->id) == nullptr)
+				return -ENOENT;
+			wanted->fd = grant(vm_fd + static_cast<int>(wanted->id));
+			return 0;
+		}
+		default:
+			return -ENOTTY;
+		}
+	}
+
+	ssize_t read(int fd, std::span<std::byte> buffer) override
+	{
+		std::string &text = consoles[static_cast<std::uint64_t>(fd - vm_fd)];
+		const std::size_t length = std::min(buffer.size(), text.size());
+
+		std::memcpy(buffer.data(), text.data(), length);
+		text.erase(0, length);
+		return static_cast<ssize_t>(length);
+	}
+
+	ssize_t pread(int, std::span<std::byte> buffer, std::uint64_t) override
+	{
+		std::memcpy(buffer.data(), &msr, sizeof msr);
+		return sizeof msr;
+	}
+
+	int poll(std::span<pollfd>, int) override { return 0; }
+	int set_nonblocking(int) override { return 0; }
+	bool exists(const std::string &path) override { return files.contains(path); }
+
+	vmctl::result<std::vector<std::byte>> read_file(const std::string &path, std::size_t) override
+	{
+		if (const auto wrong = open_errors.find(path); wrong != open_errors.end())
+			return vmctl::fail(wrong->second, path + ": " + vmctl::errno_text(wrong->second));
+		if (!files.contains(path))
+			return vmctl::fail(ENOENT, path + ": No such file or directory");
+
+		const auto bytes = std::as_bytes(std::span(files[path]));
+
+		return std::vector<std::byte>(bytes.begin(), bytes.end());
+	}
+
+private:
+	static constexpr int plain_fd = 50, device_fd = 100, image_fd = 200, vm_fd = 1000;
+
+	template <class T>
+	static T *at(std::uint64_t address)
+	{
+		return reinterpret_cast<T *>(address);
+	}
+
+	int grant(int fd)
+	{
+		open_fds.push_back(fd);
+		return fd;
+	}
+
+	int create(const mayfly_image_create &wanted)
+	{
+		image = wanted;
+		segments.assign(at<mayfly_segment>(wanted.segments),
+				at<mayfly_segment>(wanted.segments) + wanted.nr_segments);
+		return grant(image_fd);
+	}
+
+	int spawn(mayfly_spawn &wanted)
+	{
+		spawns.push_back(wanted);
+		spawn_arguments.emplace_back(at<const char>(wanted.args), wanted.args_length);
+		for (std::uint32_t i = 0; i < wanted.count; i++) {
+			if (vms.size() >= spawn_most)
+				return -spawn_error;
+
+			const std::string name(wanted.name);
+			auto &row = add(wanted.flags & MAYFLY_SPAWN_NUMBERED
+						? name + "-" + std::to_string(wanted.first + i)
+						: name);
+
+			if (wanted.ids != 0)
+				at<__u64>(wanted.ids)[i] = row.id;
+			wanted.created++;
+			if (!(wanted.flags & MAYFLY_SPAWN_DETACHED))
+				wanted.fd = grant(vm_fd + static_cast<int>(row.id));
+		}
+		return 0;
+	}
+
+	int list(mayfly_list &wanted)
+	{
+		const std::uint32_t room = std::min(wanted.count, list_most);
+
+		if (wanted.count == 0 || wanted.count > MAYFLY_MAX_BATCH)
+			return -EINVAL;
+		wanted.count = 0;
+		wanted.next = 0;
+		for (const mayfly_vm_info &row : vms) {
+			if (row.id < wanted.from)
+				continue;
+			if (wanted.count == room) {
+				wanted.next = row.id;
+				break;
+			}
+			at<mayfly_vm_info>(wanted.rows)[wanted.count++] = row;
+		}
+		return 0;
+	}
+
+	int control(mayfly_control &wanted)
+	{
+		operations.push_back(wanted.op);
+		if (wanted.count == 0 || wanted.count > MAYFLY_MAX_BATCH)
+			return -EINVAL;
+		for (std::uint32_t i = 0; i < wanted.count; i++) {
+			at<__s32>(wanted.results)[i] = control_one(wanted.op, at<__u64>(wanted.ids)[i]);
+			// Cut short after the first: the caller must come again.
+			if (interruptions > 0) {
+				interruptions--;
+				return -EINTR;
+			}
+		}
+		return 0;
+	}
+
+	int control_one(std::uint32_t op, std::uint64_t id)
+	{
+		mayfly_vm_info *row = find(id);
+
+		if (row == nullptr)
+			return -ENOENT;
+		if (op == MAYFLY_OP_REMOVE) {
+			if (row->state != MAYFLY_ENDED)
+				return -EBUSY;
+			std::erase_if(vms, [&](const mayfly_vm_info &vm) { return vm.id == id; });
+			return 0;
+		}
+		if (row->state == MAYFLY_ENDED)
+			return -ESRCH;
+		if (op == MAYFLY_OP_KILL)
+			end(*row, MAYFLY_END_KILLED);
+		if (op == MAYFLY_OP_NOTIFY && ends_when_notified && row->state != MAYFLY_PAUSED)
+			end(*row, MAYFLY_END_EXITED);
+		if (op == MAYFLY_OP_PAUSE && std::exchange(row->state, MAYFLY_PAUSED) == MAYFLY_PAUSED)
+			return -EALREADY;
+		if (op == MAYFLY_OP_RESUME && std::exchange(row->state, MAYFLY_PARKED) != MAYFLY_PAUSED)
+			return -EALREADY;
+		return 0;
+	}
+
+	std::uint64_t last_id_ = 0;
+};

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every cause that a failed open can have.
+#include <gtest/gtest.h>
+
+#include "fake_module.hpp"
+
+namespace {
+
+class host_check_test : public testing::Test {
+protected:
+	fake_module fake;
+
+	void unload()
+	{
+		fake.files.erase("/dev/mayfly");
+		fake.files.erase("/sys/module/mayfly");
+	}
+
+	vmctl::error cause()
+	{
+		const auto opened = vmctl::device::open(fake);
+
+		EXPECT_FALSE(opened);
+		return opened ? vmctl::error{} : opened.error();
+	}
+
+	bool healthy()
+	{
+		for (const auto &found : vmctl::host_check(fake).report())
+			if (found.outcome == vmctl::host_check::verdict::bad)
+				return false;
+		return true;
+	}
+};
+
+TEST_F(host_check_test, finds_nothing_where_all_is_well)
+{
+	EXPECT_TRUE(healthy());
+}
+
+TEST_F(host_check_test, module_not_loaded)
+{
+	unload();
+	EXPECT_EQ(cause().what, "the mayfly module is not loaded");
+	EXPECT_NE(cause().fix.find("insmod"), std::string::npos);
+	EXPECT_FALSE(healthy());
+}
+
+TEST_F(host_check_test, no_rights)
+{
+	fake.open_errors["/dev/mayfly"] = EACCES;
+	EXPECT_EQ(cause().what, "no right to open /dev/mayfly");
+	EXPECT_NE(cause().fix.find("usermod -aG kvm"), std::string::npos);
+	EXPECT_FALSE(healthy());
+}
+
+TEST_F(host_check_test, no_svm)
+{
+	unload();
+	fake.files["/proc/cpuinfo"] = "flags\t\t: fpu nx svm_lock\n";
+	EXPECT_EQ(cause().what, "the CPU has neither SVM nor VT-x, or the firmware hides it");
+	EXPECT_FALSE(cause().fix.empty());
+	EXPECT_FALSE(healthy());
+}
+
+TEST_F(host_check_test, no_nested_virtualization)
+{
+	unload();
+	fake.files["/proc/cpuinfo"] = "flags\t\t: fpu nx hypervisor\n";
+	EXPECT_NE(cause().what.find("without nested virtualization"), std::string::npos);
+}
+
+TEST_F(host_check_test, intel)
+{
+	unload();
+	fake.files["/proc/cpuinfo"] = "flags\t\t: vmx fpu\n";
+	EXPECT_NE(cause().what.find("VT-x"), std::string::npos);
+}
+
+TEST_F(host_check_test, firmware_off)
+{
+	unload();
+	fake.files["/dev/cpu/0/msr"] = "";
+	fake.msr = 0x18;
+	EXPECT_EQ(cause().what, "the firmware has turned SVM off");
+	EXPECT_NE(cause().fix.find("firmware setup"), std::string::npos);
+	fake.msr = 0x8;
+	EXPECT_EQ(cause().what, "the mayfly module is not loaded");
+}
+
+TEST_F(host_check_test, secure_boot)
+{
+	unload();
+	fake.files["/sys/kernel/security/lockdown"] = "none [integrity] confidentiality\n";
+	EXPECT_EQ(cause().what, "the kernel is locked down: only modules signed with an enrolled key can be loaded");
+	EXPECT_NE(cause().fix.find("mokutil"), std::string::npos);
+
+	fake.files["/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"] =
+		std::string("\x06\0\0\0\x01", 5);
+	EXPECT_EQ(cause().what, "Secure Boot is on: only modules signed with an enrolled key can be loaded");
+	EXPECT_FALSE(healthy());
+
+	fake.files["/sys/kernel/security/lockdown"] = "[none] integrity confidentiality\n";
+	EXPECT_EQ(cause().what, "the mayfly module is not loaded");
+}
+
+TEST_F(host_check_test, kvm_holds_the_cpu)
+{
+	fake.files["/proc/modules"] = "kvm_amd 155648 1 - Live 0x0\nkvm 1146880 1 kvm_amd, Live 0x0\n";
+	EXPECT_EQ(vmctl::host_check(fake).explain(EBUSY).what,
+		  "KVM has virtual machines and holds the CPU's virtualization");
+	EXPECT_FALSE(healthy());
+}
+
+TEST_F(host_check_test, loaded_kvm_alone_is_no_trouble)
+{
+	fake.files["/proc/modules"] = "kvm_amd 155648 0 - Live 0x0\nkvm 1146880 1 kvm_amd, Live 0x0\n";
+	EXPECT_TRUE(healthy());
+	fake.files["/sys/module/kvm/parameters/enable_virt_at_load"] = "Y\n";
+	EXPECT_FALSE(healthy());
+}
+
+TEST_F(host_check_test, unknown_owner)
+{
+	EXPECT_EQ(vmctl::host_check(fake).explain(EBUSY).what,
+		  "another hypervisor holds the CPU's virtualization");
+}
+
+TEST_F(host_check_test, device_node_missing)
+{
+	fake.files.erase("/dev/mayfly");
+	EXPECT_EQ(cause().what, "the module is loaded, but there is no /dev/mayfly");
+}
+
+} // namespace

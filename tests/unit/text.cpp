@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers and ends as text, and back.
+#include "text.hpp"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace vmctl::cli;
+
+TEST(text, parses_sizes_strictly)
+{
+	EXPECT_EQ(parse_size("4096"), 4096u);
+	EXPECT_EQ(parse_size("64K"), 65536u);
+	EXPECT_EQ(parse_size("4M"), 4u << 20);
+	EXPECT_EQ(parse_size("1G"), 1u << 30);
+	EXPECT_EQ(parse_size("0"), 0u);
+	for (const char *wrong : {"", "K", "-1", "+1", " 1", "1 ", "1.5M", "4m", "4MB", "4MiB", "0x10", "1e3",
+				  "18446744073709551616", "18014398509481985K", "99999999999T"})
+		EXPECT_FALSE(parse_size(wrong)) << wrong;
+}
+
+TEST(text, parses_seconds)
+{
+	EXPECT_EQ(parse_seconds("10"), 10000u);
+	EXPECT_EQ(parse_seconds("0.5"), 500u);
+	EXPECT_EQ(parse_seconds("0.025"), 25u);
+	for (const char *wrong : {"", ".", "1.", ".5", "-1", "1s", "1.2345", "1e9", "9999999999999"})
+		EXPECT_FALSE(parse_seconds(wrong)) << wrong;
+}
+
+TEST(text, writes_sizes_and_times)
+{
+	EXPECT_EQ(size_text(0), "0 B");
+	EXPECT_EQ(size_text(1023), "1023 B");
+	EXPECT_EQ(size_text(36864), "36.0 KiB");
+	EXPECT_EQ(size_text((1 << 20) - 1), "1.0 MiB");
+	EXPECT_EQ(size_text(16 << 20), "16.0 MiB");
+	EXPECT_EQ(size_text(UINT64_MAX), "16384.0 PiB");
+	EXPECT_EQ(time_text(999), "999 ns");
+	EXPECT_EQ(time_text(12'300'000), "12.3 ms");
+	EXPECT_EQ(time_text(2'500'000'000), "2.5 s");
+	EXPECT_EQ(age_text(5'000'000'000), "5s");
+	EXPECT_EQ(age_text(7200'000'000'000), "2h");
+}
+
+TEST(text, keeps_terminals_safe)
+{
+	EXPECT_EQ(printable("a\033[2Jb\n\x80"), "a?[2Jb??");
+}
+
+vmctl::vm_info ended(std::uint32_t reason, int status = 0)
+{
+	mayfly_vm_info row{};
+
+	row.state = MAYFLY_ENDED;
+	row.reason = reason;
+	row.status = status;
+	row.rip = 0xffffffff80100004;
+	row.address = 0x5000000;
+	row.detail = 0xffffffff;
+	return vmctl::vm_info(row);
+}
+
+TEST(text, tells_how_a_vm_ended)
+{
+	EXPECT_EQ(ended(MAYFLY_END_NONE).end_text(), "");
+	EXPECT_EQ(ended(MAYFLY_END_EXITED, 3).end_text(), "exited with status 3");
+	EXPECT_EQ(ended(MAYFLY_END_KILLED).end_text(), "killed");
+	EXPECT_EQ(ended(MAYFLY_END_TRIPLE_FAULT).end_text(), "triple fault at rip 0xffffffff80100004");
+	EXPECT_EQ(ended(MAYFLY_END_BAD_ACCESS).end_text(),
+		  "bad access to guest-physical 0x5000000 at rip 0xffffffff80100004");
+	EXPECT_EQ(ended(MAYFLY_END_BAD_STATE).end_text(),
+		  "CPU state that no CPU would take at rip 0xffffffff80100004");
+	EXPECT_EQ(ended(MAYFLY_END_NO_MEMORY).end_text(), "the host, or the cgroup, had no memory left");
+	EXPECT_EQ(ended(MAYFLY_END_ENTRY_FAILED).end_text(),
+		  "the CPU refused to enter the guest (code 0xffffffff) at rip 0xffffffff80100004");
+	EXPECT_EQ(ended(MAYFLY_END_LIMIT).end_text(), "a limit was reached");
+	EXPECT_EQ(ended(99).end_text(), "ended for reason 99 that this version does not know");
+}
+
+TEST(text, derives_exit_statuses)
+{
+	EXPECT_EQ(exit_status(ended(MAYFLY_END_EXITED, 0)), 0);
+	EXPECT_EQ(exit_status(ended(MAYFLY_END_EXITED, 7)), 7);
+	EXPECT_EQ(exit_status(ended(MAYFLY_END_EXITED, -1)), 255);
+	EXPECT_EQ(exit_status(ended(MAYFLY_END_EXITED, 256)), 0);
+	EXPECT_EQ(exit_status(ended(MAYFLY_END_KILLED)), 137);
+	EXPECT_EQ(exit_status(ended(MAYFLY_END_TRIPLE_FAULT)), 125);
+	EXPECT_EQ(exit_status(ended(99)), 125);
+}
+
+} // namespace

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole command lines over a pretended module.
+#include <cstdlib>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "cli.hpp"
+#include "elf_builder.hpp"
+#include "fake_module.hpp"
+
+namespace {
+
+class verbs_test : public testing::Test {
+protected:
+	fake_module fake;
+	std::string out, err;
+	bool terminal = false;
+
+	verbs_test()
+	{
+		fake.files["/guests/hello"] = elf_builder::guest().text();
+		fake.files["big.elf"] = fake.files["/guests/hello"] + std::string(10, 'x');
+	}
+
+	int run(std::initializer_list<const char *> words)
+	{
+		char *out_text = nullptr, *err_text = nullptr;
+		std::size_t out_size = 0, err_size = 0;
+		vmctl::cli::context world{.calls = fake,
+					  .out = ::open_memstream(&out_text, &out_size),
+					  .err = ::open_memstream(&err_text, &err_size)};
+
+		world.out_is_terminal = terminal;
+		world.err_is_terminal = terminal;
+		world.image_folders = {"/guests"};
+
+		const int status = vmctl::cli::dispatch(world, {words.begin(), words.size()});
+
+		std::fclose(world.out);
+		std::fclose(world.err);
+		out.assign(out_text, out_size);
+		err.assign(err_text, err_size);
+		std::free(out_text);
+		std::free(err_text);
+		return status;
+	}
+
+	int system_calls()
+	{
+		int sum = 0;
+
+		for (const auto &[request, count] : fake.calls)
+			sum += count;
+		return sum;
+	}
+};
+
+// --- the command line -------------------------------------------------------
+
+TEST_F(verbs_test, help_comes_in_every_way)
+{
+	EXPECT_EQ(run({}), 0);
+	EXPECT_NE(out.find("vmctl spawn -n 1000"), std::string::npos);
+	EXPECT_EQ(run({"--help"}), 0);
+	EXPECT_EQ(run({"help"}), 0);
+	EXPECT_NE(out.find("Life of a VM"), std::string::npos);
+
+	ASSERT_EQ(run({"help", "spawn"}), 0);
+	const std::string text = out;
+
+	EXPECT_NE(text.find("--number N"), std::string::npos);
+	for (const auto &words : {std::initializer_list<const char *>{"spawn", "--help"},
+				  {"spawn", "-h"},
+				  {"--help", "spawn"},
+				  {"spawn", "-n", "5", "--help", "hello"},
+				  {"spawn", "--help", "--", "--help"}}) {
+		EXPECT_EQ(run(words), 0);
+		EXPECT_EQ(out, text);
+	}
+	EXPECT_EQ(fake.calls.size(), 0u);
+}
+
+TEST_F(verbs_test, help_after_dashes_is_the_guests)
+{
+	EXPECT_EQ(run({"spawn", "-q", "--", "--help", "-n", "7"}), 0);
+	EXPECT_EQ(fake.spawn_arguments.at(0), std::string("--help\0-n\0" "7\0", 12));
+	EXPECT_EQ(fake.spawns.at(0).count, 1u);
+}
+
+TEST_F(verbs_test, unknown_verbs_get_a_guess)
+{
+	EXPECT_EQ(run({"sapwn"}), 2);
+	EXPECT_EQ(err, "vmctl: sapwn: no such command; did you mean 'spawn'?\n");
+	EXPECT_EQ(run({"frobnicate"}), 2);
+	EXPECT_EQ(err, "vmctl: frobnicate: no such command; 'vmctl help' lists them\n");
+	EXPECT_EQ(run({"help", "strat"}), 2);
+	EXPECT_NE(err.find("did you mean 'start'?"), std::string::npos);
+	EXPECT_EQ(run({"-x"}), 2);
+	EXPECT_EQ(run({"--", "ps"}), 2);
+}
+
+TEST_F(verbs_test, aliases_do_the_same)
+{
+	fake.add("one");
+	for (const char *alias : {"ps", "ls", "list", "status", "show"}) {
+		EXPECT_EQ(run({alias, "-q"}), 0) << alias;
+		EXPECT_EQ(out, "1\n") << alias;
+	}
+	EXPECT_EQ(run({"suspend", "1"}), 0);
+	EXPECT_EQ(run({"resume", "1"}), 0);
+	EXPECT_EQ(run({"destroy", "1"}), 0);
+	EXPECT_TRUE(fake.vms.empty());
+}
+
+TEST_F(verbs_test, options_before_the_verb_count)
+{
+	EXPECT_EQ(run({"--json", "ps"}), 0);
+	EXPECT_EQ(out, "[]\n");
+}
+
+TEST_F(verbs_test, bad_options_are_usage_errors)
+{
+	for (const auto &words : {std::initializer_list<const char *>{"ps", "--bogus"},
+				  {"ps", "--js"}, // no guessing
+				  {"ps", "-n", "3"},
+				  {"spawn", "-n"},
+				  {"spawn", "-n", "1", "-n", "2"},
+				  {"spawn", "hello", "daytime"},
+				  {"kill", "--", "1"},
+				  {"kill"},
+				  {"kill", "--all", "1"},
+				  {"stop", "-t", "soon", "1"},
+				  {"info", "1"},
+				  {"completion", "fish"}})
+		EXPECT_EQ(run(words), 2) << *(words.begin() + 1 - (words.size() == 1));
+	EXPECT_EQ(fake.spawns.size(), 0u);
+}
+
+TEST_F(verbs_test, completion_knows_every_verb)
+{
+	EXPECT_EQ(run({"completion", "bash"}), 0);
+	for (const auto &verb : vmctl::cli::verbs())
+		EXPECT_NE(out.find(verb.name), std::string::npos) << verb.name;
+}
+
+// --- making VMs -------------------------------------------------------------
+
+TEST_F(verbs_test, spawn_refuses_bad_numbers)
+{
+	for (const char *number : {"0", "-1", "x", "", "1.5", "4294967296", "99999999999999999999"}) {
+		EXPECT_EQ(run({"spawn", "-n", number}), 2) << number;
+		EXPECT_NE(err.find("not a number from 1"), std::string::npos) << err;
+	}
+	EXPECT_EQ(run({"spawn", "-n", "10000000"}), 125);
+	EXPECT_EQ(err.substr(0, err.find('\n')), "vmctl: spawn: -n 10000000: the module's limit is 100000 VMs");
+	EXPECT_EQ(fake.spawns.size(), 0u);
+}
+
+TEST_F(verbs_test, spawn_refuses_bad_memory)
+{
+	for (const char *size : {"0", "1", "4097", "64k", "-4K", "2G", "65G", "99999999999999999999"})
+		EXPECT_EQ(run({"spawn", "--memory", size}), 2) << size;
+	EXPECT_EQ(run({"spawn", "-m", "1M"}), 126);
+	EXPECT_EQ(err, "vmctl: spawn: hello: needs at least 1.0 MiB of memory, not 1.0 MiB\n");
+	EXPECT_EQ(fake.spawns.size(), 0u);
+}
+
+TEST_F(verbs_test, spawn_refuses_bad_names)
+{
+	for (const char *name : {"", "1web", "-web", "we b", "web/1", "w\xc3\xa9" "b"})
+		EXPECT_EQ(run({"spawn", "--name", name}), 2) << name;
+	EXPECT_EQ(run({"spawn", "--name", std::string(64, 'x').c_str()}), 2);
+	EXPECT_EQ(run({"spawn", "--name", std::string(63, 'x').c_str()}), 0);
+	EXPECT_EQ(run({"spawn", "-n", "10", "--name", std::string(61, 'x').c_str()}), 2);
+}
+
+TEST_F(verbs_test, spawn_names_vms)
+{
+	EXPECT_EQ(run({"spawn", "--name", "web"}), 0);
+	EXPECT_EQ(run({"spawn", "-n", "2", "--name", "web"}), 0);
+	EXPECT_STREQ(fake.vms[0].name, "web");
+	EXPECT_STREQ(fake.vms[2].name, "web-2");
+}
+
+TEST_F(verbs_test, spawn_prints_ids_only_where_nobody_reads_them)
+{
+	EXPECT_EQ(run({"spawn", "-n", "3"}), 0);
+	EXPECT_EQ(out, "1\n2\n3\n");
+	EXPECT_EQ(err.substr(0, 10), "3 VMs up i");
+	EXPECT_NE(err.find("36.0 KiB/VM"), std::string::npos);
+
+	terminal = true;
+	EXPECT_EQ(run({"spawn", "-n", "3"}), 0);
+	EXPECT_EQ(out, "");
+	EXPECT_EQ(run({"spawn", "-q"}), 0);
+	EXPECT_EQ(out, "7\n");
+	EXPECT_EQ(err, "");
+}
+
+TEST_F(verbs_test, spawn_is_one_call_without_a_terminal_and_steps_with_one)
+{
+	EXPECT_EQ(run({"spawn", "-n", "1000", "--name", "a"}), 0);
+	EXPECT_EQ(fake.spawns.size(), 1u);
+	terminal = true;
+	EXPECT_EQ(run({"spawn", "-n", "1000", "--name", "b"}), 0);
+	EXPECT_EQ(fake.spawns.size(), 51u);
+	EXPECT_STREQ(fake.vms.back().name, "b-1000");
+	EXPECT_NE(err.find("1000/1000"), std::string::npos);
+}
+
+TEST_F(verbs_test, spawn_tells_what_a_failed_batch_made)
+{
+	fake.spawn_most = 2;
+	EXPECT_EQ(run({"spawn", "-n", "5"}), 1);
+	EXPECT_EQ(out, "1\n2\n");
+	EXPECT_NE(err.find("vmctl: spawn: made 2 of 5: the host, or the cgroup, has no memory left\n"),
+		  std::string::npos);
+	EXPECT_EQ(run({"spawn", "-n", "5"}), 125);
+
+	fake.spawn_error = EEXIST;
+	EXPECT_EQ(run({"spawn", "--name", "web"}), 125);
+	EXPECT_EQ(err, "vmctl: spawn: a VM named web exists already\n");
+}
+
+TEST_F(verbs_test, images_are_files_or_bundled)
+{
+	EXPECT_EQ(run({"spawn", "-q", "big.elf"}), 0);
+	EXPECT_STREQ(fake.image.name, "big.elf");
+	EXPECT_EQ(run({"spawn", "-q", "/guests/hello"}), 0);
+	EXPECT_STREQ(fake.image.name, "hello");
+	EXPECT_EQ(run({"spawn", "nothing"}), 127);
+	EXPECT_EQ(err, "vmctl: spawn: nothing: no such file, and no bundled image of this name\n");
+	EXPECT_EQ(run({"spawn", "./hello"}), 127);
+	EXPECT_EQ(err, "vmctl: spawn: ./hello: No such file or directory\n");
+
+	fake.open_errors["locked"] = EACCES;
+	EXPECT_EQ(run({"run", "locked"}), 126);
+	fake.open_errors["hello"] = EISDIR; // a folder here does not hide the bundled one
+	EXPECT_EQ(run({"spawn", "-q", "hello"}), 0);
+}
+
+TEST_F(verbs_test, bad_images_show_without_a_module)
+{
+	fake.files.erase("/dev/mayfly");
+	fake.files["hello.elf"] = "#!/bin/sh\n";
+	EXPECT_EQ(run({"spawn", "hello.elf"}), 126);
+	EXPECT_EQ(err, "vmctl: spawn: hello.elf: not an x86-64 ELF executable\n");
+	EXPECT_EQ(run({"spawn"}), 125);
+}
+
+TEST_F(verbs_test, run_detached_prints_the_id)
+{
+	terminal = true;
+	EXPECT_EQ(run({"run", "-d", "--name", "web"}), 0);
+	EXPECT_EQ(out, "1\n");
+	EXPECT_EQ(fake.spawns[0].flags, unsigned{MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED});
+}
+
+TEST_F(verbs_test, create_does_not_start)
+{
+	EXPECT_EQ(run({"create", "-q"}), 0);
+	EXPECT_EQ(fake.spawns[0].flags, unsigned{MAYFLY_SPAWN_DETACHED});
+	EXPECT_EQ(run({"start", "1"}), 0);
+}
+
+// --- listing ----------------------------------------------------------------
+
+TEST_F(verbs_test, ps_hides_the_ended)
+{
+	fake.add("one");
+	fake.end(fake.add("two"), MAYFLY_END_EXITED, 3);
+	EXPECT_EQ(run({"ps", "-q"}), 0);
+	EXPECT_EQ(out, "1\n");
+	EXPECT_EQ(run({"ps", "-aq"}), 0);
+	EXPECT_EQ(out, "1\n2\n");
+	EXPECT_EQ(run({"ps", "-a"}), 0);
+	EXPECT_NE(out.find("exited with status 3"), std::string::npos);
+	EXPECT_EQ(err, "2 VMs: 1 parked, 1 ended, 72.0 KiB private\n");
+	EXPECT_EQ(run({"ps", "two"}), 0);
+	EXPECT_NE(out.find("two"), std::string::npos);
+	EXPECT_EQ(out.find("one"), std::string::npos);
+	EXPECT_EQ(run({"ps", "three"}), 1);
+}
+
+TEST_F(verbs_test, ps_cuts_only_on_a_terminal)
+{
+	for (int i = 0; i < 1000; i++)
+		fake.add("vm");
+	EXPECT_EQ(run({"ps"}), 0);
+	EXPECT_EQ(std::ranges::count(out, '\n'), 1001);
+	terminal = true;
+	EXPECT_EQ(run({"ps"}), 0);
+	EXPECT_EQ(std::ranges::count(out, '\n'), 22);
+	EXPECT_NE(out.find("… 980 more"), std::string::npos);
+	EXPECT_EQ(run({"ps", "--all-rows"}), 0);
+	EXPECT_EQ(std::ranges::count(out, '\n'), 1001);
+	EXPECT_EQ(fake.calls[MAYFLY_LIST], 3);
+}
+
+TEST_F(verbs_test, ps_json_has_what_scripts_need)
+{
+	auto &row = fake.add("one");
+
+	row.created_ns = 1'700'000'000'000'000'000;
+	row.cpu_ns = 5;
+	std::strcpy(row.image, "caf\xe9"); // not UTF-8
+	fake.end(fake.add("two"), MAYFLY_END_EXITED, -1);
+	fake.end(fake.add("three"), MAYFLY_END_TRIPLE_FAULT);
+	ASSERT_EQ(run({"ps", "-a", "--json"}), 0);
+
+	const auto rows = nlohmann::json::parse(out);
+
+	ASSERT_EQ(rows.size(), 3u);
+	EXPECT_EQ(rows[0]["id"], 1);
+	EXPECT_EQ(rows[0]["name"], "one");
+	EXPECT_EQ(rows[0]["state"], "parked");
+	EXPECT_TRUE(rows[0]["reason"].is_null());
+	EXPECT_TRUE(rows[0]["status"].is_null());
+	EXPECT_EQ(rows[0]["exits"], 3);
+	EXPECT_EQ(rows[0]["cpu_ns"], 5);
+	EXPECT_EQ(rows[0]["private_bytes"], 36864);
+	EXPECT_EQ(rows[0]["created"], 1'700'000'000'000'000'000);
+	EXPECT_EQ(rows[1]["reason"], "exited");
+	EXPECT_EQ(rows[1]["status"], -1);
+	EXPECT_EQ(rows[2]["reason"], "triple-fault");
+	EXPECT_TRUE(rows[2]["status"].is_null());
+}
+
+TEST_F(verbs_test, ps_keeps_the_terminal_safe)
+{
+	std::strcpy(fake.add("one").image, "\033]0;owned\a");
+	EXPECT_EQ(run({"ps"}), 0);
+	EXPECT_EQ(out.find('\033'), std::string::npos);
+}
+
+TEST_F(verbs_test, logs_prints_each_vms_console)
+{
+	fake.add("one");
+	fake.add("two");
+	fake.consoles[1] = "hello\nwor";
+	fake.consoles[2] = "hi\n";
+	EXPECT_EQ(run({"logs", "1", "2"}), 0);
+	EXPECT_EQ(out, "one | hello\none | wor\ntwo | hi\n");
+	fake.consoles[1] = "bare";
+	EXPECT_EQ(run({"logs", "one"}), 0);
+	EXPECT_EQ(out, "bare");
+	EXPECT_EQ(run({"logs", "three"}), 1);
+	EXPECT_EQ(run({"logs", "-f", "1-2"}), 2);
+}
+
+// --- control ----------------------------------------------------------------
+
+TEST_F(verbs_test, a_thousand_cost_as_many_calls_as_one)
+{
+	for (int i = 0; i < 1000; i++)
+		fake.add("vm");
+	EXPECT_EQ(run({"kill", "--all"}), 0);
+	EXPECT_EQ(system_calls(), 3); // INFO, LIST, CONTROL
+	fake.calls.clear();
+	EXPECT_EQ(run({"rm", "--all"}), 0);
+	EXPECT_EQ(system_calls(), 3);
+	EXPECT_TRUE(fake.vms.empty());
+}
+
+TEST_F(verbs_test, named_vms_must_be_there_and_sets_may_vanish)
+{
+	fake.end(fake.add("one"), MAYFLY_END_EXITED);
+	EXPECT_EQ(run({"kill", "one"}), 1);
+	EXPECT_EQ(err, "vmctl: kill: one: has ended already\n");
+	EXPECT_EQ(run({"kill", "one*"}), 0);
+	EXPECT_EQ(run({"kill", "--all"}), 0);
+	EXPECT_EQ(run({"kill", "7"}), 1);
+	EXPECT_EQ(err, "vmctl: kill: 7: no such VM\n");
+	EXPECT_EQ(run({"kill", "a*"}), 1);
+}
+
+TEST_F(verbs_test, rm_wants_ended_vms_unless_forced)
+{
+	fake.add("one");
+	EXPECT_EQ(run({"rm", "one"}), 1);
+	EXPECT_EQ(err, "vmctl: rm: one: has not ended; kill it first, or use rm -f\n");
+	EXPECT_EQ(run({"rm", "-f", "one"}), 0);
+	EXPECT_TRUE(fake.vms.empty());
+}
+
+TEST_F(verbs_test, many_complaints_are_counted)
+{
+	for (int i = 0; i < 1000; i++)
+		fake.add("vm");
+	EXPECT_EQ(run({"rm", "--all"}), 1);
+	EXPECT_NE(err.find("… and 995 more"), std::string::npos);
+}
+
+TEST_F(verbs_test, pause_twice_is_an_error_for_one_by_name)
+{
+	fake.add("one");
+	EXPECT_EQ(run({"pause", "one"}), 0);
+	EXPECT_EQ(run({"pause", "one"}), 1);
+	EXPECT_EQ(err, "vmctl: pause: one: is paused already\n");
+	EXPECT_EQ(run({"pause", "--all"}), 0);
+	EXPECT_EQ(run({"unpause", "one"}), 0);
+	EXPECT_EQ(run({"unpause", "one"}), 1);
+}
+
+TEST_F(verbs_test, stop_asks_then_kills)
+{
+	fake.add("one");
+	EXPECT_EQ(run({"stop", "one"}), 0);
+	EXPECT_EQ(fake.operations, (std::vector<std::uint32_t>{MAYFLY_OP_NOTIFY}));
+
+	fake.ends_when_notified = false;
+	fake.operations.clear();
+	fake.add("deaf");
+	EXPECT_EQ(run({"stop", "-t", "0.01", "deaf"}), 0);
+	EXPECT_EQ(fake.operations, (std::vector<std::uint32_t>{MAYFLY_OP_NOTIFY, MAYFLY_OP_KILL}));
+	EXPECT_EQ(run({"stop", "deaf"}), 0); // it has stopped: that was wanted
+}
+
+TEST_F(verbs_test, stop_wakes_paused_vms_and_kills_unstarted_ones)
+{
+	fake.add("paused", MAYFLY_PAUSED);
+
+	auto &unstarted = fake.add("unstarted", MAYFLY_READY);
+
+	unstarted.flags = MAYFLY_VM_DETACHED;
+	EXPECT_EQ(run({"stop", "-t", "0", "--all"}), 0);
+	EXPECT_EQ(fake.operations,
+		  (std::vector<std::uint32_t>{MAYFLY_OP_NOTIFY, MAYFLY_OP_RESUME, MAYFLY_OP_KILL}));
+	EXPECT_EQ(fake.find(2)->reason, unsigned{MAYFLY_END_KILLED});
+}
+
+TEST_F(verbs_test, wait_gives_back_the_last_status)
+{
+	fake.end(fake.add("one"), MAYFLY_END_EXITED, 3);
+	fake.end(fake.add("two"), MAYFLY_END_KILLED);
+	fake.end(fake.add("three"), MAYFLY_END_TRIPLE_FAULT);
+	EXPECT_EQ(run({"wait", "one"}), 3);
+	EXPECT_EQ(out, "3\n");
+	EXPECT_EQ(run({"wait", "three", "one", "two"}), 137);
+	EXPECT_EQ(out, "125\n3\n137\n");
+	EXPECT_EQ(err, "vmctl: wait: three: triple fault at rip 0x0\n");
+	EXPECT_EQ(run({"wait", "four"}), 125);
+}
+
+// --- the host ---------------------------------------------------------------
+
+TEST_F(verbs_test, every_failed_open_names_the_cause_and_the_fix)
+{
+	fake.open_errors["/dev/mayfly"] = EACCES;
+	EXPECT_EQ(run({"ps"}), 125);
+	EXPECT_EQ(err, "vmctl: ps: no right to open /dev/mayfly\n"
+		       "vmctl: to mend it: sudo usermod -aG kvm $USER and log in again, or use sudo\n");
+	EXPECT_EQ(run({"doctor"}), 1);
+	EXPECT_NE(out.find("usermod"), std::string::npos);
+}
+
+TEST_F(verbs_test, doctor_and_info_speak_json)
+{
+	EXPECT_EQ(run({"doctor", "--json"}), 0);
+	EXPECT_EQ(nlohmann::json::parse(out)[0]["result"], "ok");
+	EXPECT_EQ(run({"info", "--json"}), 0);
+	EXPECT_EQ(nlohmann::json::parse(out)[0]["backend"], "SVM");
+	EXPECT_EQ(run({"info"}), 0);
+}
+
+} // namespace
