@@ -92,10 +92,12 @@ static long do_spawn(void __user *user)
 
 	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
+	args.created = 0;
+	args.fd = -1;
 	image = fdget(args.image);
 	if (!image.file)
-		return -EBADF;
-	if (image.file->f_op == &image_ops)
+		ret = -EBADF;
+	else if (image.file->f_op == &image_ops)
 		ret = spawn(&args, image.file->private_data);
 	else
 		ret = -EINVAL;

@@ -183,7 +183,8 @@ static int make_owned(const struct vm_template *template,
 
 /**
  * spawn - make VMs
- * @spawn: copied from the caller; @created and @fd are set, also on errors
+ * @spawn: copied from the caller, @created 0 and @fd -1; both are set as VMs are
+ *	made, also when an error follows
  * @image: what they start as
  *
  * Context: may sleep.
@@ -198,8 +199,6 @@ int spawn(struct mayfly_spawn *spawn, struct image *image)
 	};
 	int ret;
 
-	spawn->created = 0;
-	spawn->fd = -1;
 	if (!is_sane(spawn, image))
 		return -EINVAL;
 	ret = take_args(&template, spawn);

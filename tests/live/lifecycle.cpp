@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Start, pause, resume, kill, remove; who may; what is left when a client dies.
+
+#include <algorithm>
+#include <csignal>
+#include <thread>
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "machine.hpp"
+
+namespace
+{
+
+using live::machine;
+using clock_type = std::chrono::steady_clock;
+
+class Lifecycle : public live::Live
+{
+protected:
+	[[nodiscard]] machine started(std::span<const std::byte> code)
+	{
+		const live::fd image = live::make_image(device, code);
+
+		return {image, device, MAYFLY_SPAWN_START};
+	}
+	[[nodiscard]] std::vector<std::uint64_t> spawn_detached(std::span<const std::byte> code, std::uint32_t count,
+								std::uint32_t flags = MAYFLY_SPAWN_START)
+	{
+		const live::fd image = live::make_image(device, code);
+		std::vector<std::uint64_t> ids(count);
+		mayfly_spawn spawn = live::spawn_request(image, flags | MAYFLY_SPAWN_DETACHED, count);
+
+		spawn.ids = live::address(ids.data());
+		EXPECT_EQ(call(device, MAYFLY_SPAWN, &spawn), 0);
+		EXPECT_EQ(spawn.created, count);
+		EXPECT_EQ(spawn.fd, -1);
+		return ids;
+	}
+	std::uint64_t control(std::uint32_t op, const std::vector<std::uint64_t> &ids)
+	{
+		mayfly_control args{};
+
+		args.op = op;
+		args.ids = live::address(ids.data());
+		args.count = static_cast<std::uint32_t>(ids.size());
+		EXPECT_EQ(call(device, MAYFLY_CONTROL, &args), 0);
+		return args.done;
+	}
+	std::vector<mayfly_vm_info> list()
+	{
+		std::vector<mayfly_vm_info> rows(MAYFLY_MAX_BATCH);
+		mayfly_list args{};
+
+		args.rows = live::address(rows.data());
+		args.count = MAYFLY_MAX_BATCH;
+		EXPECT_EQ(call(device, MAYFLY_LIST, &args), 0);
+		rows.resize(args.count);
+		return rows;
+	}
+};
+
+TEST_F(Lifecycle, SpinnersDieWithinFiftyMilliseconds)
+{
+	for (const auto code : {guests::spin, guests::spin_cli, guests::fault_loop, guests::cpuid_loop}) {
+		const machine vm = started(code);
+
+		ASSERT_TRUE(live::eventually([&] { return vm.info().cpu_ns > 0; }));
+
+		const auto before = clock_type::now();
+
+		ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+		EXPECT_LT(clock_type::now() - before, std::chrono::milliseconds(50));
+		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_KILLED});
+		EXPECT_EQ(vm.control(MAYFLY_OP_KILL), -ESRCH);
+	}
+}
+
+TEST_F(Lifecycle, ASpinnerDoesNotStallItsCpu)
+{
+	const machine vm = started(guests::spin_cli);
+	cpu_set_t all;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	// On every CPU, so also on the spinner's: we get our turn.
+	for (int cpu = 0; cpu < CPU_COUNT(&all); cpu++) {
+		cpu_set_t one;
+
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+
+		const auto before = clock_type::now();
+
+		for (int i = 0; i < 10; i++)
+			sched_yield();
+		EXPECT_LT(clock_type::now() - before, std::chrono::milliseconds(500));
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+}
+
+TEST_F(Lifecycle, SpinnersShareFairly)
+{
+	constexpr std::uint32_t count = 10;
+	const std::vector<std::uint64_t> ids = spawn_detached(guests::spin_cli, count);
+
+	sleep(3);
+	control(MAYFLY_OP_PAUSE, ids);
+
+	std::uint64_t least = ~0ull, most = 0;
+
+	for (const mayfly_vm_info &row : list()) {
+		least = std::min<std::uint64_t>(least, row.cpu_ns);
+		most = std::max<std::uint64_t>(most, row.cpu_ns);
+	}
+	EXPECT_GT(least, 0u);
+	// An emulated CPU's clock also runs while the other one has its turn, so
+	// slices differ in length.
+	EXPECT_LT(most - least, most / 3) << least << " to " << most;
+	EXPECT_EQ(control(MAYFLY_OP_KILL, ids), count);
+	EXPECT_EQ(control(MAYFLY_OP_REMOVE, ids), count);
+}
+
+TEST_F(Lifecycle, PausedStandsStill)
+{
+	const machine vm = started(guests::count_forever);
+
+	ASSERT_TRUE(live::eventually([&] { return vm.info().cpu_ns > 0; }));
+	ASSERT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), -EALREADY);
+
+	const std::uint64_t count = vm.state().regs[MAYFLY_RCX];
+	const std::uint64_t cpu = vm.info().cpu_ns;
+
+	usleep(20000);
+	EXPECT_EQ(vm.state().regs[MAYFLY_RCX], count);
+	EXPECT_EQ(vm.info().cpu_ns, cpu);
+	ASSERT_EQ(vm.control(MAYFLY_OP_RESUME), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_RESUME), -EALREADY);
+	ASSERT_TRUE(live::eventually([&] { return vm.info().cpu_ns > cpu; }));
+	ASSERT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	EXPECT_GT(vm.state().regs[MAYFLY_RCX], count);
+	ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), -ESRCH);
+	EXPECT_EQ(vm.control(MAYFLY_OP_RESUME), -ESRCH);
+	EXPECT_EQ(vm.control(MAYFLY_OP_START), -ESRCH);
+	EXPECT_EQ(vm.control(MAYFLY_OP_NOTIFY, 1), -ESRCH);
+}
+
+TEST_F(Lifecycle, AnEventReachesAPausedWaiterWhenItGoesOn)
+{
+	const machine vm = started(guests::wait_forever);
+
+	ASSERT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+	ASSERT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 4), 0);
+	usleep(5000);
+	EXPECT_EQ(vm.info().state, unsigned{MAYFLY_PAUSED});
+	ASSERT_EQ(vm.control(MAYFLY_OP_RESUME), 0);
+	ASSERT_TRUE(vm.wait_for_end());
+	EXPECT_EQ(vm.info().status, 1 << 4);
+}
+
+TEST_F(Lifecycle, StartOnceOnly)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	const machine vm(image, device);
+
+	EXPECT_EQ(vm.info().state, unsigned{MAYFLY_READY});
+	ASSERT_EQ(vm.control(MAYFLY_OP_START), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_START), -EALREADY);
+	EXPECT_EQ(vm.run(), -EBUSY);
+	ASSERT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+	EXPECT_EQ(vm.control(MAYFLY_OP_REMOVE), -EBUSY);
+	ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_REMOVE), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_REMOVE), -ENOENT);
+}
+
+TEST_F(Lifecycle, TheLastDescriptorTakesTheVmWithIt)
+{
+	for (const auto code : {guests::spin_cli, guests::wait_forever, guests::exit42}) {
+		machine vm = started(code);
+
+		vm.close();
+		EXPECT_TRUE(live::eventually([&] { return live::info(device).vms == 0; }));
+	}
+}
+
+TEST_F(Lifecycle, ADetachedVmStays)
+{
+	const std::vector<std::uint64_t> ids = spawn_detached(guests::wait_forever, 1);
+	mayfly_open open{};
+
+	open.id = ids[0];
+	ASSERT_EQ(call(device, MAYFLY_OPEN, &open), 0);
+	live::fd handle(open.fd);
+	handle.reset();
+	device = live::open_device();
+	EXPECT_EQ(live::info(device).vms, 1u);
+	EXPECT_EQ(control(MAYFLY_OP_KILL, ids), 1u);
+	EXPECT_EQ(list()[0].reason, unsigned{MAYFLY_END_KILLED});
+	EXPECT_EQ(control(MAYFLY_OP_REMOVE, ids), 1u);
+}
+
+TEST_F(Lifecycle, ASignalInterruptsRun)
+{
+	const live::fd image = live::make_image(device, guests::spin_cli);
+	const machine vm(image, device);
+	struct sigaction action {};
+
+	action.sa_handler = [](int) {};
+	sigaction(SIGALRM, &action, nullptr);
+
+	itimerval soon{};
+
+	soon.it_value.tv_usec = 20000;
+	setitimer(ITIMER_REAL, &soon, nullptr);
+	EXPECT_EQ(vm.run(), -EINTR);
+	EXPECT_EQ(vm.info().state, unsigned{MAYFLY_READY});
+	setitimer(ITIMER_REAL, &soon, nullptr);
+	EXPECT_EQ(vm.run(), -EINTR);
+
+	const live::fd waiting = live::make_image(device, guests::wait_forever);
+	const machine sleeper(waiting, device);
+
+	setitimer(ITIMER_REAL, &soon, nullptr);
+	EXPECT_EQ(sleeper.run(), -EINTR);
+	EXPECT_EQ(sleeper.info().state, unsigned{MAYFLY_PARKED});
+}
+
+TEST_F(Lifecycle, OthersControlAnAttachedVm)
+{
+	const live::fd image = live::make_image(device, guests::spin_cli);
+	const machine vm(image, device);
+	int ret = 1;
+	std::uint32_t outcome = 0;
+	std::thread runner([&] { ret = vm.run(0, &outcome); });
+
+	ASSERT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_RUNNING; }));
+	EXPECT_EQ(vm.run(), -EBUSY);
+	EXPECT_EQ(vm.control(MAYFLY_OP_START), -EBUSY);
+	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	EXPECT_EQ(vm.info().state, unsigned{MAYFLY_PAUSED});
+	EXPECT_EQ(vm.control(MAYFLY_OP_RESUME), 0);
+	EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_RUNNING; }));
+	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	runner.join();
+	EXPECT_EQ(ret, 0);
+	EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_ENDED});
+}
+
+TEST_F(Lifecycle, AnAttachedWaiterIsWokenAndKilled)
+{
+	for (const std::uint32_t op : {MAYFLY_OP_NOTIFY, MAYFLY_OP_KILL}) {
+		const live::fd image = live::make_image(device, guests::wait_forever);
+		const machine vm(image, device);
+		int ret = 1;
+		std::thread runner([&] { ret = vm.run(); });
+
+		EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+		EXPECT_EQ(vm.control(op), 0);
+		runner.join();
+		EXPECT_EQ(ret, 0);
+		EXPECT_EQ(vm.info().state, unsigned{MAYFLY_ENDED});
+	}
+}
+
+TEST_F(Lifecycle, AClientKilledAtAnyMomentLeavesNothing)
+{
+	for (int delay = 0; delay < 20000; delay += 1000) {
+		const pid_t child = fork();
+
+		if (!child) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			const live::fd own = live::open_device();
+			const live::fd image = live::make_image(own, guests::spin_cli);
+
+			for (;;) {
+				const machine a(image, own, MAYFLY_SPAWN_START);
+				const machine b(image, own);
+				std::thread([&] { b.run(); }).detach();
+				usleep(500);
+				b.control(MAYFLY_OP_KILL);
+			}
+		}
+		usleep(static_cast<useconds_t>(delay));
+		kill(child, SIGKILL);
+		waitpid(child, nullptr, 0);
+	}
+	EXPECT_TRUE(live::eventually([&] { return live::info(device).vms == 0; }));
+}
+
+TEST_F(Lifecycle, PollTellsOfOutputAndEnd)
+{
+	const live::fd image = live::make_image(device, guests::hello);
+	const machine vm(image, device);
+	pollfd poll{.fd = vm.handle().get(), .events = POLLIN, .revents = 0};
+
+	EXPECT_EQ(::poll(&poll, 1, 0), 0);
+	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_OUTPUT), 0);
+	ASSERT_EQ(::poll(&poll, 1, 0), 1);
+	EXPECT_EQ(poll.revents, POLLIN);
+	EXPECT_EQ(vm.output(), "hello\n");
+	EXPECT_EQ(::poll(&poll, 1, 0), 0);
+	ASSERT_EQ(vm.run(), 0);
+	ASSERT_EQ(::poll(&poll, 1, 0), 1);
+	EXPECT_EQ(poll.revents, POLLIN | POLLHUP);
+
+	char byte;
+
+	EXPECT_EQ(read(vm.handle().get(), &byte, 1), 0);
+}
+
+TEST_F(Lifecycle, PollOnTheDeviceTellsThatOneHasEnded)
+{
+	pollfd poll{.fd = device.get(), .events = POLLIN, .revents = 0};
+	const std::vector<std::uint64_t> ids = spawn_detached(guests::wait_forever, 2);
+
+	list();
+	EXPECT_EQ(::poll(&poll, 1, 0), 0);
+	EXPECT_EQ(control(MAYFLY_OP_KILL, {ids[1]}), 1u);
+	EXPECT_EQ(::poll(&poll, 1, 10000), 1);
+	list();
+	EXPECT_EQ(::poll(&poll, 1, 0), 0);
+	EXPECT_EQ(control(MAYFLY_OP_KILL, ids), 1u);
+	EXPECT_EQ(control(MAYFLY_OP_REMOVE, ids), 2u);
+}
+
+TEST_F(Lifecycle, OthersMayNot)
+{
+	const std::vector<std::uint64_t> ids = spawn_detached(guests::wait_forever, 1);
+	const pid_t child = fork();
+
+	if (!child) {
+		// The right to the device is the opener's; the right to a VM is not.
+		const int failed = setgid(65534) || setuid(65534);
+		mayfly_open open{};
+		mayfly_control args{};
+		std::int32_t result = 0;
+
+		open.id = ids[0];
+		args.op = MAYFLY_OP_KILL;
+		args.ids = live::address(ids.data());
+		args.results = live::address(&result);
+		args.count = 1;
+		const bool good = !failed && call(device, MAYFLY_OPEN, &open) == -EPERM &&
+				  call(device, MAYFLY_CONTROL, &args) == 0 && result == -EPERM && list().empty();
+		_exit(good ? 0 : 1);
+	}
+
+	int status = 0;
+
+	waitpid(child, &status, 0);
+	EXPECT_EQ(status, 0);
+	EXPECT_EQ(control(MAYFLY_OP_KILL, ids), 1u);
+	EXPECT_EQ(control(MAYFLY_OP_REMOVE, ids), 1u);
+}
+
+TEST_F(Lifecycle, AThousandParkAtNoCostAndVanishWithoutATrace)
+{
+	constexpr std::uint32_t count = 1000;
+	const std::vector<std::uint64_t> ids = spawn_detached(guests::wait_forever, count);
+	const auto total = [&] {
+		std::uint64_t parked = 0, exits = 0, cpu = 0;
+
+		for (const mayfly_vm_info &row : list()) {
+			parked += row.state == MAYFLY_PARKED;
+			exits += row.exits;
+			cpu += row.cpu_ns;
+		}
+		return std::tuple(parked, exits, cpu);
+	};
+
+	ASSERT_TRUE(live::eventually([&] { return std::get<0>(total()) == count; }));
+
+	const auto before = total();
+
+	sleep(1);
+	EXPECT_EQ(total(), before);
+	EXPECT_EQ(control(MAYFLY_OP_KILL, ids), count);
+	EXPECT_EQ(control(MAYFLY_OP_REMOVE, ids), count);
+}
+
+TEST_F(Lifecycle, AThousandAreWokenAndAnswer)
+{
+	constexpr std::uint32_t count = 1000;
+	const std::vector<std::uint64_t> ids = spawn_detached(guests::wait_forever, count);
+
+	EXPECT_EQ(control(MAYFLY_OP_NOTIFY, ids), count);
+	ASSERT_TRUE(live::eventually([&] {
+		return std::ranges::all_of(list(), [](const mayfly_vm_info &row) { return row.state == MAYFLY_ENDED; });
+	}));
+	for (const mayfly_vm_info &row : list()) {
+		EXPECT_EQ(row.reason, unsigned{MAYFLY_END_EXITED});
+		EXPECT_EQ(row.status, 1);
+	}
+	EXPECT_EQ(control(MAYFLY_OP_REMOVE, ids), count);
+}
+
+}

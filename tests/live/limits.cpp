@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// When memory runs out, and when the CPU belongs to somebody else.
+
+#include <cstdlib>
+#include <fstream>
+
+#include <linux/kvm.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "machine.hpp"
+
+namespace
+{
+
+using live::machine;
+
+class Limits : public live::Live
+{
+};
+
+/// A cgroup with a memory limit, gone in the end.
+class cgroup final
+{
+public:
+	explicit cgroup(std::uint64_t limit)
+	{
+		write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+		EXPECT_EQ(mkdir(path_.c_str(), 0755), 0) << strerror(errno);
+		write(path_ + "/memory.max", std::to_string(limit));
+	}
+	~cgroup() { EXPECT_EQ(rmdir(path_.c_str()), 0) << strerror(errno); }
+	cgroup(const cgroup &) = delete;
+	cgroup &operator=(const cgroup &) = delete;
+
+	void enter() const { write(path_ + "/cgroup.procs", "0"); }
+	[[nodiscard]] std::uint64_t events(const std::string &which) const
+	{
+		std::ifstream file(path_ + "/memory.events");
+		std::string name;
+		std::uint64_t n = 0;
+
+		while (file >> name >> n)
+			if (name == which)
+				return n;
+		return 0;
+	}
+
+private:
+	static void write(const std::string &path, const std::string &text)
+	{
+		std::ofstream file(path);
+
+		file << text << std::flush;
+		EXPECT_TRUE(file.good()) << path;
+	}
+	std::string path_ = "/sys/fs/cgroup/mayfly-live-test";
+};
+
+/// Runs \p body in a child inside \p group: true when it returned true.
+template <class Body> bool inside(const cgroup &group, Body body)
+{
+	const pid_t child = fork();
+
+	if (!child) {
+		group.enter();
+		_exit(body() ? 0 : 1);
+	}
+	int status = 0;
+
+	waitpid(child, &status, 0);
+	return status == 0;
+}
+
+TEST_F(Limits, ACgroupsLimitEndsTheVmAndKillsNobody)
+{
+	for (const std::uint32_t flags : {0, MAYFLY_SPAWN_START}) {
+		const cgroup group(24 << 20);
+
+		EXPECT_TRUE(inside(group, [flags] {
+			const live::fd own = live::open_device();
+			const live::fd image = live::make_image(own, guests::touch_all);
+			const machine vm(image, own, flags, 256 << 20);
+
+			if (flags ? !vm.wait_for_end() : vm.run() != 0)
+				return false;
+			return vm.info().reason == MAYFLY_END_NO_MEMORY;
+		}));
+		EXPECT_GT(group.events("max"), 0u) << "the VM was not charged to its creator";
+		EXPECT_EQ(group.events("oom_kill"), 0u);
+		EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
+		// rmdir needs the group's last user to be gone.
+		usleep(10000);
+	}
+}
+
+TEST_F(Limits, SpawnAtTheLimitKeepsWhatItMade)
+{
+	const cgroup group(16 << 20);
+
+	EXPECT_TRUE(inside(group, [] {
+		const live::fd own = live::open_device();
+		const live::fd image = live::make_image(own, guests::wait_forever);
+		mayfly_spawn spawn = live::spawn_request(image, MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_START, 100000);
+		std::vector<std::uint64_t> ids(100000);
+
+		spawn.ids = live::address(ids.data());
+		const int ret = call(own, MAYFLY_SPAWN, &spawn);
+		const std::uint64_t made = spawn.created;
+
+		if (ret != -ENOMEM || made < 100 || made > 1000 || live::info(own).vms != made)
+			return false;
+		mayfly_control control{};
+
+		control.ids = live::address(ids.data());
+		control.count = static_cast<std::uint32_t>(made);
+		for (const std::uint32_t op : {MAYFLY_OP_KILL, MAYFLY_OP_REMOVE}) {
+			control.op = op;
+			if (call(own, MAYFLY_CONTROL, &control) != 0 || control.done != made)
+				return false;
+		}
+		return true;
+	}));
+	EXPECT_EQ(group.events("oom_kill"), 0u);
+	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
+	usleep(10000);
+}
+
+TEST_F(Limits, WhileKvmHoldsTheCpuSpawnIsBusy)
+{
+	ASSERT_EQ(std::system("modprobe kvm_amd || modprobe kvm_intel"), 0);
+
+	const live::fd kvm(open("/dev/kvm", O_RDWR | O_CLOEXEC));
+
+	ASSERT_GE(kvm.get(), 0);
+	const live::fd image = live::make_image(device, guests::exit42);
+	{
+		// Loaded but idle does not disturb.
+		const machine vm(image, device);
+
+		EXPECT_EQ(vm.run(), 0);
+		// And now it is KVM that comes second.
+		EXPECT_EQ(ioctl(kvm.get(), KVM_CREATE_VM, 0), -1);
+		EXPECT_EQ(errno, EBUSY);
+	}
+	{
+		const live::fd guest(ioctl(kvm.get(), KVM_CREATE_VM, 0));
+
+		ASSERT_GE(guest.get(), 0);
+		mayfly_spawn spawn = live::spawn_request(image);
+
+		EXPECT_EQ(call(device, MAYFLY_SPAWN, &spawn), -EBUSY);
+		EXPECT_EQ(live::info(device).vms, 0u);
+	}
+	const machine vm(image, device);
+
+	EXPECT_EQ(vm.run(), 0);
+}
+
+TEST_F(Limits, TheModuleStaysWhileVmsLive)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	const machine vm(image, device, MAYFLY_SPAWN_START);
+
+	EXPECT_NE(std::system("rmmod mayfly 2>/dev/null"), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+}
+
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What all live tests stand on: the device, images of the tiny guests, VMs. Raw
+// calls, so that a test sees exactly what the module answers.
+
+#pragma once
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+#include <mayfly.h>
+#include <mayfly_guest.h>
+#include <vmctl/elf_image.hpp>
+
+#include "guests.hpp"
+
+namespace live
+{
+
+using vmctl::elf_image;
+
+/// A file descriptor that is closed in the end.
+class fd final
+{
+public:
+	fd() = default;
+	explicit fd(int number) : number_(number) {}
+	fd(fd &&other) noexcept : number_(std::exchange(other.number_, -1)) {}
+	fd &operator=(fd &&other) noexcept
+	{
+		std::swap(number_, other.number_);
+		return *this;
+	}
+	~fd() { reset(); }
+
+	[[nodiscard]] int get() const { return number_; }
+	void reset()
+	{
+		if (number_ >= 0)
+			close(std::exchange(number_, -1));
+	}
+
+private:
+	int number_ = -1;
+};
+
+/// ioctl(2) that returns 0 or more, or a negative errno.
+template <class T> int call(const fd &on, unsigned long request, T *argument)
+{
+	const int ret = ioctl(on.get(), request, argument);
+
+	return ret < 0 ? -errno : ret;
+}
+
+inline fd open_device()
+{
+	return fd(open(MAYFLY_DEVICE, O_RDWR | O_CLOEXEC));
+}
+
+inline std::uint64_t address(const void *pointer)
+{
+	return reinterpret_cast<std::uintptr_t>(pointer);
+}
+
+inline mayfly_info info(const fd &device)
+{
+	mayfly_info result{};
+
+	EXPECT_EQ(call(device, MAYFLY_INFO, &result), 0);
+	return result;
+}
+
+/// The argument that makes an image of a flat guest; the tests bend it.
+struct image_request {
+	std::array<std::uint64_t, 512> table = elf_image::entry_table();
+	std::array<mayfly_segment, 2> segments{};
+	mayfly_image_create create{};
+
+	explicit image_request(std::span<const std::byte> code)
+	{
+		segments[0] = {.gpa = elf_image::table_gpa, .length = sizeof(table),
+			       .source = address(table.data()), .flags = MAYFLY_SEGMENT_WRITE, .reserved = 0};
+		segments[1] = {.gpa = guests::gpa, .length = code.size(),
+			       .source = address(code.data()), .flags = MAYFLY_SEGMENT_EXECUTE, .reserved = 0};
+		create.segments = address(segments.data());
+		create.nr_segments = 2;
+		create.rip = guests::entry;
+		create.cr3 = elf_image::table_gpa;
+		create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
+		std::strcpy(create.name, "guest");
+	}
+	image_request(const image_request &) = delete;
+	image_request &operator=(const image_request &) = delete;
+};
+
+inline fd make_image(const fd &device, std::span<const std::byte> code)
+{
+	image_request request(code);
+	const int ret = call(device, MAYFLY_IMAGE_CREATE, &request.create);
+
+	EXPECT_GE(ret, 0) << strerror(-ret);
+	return fd(ret);
+}
+
+inline mayfly_spawn spawn_request(const fd &image, std::uint32_t flags = 0, std::uint32_t count = 1)
+{
+	mayfly_spawn spawn{};
+
+	spawn.image = image.get();
+	spawn.flags = flags;
+	spawn.count = count;
+	spawn.memory = MAYFLY_MEMORY_DEFAULT;
+	return spawn;
+}
+
+/// One VM with a descriptor. It ends with it, unless it is detached.
+class machine final
+{
+public:
+	machine(const fd &image, const fd &device, std::uint32_t flags = 0,
+		std::uint64_t memory = MAYFLY_MEMORY_DEFAULT)
+	{
+		mayfly_spawn spawn = spawn_request(image, flags);
+
+		spawn.memory = memory;
+		const int ret = call(device, MAYFLY_SPAWN, &spawn);
+
+		EXPECT_EQ(ret, 0) << strerror(-ret);
+		handle_ = fd(spawn.fd);
+	}
+	/// Takes a descriptor that OPEN returned.
+	explicit machine(fd handle) : handle_(std::move(handle)) {}
+
+	[[nodiscard]] const fd &handle() const { return handle_; }
+	void close() { handle_.reset(); }
+
+	/// Runs it here. 0 or a negative errno; \p outcome as the module says.
+	int run(std::uint32_t flags = 0, std::uint32_t *outcome = nullptr) const
+	{
+		mayfly_run run{};
+
+		run.flags = flags;
+		const int ret = call(handle_, MAYFLY_RUN, &run);
+
+		if (outcome)
+			*outcome = run.outcome;
+		return ret;
+	}
+	[[nodiscard]] mayfly_vm_stat stat() const
+	{
+		mayfly_vm_stat result{};
+
+		EXPECT_EQ(call(handle_, MAYFLY_STAT, &result), 0);
+		return result;
+	}
+	[[nodiscard]] mayfly_vm_info info() const { return stat().info; }
+
+	int control(std::uint32_t op, std::uint32_t port = 0) const
+	{
+		mayfly_control control{};
+
+		control.op = op;
+		control.port = port;
+		return call(handle_, MAYFLY_CONTROL, &control);
+	}
+	[[nodiscard]] mayfly_vcpu_state state() const
+	{
+		mayfly_vcpu_state result{};
+
+		EXPECT_EQ(call(handle_, MAYFLY_GET_STATE, &result), 0);
+		return result;
+	}
+	int set_state(mayfly_vcpu_state state) const { return call(handle_, MAYFLY_SET_STATE, &state); }
+
+	/// Sets r8 and r9, which the tiny guests take as parameters.
+	void set_parameters(std::uint64_t r8, std::uint64_t r9 = 0) const
+	{
+		mayfly_vcpu_state now = state();
+
+		now.regs[8] = r8;
+		now.regs[9] = r9;
+		EXPECT_EQ(set_state(now), 0);
+	}
+	/// Waits for the end of a started VM, \p seconds at most.
+	[[nodiscard]] bool wait_for_end(int seconds = 60) const
+	{
+		const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+
+		while (std::chrono::steady_clock::now() < limit) {
+			pollfd poll{.fd = handle_.get(), .events = 0, .revents = 0};
+
+			if (::poll(&poll, 1, 1000) == 1 && poll.revents & POLLHUP)
+				return true;
+		}
+		return false;
+	}
+	/// Console bytes, up to the end or to what there is now.
+	[[nodiscard]] std::string output() const
+	{
+		std::string all;
+		char bytes[4096];
+		ssize_t n;
+
+		fcntl(handle_.get(), F_SETFL, O_NONBLOCK);
+		while ((n = read(handle_.get(), bytes, sizeof(bytes))) > 0)
+			all.append(bytes, static_cast<std::size_t>(n));
+		return all;
+	}
+
+private:
+	fd handle_;
+};
+
+/// Waits until \p condition holds, \p seconds at most; says whether it does.
+template <class Condition> bool eventually(Condition condition, int seconds = 60)
+{
+	const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+
+	while (!condition()) {
+		if (std::chrono::steady_clock::now() > limit)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
+/// Begins with an open device and ends with nothing left behind.
+class Live : public ::testing::Test
+{
+protected:
+	void SetUp() override
+	{
+		ASSERT_GE(device.get(), 0) << MAYFLY_DEVICE << ": " << strerror(errno);
+		ASSERT_EQ(info(device).vms, 0u) << "VMs of somebody else";
+	}
+	void TearDown() override
+	{
+		EXPECT_TRUE(eventually([this] { return info(device).pools == 0; }));
+
+		const mayfly_info left = info(device);
+
+		EXPECT_EQ(left.vms, 0u);
+		EXPECT_EQ(left.images, 0u);
+		EXPECT_EQ(left.pages, 0u);
+	}
+
+	fd device = open_device();
+};
+
+}
