@@ -129,11 +129,26 @@ private:
 	bool shown_;
 };
 
+// Memory held while VMs are made and let go before we report: VMs are charged to
+// our cgroup, and when they have filled it our next page fault would be the end of us.
+class reserve {
+public:
+	// Written to, or it would not be there yet.
+	reserve() : bytes_(1 << 20, 1) {}
+	void let_go() { std::vector<char>().swap(bytes_); }
+
+private:
+	std::vector<char> bytes_;
+};
+
 // Makes `request.count` VMs. In one call, or in about fifty to show progress.
 spawn_report spawn_all(const launch &plan, const progress &shown, bool in_steps)
 {
+	if (!in_steps)
+		return plan.to.spawn(plan.from, plan.request);
+
 	const std::uint32_t count = plan.request.count;
-	const std::uint32_t step = in_steps ? std::max(count / 50, 1u) : count;
+	const std::uint32_t step = std::max(count / 50, 1u);
 	spawn_report all;
 
 	for (std::uint32_t done = 0; done < count && !all.failure; done += step) {
@@ -211,24 +226,25 @@ int make(const context &world, const invocation &in, bool start)
 
 	const auto before = std::chrono::steady_clock::now();
 	spawn_report made;
+	reserve for_the_report;
 
 	{
 		const progress bar(world.err, in_steps);
 
 		made = spawn_all(plan, bar, in_steps);
 	}
+	for_the_report.let_go();
 	if (quiet || !world.out_is_terminal)
 		for (const std::uint64_t id : made.ids)
 			fmt::print(world.out, "{}\n", id);
 	world.flush();
-	if (!quiet && !made.ids.empty()) {
-		const auto told = summarize(world, plan.to, made.ids, before, start);
+	if (!made.failure) {
+		const auto told = quiet ? result<void>() : summarize(world, plan.to, made.ids, before, start);
 
 		if (!told)
 			world.complain(told.error());
-	}
-	if (!made.failure)
 		return status::ok;
+	}
 	if (count > 1)
 		made.failure->what = fmt::format("made {} of {}: {}", made.ids.size(), count, made.failure->what);
 	world.complain(*made.failure);

@@ -102,7 +102,7 @@ outcome<listed> rows_to_show(const context &world, const invocation &in)
 		return listed{std::move(*rows), false};
 	}
 
-	const auto picked = select(*from, in);
+	const auto picked = select(*from, in.operands, false);
 	listed found{};
 
 	if (!picked)

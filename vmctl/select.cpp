@@ -133,14 +133,20 @@ outcome<selection> select(std::span<const vm_info> rows, std::span<const selecto
 outcome<selection> select(const device &from, const invocation &in)
 {
 	const bool all = in.has("all");
-	std::vector<selector> selectors;
-	std::uint64_t low = UINT64_MAX, high = 0;
 
 	if (all && !in.operands.empty())
 		return bad_usage("--all and names exclude each other");
 	if (!all && in.operands.empty())
 		return bad_usage("which VM? Give ids, names, globs or ranges, or --all");
-	for (const std::string &word : in.operands) {
+	return select(from, in.operands, all);
+}
+
+outcome<selection> select(const device &from, std::span<const std::string> words, bool all)
+{
+	std::vector<selector> selectors;
+	std::uint64_t low = UINT64_MAX, high = 0;
+
+	for (const std::string &word : words) {
 		auto parsed = selector::parse(word);
 
 		if (!parsed)

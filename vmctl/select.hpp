@@ -52,8 +52,11 @@ struct selection {
 	std::vector<error> missing; // selectors that mean nothing
 };
 
-// The VMs that `in` means by its operands, or with --all every one: one sweep of
-// LIST. Usage failure when it names none at all.
+// The VMs that `words` mean, or all that there are: one sweep of LIST.
+outcome<selection> select(const device &from, std::span<const std::string> words, bool all);
+
+// The same for the operands and --all of `in`: a usage failure when both or none
+// of them are given.
 outcome<selection> select(const device &from, const invocation &in);
 
 // The same over rows at hand.

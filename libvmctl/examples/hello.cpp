@@ -17,7 +17,7 @@ vmctl::result<void> greet(const std::string &path)
 	const auto image = VMCTL_TRY(device.load_image(file, "hello"));
 
 	// Not detached: the VM ends with the handle, whatever happens here.
-	const auto vm = VMCTL_TRY(device.spawn_attached(image, {.memory = 1 << 20}));
+	const auto vm = VMCTL_TRY(device.spawn_attached(image, {}));
 	std::array<std::byte, 256> greeting;
 	const std::size_t length = VMCTL_TRY(vm.read(greeting));
 

@@ -1,0 +1,170 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# run: a VM in the foreground.
+
+load common
+
+setup_file()
+{
+	load_module
+}
+
+teardown_file()
+{
+	unload_module
+}
+
+teardown()
+{
+	vmctl rm -f --all 2>/dev/null || true
+}
+
+# Starts `vmctl run` in the background with its output in $log; $pid is its id.
+run_in_background()
+{
+	log=$BATS_TEST_TMPDIR/log
+	vmctl run "$@" >"$log" 2>"$log.err" 3>&- &
+	pid=$!
+}
+
+# The status of $pid.
+status_of_background()
+{
+	status=0
+	wait "$pid" || status=$?
+	output=$(<"$log") stderr=$(<"$log.err")
+	show
+}
+
+@test "a guest that exits gives its status" {
+	vm run noop
+	expect_status 0
+	expect_output ""
+	[[ -z $stderr ]]
+}
+
+@test "its output comes out as it is written" {
+	vm run daytime -- 2
+	expect_status 0
+	[[ ${#lines[@]} -eq 2 ]]
+}
+
+@test "the guest checks everything from inside" {
+	vm run selftest
+	expect_status 0
+}
+
+@test "a failed guest's status is run's own" {
+	vm run daytime -- nonsense
+	show
+	[[ $status -ne 0 && $status -lt 125 ]]
+}
+
+@test "a file is run as well as a bundled image" {
+	cp "$(dirname "$(command -v vmctl)")/guests/noop" "$BATS_TEST_TMPDIR/own.elf"
+	vm run "$BATS_TEST_TMPDIR/own.elf"
+	expect_status 0
+}
+
+@test "a bad access: 125, and the message says where" {
+	vm run selftest -- poke-device-page
+	expect_status 125
+	grep -qE '^vmctl: run: selftest: bad access to guest-physical 0x2[0-9a-f]{3} at rip 0xffffffff8[0-9a-f]+$' <<<"$stderr"
+}
+
+@test "nothing stays of a VM that ran in the foreground" {
+	vm run noop
+	expect_status 0
+	[[ -z $(vmctl ps -aq) ]]
+}
+
+@test "names are shown while it runs" {
+	run_in_background --name web
+	eventually has_state web parked
+	[[ $(field web image) == hello && $(field web detached) == false ]]
+	eventually grep -q "^Hello from Mayfly VM [0-9]* (web)$" "$log"
+	kill -INT "$pid"
+	status_of_background
+}
+
+@test "Ctrl-C asks the guest to stop: 130" {
+	run_in_background
+	eventually grep -q Hello "$log"
+	kill -INT "$pid"
+	status_of_background
+	[[ $status -eq 130 ]]
+	[[ -z $(vmctl ps -aq) ]]
+}
+
+@test "SIGTERM the same: 143" {
+	run_in_background
+	eventually grep -q Hello "$log"
+	kill -TERM "$pid"
+	status_of_background
+	[[ $status -eq 143 ]]
+}
+
+@test "a second Ctrl-C kills a guest that does not listen" {
+	run_in_background --name deaf selftest -- spin
+	eventually has_state deaf running
+	kill -INT "$pid"
+	sleep 0.5
+	kill -0 "$pid"
+	kill -INT "$pid"
+	status_of_background
+	[[ $status -eq 130 ]]
+}
+
+@test "SIGKILL of vmctl takes the VM with it" {
+	run_in_background
+	eventually grep -q Hello "$log"
+	kill -KILL "$pid"
+	wait "$pid" || true
+	is_gone() { [[ -z $(vmctl ps -aq) ]]; }
+	eventually is_gone
+	vmctl info --json | jq -e '.[0].vms == 0'
+}
+
+@test "killed by someone else: 137" {
+	run_in_background --name victim
+	eventually has_state victim parked
+	vmctl kill victim
+	status_of_background
+	[[ $status -eq 137 ]]
+}
+
+@test "asked to stop by someone else: the guest's own status" {
+	run_in_background --name polite
+	eventually has_state polite parked
+	vmctl stop polite
+	status_of_background
+	[[ $status -eq 0 ]]
+}
+
+@test "-d prints the id and lets go" {
+	vm run -d --name web
+	expect_status 0
+	[[ $output =~ ^[0-9]+$ && -z $stderr ]]
+	eventually has_state web parked
+	[[ $(field web id) == "$output" ]]
+}
+
+@test "too little memory for the image: 126" {
+	vm run -m 64K
+	expect_status 126
+	[[ $stderr == "vmctl: run: hello: needs at least "*" of memory, not 64.0 KiB" ]]
+}
+
+@test "output that cannot be written is an error, not a hang" {
+	run --separate-stderr bash -c 'vmctl run daytime -- 3 >/dev/full'
+	expect_status 125
+	expect_error "vmctl: run: writing the output: No space left on device"
+}
+
+@test "the example of the library" {
+	bin=$(dirname "$(command -v vmctl)")
+	run --separate-stderr "$bin/examples/hello" "$bin/guests/hello"
+	expect_status 0
+	[[ ${lines[0]} == "Hello from Mayfly VM "* ]]
+	[[ ${lines[1]} == "exited with status 0" ]]
+}

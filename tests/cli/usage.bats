@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What needs no module: help, mistakes of the command line, doctor's causes.
+
+# shellcheck disable=SC2154 # stderr is set by bats
+load common
+
+@test "without arguments: a screen of help that starts with examples" {
+	vm
+	expect_status 0
+	[[ $output == *"vmctl spawn -n 1000"* ]]
+	((${#lines[@]} <= 12))
+}
+
+@test "help names every command and its aliases" {
+	vm help
+	expect_status 0
+	for word in run spawn ps logs console inspect pause unpause stop kill rm wait info doctor version; do
+		grep -qE "^  $word " <<<"$output"
+	done
+	[[ $output == *"ls list status show"* ]]
+}
+
+@test "help after a verb is about that verb" {
+	vm spawn -n 3 --help
+	expect_status 0
+	[[ $output == "usage: vmctl spawn "* ]]
+}
+
+@test "an unknown command gets a guess" {
+	vm sapwn
+	expect_status 2
+	expect_error "vmctl: sapwn: no such command; did you mean 'spawn'?"
+}
+
+@test "unknown options are refused" {
+	vm ps --bogus
+	expect_status 2
+	[[ $stderr == "vmctl: ps: "*"--bogus"* ]]
+}
+
+@test "-n 0, -n -1 and worse are refused" {
+	for n in 0 -1 1.5 x 4294967296 99999999999999999999; do
+		vm spawn -n "$n"
+		expect_status 2
+		expect_error "vmctl: spawn: -n $n: not a number from 1 to 4294967295"
+	done
+}
+
+@test "memory of 0, odd and beyond the maximum is refused" {
+	vm run --memory 0
+	expect_status 2
+	expect_error "vmctl: run: --memory 0: a VM needs memory"
+	vm run --memory 4097
+	expect_status 2
+	expect_error "vmctl: run: --memory 4097: not a multiple of 4 KiB"
+	vm run --memory 65G
+	expect_status 2
+	expect_error "vmctl: run: --memory 65G: more than a VM may have, 64.0 GiB"
+	vm run --memory 4m
+	expect_status 2
+}
+
+@test "no such image: 127" {
+	vm_without_image spawn nothing
+	[[ $stderr == "vmctl: spawn: nothing: no such file, and no bundled image of this name (daytime, hello, "* ]]
+	vm_without_image run ./nothing
+	expect_error "vmctl: run: ./nothing: No such file or directory"
+}
+
+@test "an image that cannot be read: 126" {
+	vm run /etc
+	expect_status 126
+	expect_error "vmctl: run: /etc: is a directory"
+	vm run /dev/zero
+	expect_status 126
+	expect_error "vmctl: run: /dev/zero: not a regular file"
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
+	vm run "$BATS_TEST_TMPDIR/fifo"
+	expect_status 126
+	truncate -s 1T "$BATS_TEST_TMPDIR/huge"
+	vm run "$BATS_TEST_TMPDIR/huge"
+	expect_status 126
+}
+
+@test "bundled images are listed" {
+	vm images -q
+	expect_status 0
+	[[ $output == *hello* && $output == *noop* ]]
+	vmctl images --json | jq -e '.[] | select(.name == "hello") | .bytes > 0 and .bytes <= 32768'
+}
+
+@test "version and completion" {
+	vm version
+	expect_status 0
+	[[ $output == "vmctl "* ]]
+	vm --version
+	expect_status 0
+	vmctl completion bash >"$BATS_TEST_TMPDIR/completion"
+	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl sp); COMP_CWORD=1; _vmctl; echo \${COMPREPLY[@]}"
+	[[ $output == spawn ]]
+}
+
+# --- without the module -----------------------------------------------------
+
+@test "without the module every verb names the cause and the fix" {
+	for verb in ps run spawn info "kill 1" "logs 1" "wait 1" "inspect 1"; do
+		# shellcheck disable=SC2086
+		vm $verb
+		expect_status 125
+		expect_error "vmctl: ${verb%% *}: the mayfly module is not loaded"
+		[[ $stderr == *"to mend it: "*"insmod"* ]]
+	done
+}
+
+@test "doctor without the module" {
+	vm doctor
+	expect_status 1
+	[[ $output == *"the mayfly module is not loaded"* ]]
+	[[ $output == *"to mend it: sudo modprobe mayfly"* ]]
+	[[ $output == *"the CPU has AMD SVM"* ]]
+	vmctl doctor --json | jq -e '.[] | select(.check == "module") | .result == "bad" and (.fix | length > 0)'
+}
+
+@test "a CPU without SVM: what doctor says, from /proc/cpuinfo" {
+	# Mount namespaces make a fake one for this process alone.
+	sed 's/\bsvm\b//g' /proc/cpuinfo >"$BATS_TEST_TMPDIR/cpuinfo"
+	run unshare -m sh -c "mount --bind '$BATS_TEST_TMPDIR/cpuinfo' /proc/cpuinfo && vmctl doctor"
+	echo "$output"
+	[[ $status -eq 1 ]]
+	[[ $output == *"the CPU has neither SVM nor VT-x"* ]]
+	[[ $output == *"nested virtualization"* ]]
+}

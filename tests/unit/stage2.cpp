@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The second-level table walker of the module, in the formats of both vendors.
+
+#include <cstdlib>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+extern "C" {
+#include "stage2.h"
+}
+
+namespace
+{
+
+// APM 2 15.25.3 and SDM 3C 29.3.2.
+constexpr stage2_format npt{.present = 1, .table = 0x27, .leaf = 0x65, .write = 2, .execute = 0,
+			    .no_execute = 1ull << 63, .owned = 1 << 9, .cow = 1 << 10};
+constexpr stage2_format ept{.present = 7, .table = 0x107, .leaf = 0x371, .write = 2, .execute = 4,
+			    .no_execute = 0, .owned = 1ull << 58, .cow = 1ull << 59};
+
+/// Pages for tables, and a way to run out of them.
+class pages
+{
+public:
+	u64 *take()
+	{
+		if (!left_)
+			return nullptr;
+		left_--;
+		all_.emplace_back(static_cast<u64 *>(std::aligned_alloc(4096, 4096)), &std::free);
+		std::fill_n(all_.back().get(), STAGE2_ENTRIES, 0);
+		return all_.back().get();
+	}
+	static u64 *alloc(void *context) { return static_cast<pages *>(context)->take(); }
+	void limit(std::size_t left) { left_ = left; }
+	[[nodiscard]] std::size_t used() const { return all_.size(); }
+
+private:
+	std::vector<std::unique_ptr<u64, decltype(&std::free)>> all_;
+	std::size_t left_ = 1000;
+};
+
+struct shape {
+	const char *name;
+	const stage2_format *format;
+	int levels;
+};
+
+class Stage2 : public ::testing::TestWithParam<shape>
+{
+protected:
+	stage2 make(u64 owned)
+	{
+		return {.format = GetParam().format, .root = memory.take(), .levels = GetParam().levels,
+			.owned = owned, .changes = 0, .model = 0};
+	}
+	stage2 image() { return make(0); }
+	stage2 vm_of(const stage2 &image)
+	{
+		stage2 vm = make(GetParam().format->owned);
+
+		std::copy_n(image.root, STAGE2_ENTRIES, vm.root);
+		return vm;
+	}
+	u64 *own(stage2 &s2, u64 gpa) { return stage2_own(&s2, gpa, pages::alloc, &memory); }
+	[[nodiscard]] int levels() const { return GetParam().levels; }
+
+	pages memory;
+};
+
+TEST_P(Stage2, AnEmptyTreeHasNothing)
+{
+	const stage2 s2 = image();
+
+	for (const u64 gpa : {0ull, 0x1000ull, 1ull << 30, 1ull << 39, (1ull << 48) - 1})
+		EXPECT_EQ(stage2_find(&s2, gpa), nullptr);
+}
+
+TEST_P(Stage2, WhatIsSetIsFoundAndNothingElse)
+{
+	stage2 s2 = image();
+	const u64 addresses[] = {0, 0x1000, 0x1ff000, 0x200000, 0x3fffffff, 1ull << 30, (64ull << 30) - 4096};
+	u64 pa = 0x100000;
+
+	for (const u64 gpa : addresses) {
+		u64 *const entry = own(s2, gpa);
+
+		ASSERT_NE(entry, nullptr);
+		stage2_set(&s2, entry, stage2_leaf(s2.format, pa, true, true));
+		pa += 0x1000;
+	}
+	pa = 0x100000;
+	for (const u64 gpa : addresses) {
+		const u64 *const entry = stage2_find(&s2, gpa | 0xfff);
+
+		ASSERT_NE(entry, nullptr);
+		EXPECT_EQ(*entry & STAGE2_ADDRESS, pa);
+		pa += 0x1000;
+	}
+	EXPECT_EQ(*stage2_find(&s2, 0x2000) & s2.format->present, 0u);
+	EXPECT_EQ(s2.changes, 0u) << "nothing was there before";
+}
+
+TEST_P(Stage2, NeighboursShareTables)
+{
+	stage2 s2 = image();
+
+	own(s2, 0x100000);
+	EXPECT_EQ(memory.used(), static_cast<std::size_t>(levels()));
+	own(s2, 0x101000);
+	EXPECT_EQ(memory.used(), static_cast<std::size_t>(levels()));
+	own(s2, 0x200000);
+	EXPECT_EQ(memory.used(), static_cast<std::size_t>(levels()) + 1);
+}
+
+TEST_P(Stage2, AVmSeesTheImageWithoutOwningIt)
+{
+	stage2 base = image();
+
+	stage2_set(&base, own(base, 0x100000), stage2_leaf(base.format, 0x5000, false, true) | base.format->cow);
+
+	const std::size_t before = memory.used();
+	const stage2 vm = vm_of(base);
+
+	EXPECT_EQ(stage2_find(&vm, 0x100000), stage2_find(&base, 0x100000));
+	EXPECT_EQ(memory.used(), before + 1) << "a VM is a root";
+}
+
+TEST_P(Stage2, OwningCopiesThePathAndLeavesTheImageAlone)
+{
+	stage2 base = image();
+	const u64 shared = stage2_leaf(base.format, 0x5000, false, true) | base.format->cow;
+
+	stage2_set(&base, own(base, 0x100000), shared);
+	stage2_set(&base, own(base, 0x101000), shared + 0x1000);
+
+	stage2 vm = vm_of(base);
+	const std::size_t before = memory.used();
+	u64 *const entry = own(vm, 0x100000);
+
+	EXPECT_EQ(memory.used(), before + static_cast<std::size_t>(levels()) - 1);
+	EXPECT_EQ(*entry, shared);
+	EXPECT_EQ(vm.changes, static_cast<u64>(levels()) - 1) << "every replaced table wants a flush";
+	stage2_set(&vm, entry, stage2_leaf(vm.format, 0x9000, true, true) | vm.format->owned);
+	EXPECT_EQ(vm.changes, static_cast<u64>(levels()));
+	EXPECT_EQ(*stage2_find(&base, 0x100000), shared);
+	EXPECT_EQ(*stage2_find(&vm, 0x101000), shared + 0x1000) << "the neighbour is still the image's";
+	own(vm, 0x101000);
+	EXPECT_EQ(memory.used(), before + static_cast<std::size_t>(levels()) - 1) << "owned once is enough";
+}
+
+TEST_P(Stage2, TwoVmsShareNothingTheyWrote)
+{
+	stage2 base = image();
+
+	own(base, 0x100000);
+	stage2 a = vm_of(base), b = vm_of(base);
+
+	stage2_set(&a, own(a, 0x100000), stage2_leaf(a.format, 0x7000, true, true) | a.format->owned);
+	EXPECT_EQ(*stage2_find(&b, 0x100000), 0u);
+	EXPECT_EQ(*stage2_find(&base, 0x100000), 0u);
+}
+
+TEST_P(Stage2, WithoutMemoryWhatWasDoneStaysOfUse)
+{
+	stage2 s2 = image();
+
+	for (std::size_t budget = 0; budget < static_cast<std::size_t>(levels()) - 1; budget++) {
+		const std::size_t before = memory.used();
+
+		memory.limit(budget ? 1 : 0);
+		EXPECT_EQ(own(s2, 0x100000), nullptr);
+		EXPECT_EQ(memory.used(), before + (budget ? 1 : 0));
+	}
+	memory.limit(1);
+	EXPECT_NE(own(s2, 0x100000), nullptr);
+}
+
+TEST_P(Stage2, LeavesSayWhatTheyAllow)
+{
+	const stage2_format &f = *GetParam().format;
+
+	for (const bool write : {false, true})
+		for (const bool execute : {false, true}) {
+			const u64 leaf = stage2_leaf(&f, 0x123000, write, execute);
+
+			EXPECT_EQ(leaf & STAGE2_ADDRESS, 0x123000u);
+			EXPECT_EQ(leaf & f.leaf, f.leaf);
+			EXPECT_EQ(!!(leaf & f.write), write);
+			EXPECT_EQ(leaf & f.execute, execute ? f.execute : 0);
+			EXPECT_EQ(leaf & f.no_execute, execute ? 0 : f.no_execute);
+			EXPECT_EQ(leaf & (f.owned | f.cow), 0u);
+		}
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, Stage2,
+			 ::testing::Values(shape{"npt4", &npt, 4}, shape{"npt5", &npt, 5}, shape{"ept4", &ept, 4}),
+			 [](const auto &test) { return std::string(test.param.name); });
+
+}
