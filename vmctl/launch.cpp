@@ -101,32 +101,39 @@ failure unreadable(error cause)
 		std::move(cause)};
 }
 
-// A line that is drawn over itself while a large batch is made.
+// While a large batch is made: a line that is drawn over itself on a terminal,
+// and one for every tenth elsewhere.
 class progress {
 public:
-	progress(std::FILE *out, bool shown) : out_(out), shown_(shown) {}
+	enum class kind { none, bar, lines };
+
+	progress(std::FILE *out, kind shown) : out_(out), shown_(shown) {}
 	progress(const progress &) = delete;
 	progress &operator=(const progress &) = delete;
 
-	void draw(std::size_t done, std::size_t all) const
+	[[nodiscard]] bool is_shown() const { return shown_ != kind::none; }
+
+	void draw(std::size_t done, std::size_t all)
 	{
 		constexpr std::size_t width = 40;
 
-		if (!shown_)
-			return;
-		fmt::print(out_, "\r[{:<{}}] {}/{}", std::string(width * done / all, '#'), width, done, all);
+		if (shown_ == kind::bar)
+			fmt::print(out_, "\r[{:<{}}] {}/{}", std::string(width * done / all, '#'), width, done, all);
+		else if (10 * done / all > std::exchange(tenths_, 10 * done / all))
+			fmt::print(out_, "{:>{}} of {} VMs\n", done, std::to_string(all).size(), all);
 		std::fflush(out_);
 	}
 
 	~progress()
 	{
-		if (shown_)
+		if (shown_ == kind::bar)
 			fmt::print(out_, "\r\033[K");
 	}
 
 private:
 	std::FILE *out_;
-	bool shown_;
+	kind shown_;
+	std::size_t tenths_ = 0;
 };
 
 // Memory held while VMs are made and let go before we report: VMs are charged to
@@ -142,9 +149,9 @@ private:
 };
 
 // Makes `request.count` VMs. In one call, or in about fifty to show progress.
-spawn_report spawn_all(const launch &plan, const progress &shown, bool in_steps)
+spawn_report spawn_all(const launch &plan, progress &shown)
 {
-	if (!in_steps)
+	if (!shown.is_shown())
 		return plan.to.spawn(plan.from, plan.request);
 
 	const std::uint32_t count = plan.request.count;
@@ -220,7 +227,10 @@ int make(const context &world, const invocation &in, bool start)
 	const std::uint32_t count = CLI_TRY(world, parse_count(in));
 	launch plan = CLI_TRY(world, prepare(world, in, count));
 	const bool quiet = in.has("quiet");
-	const bool in_steps = world.err_is_terminal && !quiet && count >= 100;
+	const auto wanted = quiet || count < 100    ? progress::kind::none
+			    : world.err_is_terminal ? progress::kind::bar
+			    : in.has("progress")    ? progress::kind::lines
+						    : progress::kind::none;
 
 	plan.request.start = start;
 
@@ -229,9 +239,9 @@ int make(const context &world, const invocation &in, bool start)
 	reserve for_the_report;
 
 	{
-		const progress bar(world.err, in_steps);
+		progress bar(world.err, wanted);
 
-		made = spawn_all(plan, bar, in_steps);
+		made = spawn_all(plan, bar);
 	}
 	for_the_report.let_go();
 	if (quiet || !world.out_is_terminal)

@@ -29,6 +29,7 @@ constexpr std::array spawn_options{
 	option{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2 …"},
 	memory,
 	option{"quiet,q", "", "only ids, on standard output"},
+	option{"progress", "", "tell how far it is, also without a terminal"},
 };
 constexpr std::array ps_options{
 	option{"all,a", "", "ended ones too"},

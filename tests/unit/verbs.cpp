@@ -207,6 +207,11 @@ TEST_F(verbs_test, spawn_is_one_call_without_a_terminal_and_steps_with_one)
 	EXPECT_EQ(fake.spawns.size(), 51u);
 	EXPECT_STREQ(fake.vms.back().name, "b-1000");
 	EXPECT_NE(err.find("1000/1000"), std::string::npos);
+
+	terminal = false;
+	EXPECT_EQ(run({"spawn", "-n", "1000", "--progress"}), 0);
+	EXPECT_EQ(std::ranges::count(err, '\n'), 11);
+	EXPECT_EQ(err.substr(0, 38), " 100 of 1000 VMs\n 200 of 1000 VMs\n 300");
 }
 
 TEST_F(verbs_test, spawn_tells_what_a_failed_batch_made)
