@@ -48,6 +48,7 @@ vmctl: libvmctl
 
 tests: libvmctl vmctl guest-unikernel
 	+@$(MAKE) -C $@
+	+@$(MAKE) -C guest-unikernel test-binary
 
 # --- what people type -------------------------------------------------------
 
@@ -65,7 +66,7 @@ test: deps
 
 check: deps
 	+@$(MAKE) tests kernel
-	@scripts/run-tests static unit
+	@scripts/run-tests static unit guest
 
 clean:
 	rm -rf $(build) kmod/mayfly.ko

@@ -24,7 +24,10 @@
  *	later VMs get them at once instead of by faults
  * @nr_hot: entries in @hot; 0 until it is known. Written once, last.
  * @hot_claimed: somebody is writing @hot
- * @rip, @rsp, @cr3, @rdi: start state
+ * @rip: start state
+ * @rsp: start state
+ * @cr3: start state
+ * @rdi: start state
  * @name: for people
  */
 struct image {

@@ -52,7 +52,7 @@ struct vm_key {
 };
 
 /**
- * struct vm_end - how it ended
+ * struct vm_end_info - how it ended
  * @reason: MAYFLY_END_*
  * @status: the guest's
  * @address: of a bad access
