@@ -160,10 +160,12 @@ int verb_inspect(const context &world, const invocation &in)
 	const device from = CLI_TRY(world, open_device(world));
 	const selection picked = CLI_TRY(world, select(from, in));
 	bool failed = !picked.missing.empty();
-	json_array array(world.out);
 
 	for (const error &missing : picked.missing)
 		world.complain(missing);
+
+	json_array array(world.out);
+
 	for (const chosen &one : picked.vms) {
 		const auto opened = from.open_vm(one.row.id());
 		const auto stat = opened ? opened->stat() : std::unexpected(opened.error());
