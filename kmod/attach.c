@@ -16,29 +16,44 @@
 /* Nobody cuts an attached VM's slice; the scheduler asks for the CPU instead. */
 static const bool never_over;
 
-/*
- * Returns 0 with the VM claimed, or -ESRCH, -EBUSY, or -EAGAIN when it is
- * paused, parked or just being killed and the caller should wait.
- */
-static int try_claim(struct vm *vm)
+/* Makes the VM the caller's until detach(). */
+static int attach(struct vm *vm)
 {
 	int ret = 0;
 
 	spin_lock_irq(&vm->pool->lock);
 	if (vm->run_state == MAYFLY_ENDED)
 		ret = -ESRCH;
-	else if (vm->started || vm->runner)
+	else if (vm->started || vm->attached)
 		ret = -EBUSY;
-	else if (vm->run_state == MAYFLY_PARKED)
+	else
+		vm->attached = true;
+	spin_unlock_irq(&vm->pool->lock);
+	return ret;
+}
+
+static void detach(struct vm *vm)
+{
+	spin_lock_irq(&vm->pool->lock);
+	vm->attached = false;
+	spin_unlock_irq(&vm->pool->lock);
+}
+
+/* True with the VM claimed; else it is parked, paused, being killed or ended. */
+static bool try_claim(struct vm *vm)
+{
+	bool ready;
+
+	spin_lock_irq(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_PARKED)
 		pool_settle(vm);	/* Its deadline may have passed. */
-	if (!ret && vm->run_state != MAYFLY_READY)
-		ret = -EAGAIN;
-	if (!ret) {
+	ready = vm->run_state == MAYFLY_READY;
+	if (ready) {
 		WRITE_ONCE(vm->run_state, MAYFLY_RUNNING);
 		vm->runner = current;
 	}
 	spin_unlock_irq(&vm->pool->lock);
-	return ret;
+	return ready;
 }
 
 static ktime_t time_to_sleep(struct vm *vm)
@@ -65,18 +80,38 @@ static int wait_for_change(struct vm *vm)
 	return ret == -ETIME ? 0 : ret;
 }
 
+/* 0 with the VM claimed, the outcome if there is one already, or -EINTR. */
 static int claim(struct vm *vm, u32 flags)
 {
-	int ret;
-
-	while ((ret = try_claim(vm)) == -EAGAIN) {
+	while (!try_claim(vm)) {
+		if (vm_has_ended(vm))
+			return MAYFLY_RAN_ENDED;
 		if (flags & MAYFLY_RUN_UNTIL_PARK &&
 		    READ_ONCE(vm->run_state) == MAYFLY_PARKED)
-			return -EAGAIN;
+			return MAYFLY_RAN_PARKED;
 		if (wait_for_change(vm))
 			return -EINTR;
 	}
-	return ret;
+	return 0;
+}
+
+/* 0 to go on, or an outcome, or -EINTR. */
+static int run_once(struct vm *vm, u32 flags)
+{
+	enum verdict verdict = run_slice(vm, &never_over,
+					 flags & MAYFLY_RUN_UNTIL_OUTPUT);
+
+	if (verdict == VERDICT_FAULT)
+		verdict = run_fetch_memory(vm);
+	pool_release(vm, verdict);
+	if (verdict == VERDICT_OUTPUT)
+		return MAYFLY_RAN_OUTPUT;
+	if (verdict == VERDICT_MOVE)
+		schedule_timeout_interruptible(1);
+	cond_resched_tasks_rcu_qs();
+	if (run_is_wanted_outside())
+		return vm_has_ended(vm) ? MAYFLY_RAN_ENDED : -EINTR;
+	return 0;
 }
 
 /**
@@ -91,37 +126,18 @@ static int claim(struct vm *vm, u32 flags)
  */
 int attach_run(struct vm *vm, u32 flags, u32 *outcome)
 {
-	bool ran = false;
-	enum verdict verdict;
-	int ret;
+	int ret = attach(vm);
 
-	for (;;) {
+	if (ret)
+		return ret;
+	do {
 		ret = claim(vm, flags);
-		if (ret)
-			break;
-		ran = true;
-		verdict = run_slice(vm, &never_over,
-				    flags & MAYFLY_RUN_UNTIL_OUTPUT);
-		if (verdict == VERDICT_FAULT)
-			verdict = run_fetch_memory(vm);
-		pool_release(vm, verdict);
-		if (verdict == VERDICT_OUTPUT) {
-			*outcome = MAYFLY_RAN_OUTPUT;
-			return 0;
-		}
-		if (signal_pending(current) && !vm_has_ended(vm))
-			return -EINTR;
-		if (verdict == VERDICT_MOVE)
-			schedule_timeout_interruptible(1);
-		cond_resched();
-	}
-	if (ret == -EAGAIN) {
-		*outcome = MAYFLY_RAN_PARKED;
-		return 0;
-	}
-	if (ret == -ESRCH && ran) {
-		*outcome = MAYFLY_RAN_ENDED;
-		return 0;
-	}
-	return ret;
+		if (!ret)
+			ret = run_once(vm, flags);
+	} while (!ret);
+	detach(vm);
+	if (ret < 0)
+		return ret;
+	*outcome = ret;
+	return 0;
 }

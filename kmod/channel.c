@@ -57,6 +57,18 @@ u64 channel_guest_now(const struct vm *vm)
 	return mul_u64_u32_shr(rdtsc() + vm->tsc_offset, clock_mult, clock_shift);
 }
 
+/* From the kernel's batch of random numbers, a fifth of a fresh request's cost. */
+static void fill_seed(struct mayfly_device_page *page)
+{
+	u64 word;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(page->seed); i += sizeof(word)) {
+		word = get_random_u64();
+		memcpy(page->seed + i, &word, sizeof(word));
+	}
+}
+
 /**
  * channel_fill - write a new VM's device page
  * @vm: not yet to be found by anybody
@@ -77,7 +89,7 @@ void channel_fill(struct vm *vm, u32 argc, u32 args_length)
 	page->args_gpa = MAYFLY_GPA_ARGS;
 	page->args_len = args_length;
 	page->argc = argc;
-	get_random_bytes(page->seed, sizeof(page->seed));
+	fill_seed(page);
 	page->clock.flags = channel_clock_is_stable() ? MAYFLY_CLOCK_STABLE : 0;
 	page->clock.mult = clock_mult;
 	page->clock.shift = clock_shift;
@@ -136,7 +148,8 @@ static void grow(struct console *console)
  * @bytes: from it
  * @length: how many
  *
- * Context: any but hard interrupt.
+ * Context: any but hard interrupt. May allocate a page, charged to the active
+ * memcg.
  */
 void console_write(struct console *console, const char *bytes, size_t length)
 {

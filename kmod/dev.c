@@ -45,6 +45,20 @@ static const struct file_operations image_ops = {
 	.llseek = no_llseek,
 };
 
+/* The descriptor becomes the caller's, or nobody's. Returns @ret. */
+static long finish_fd(int fd, struct file *file, long ret)
+{
+	if (!ret && file) {
+		fd_install(fd, file);
+		return 0;
+	}
+	if (file)
+		fput(file);
+	if (fd >= 0)
+		put_unused_fd(fd);
+	return ret;
+}
+
 static long do_info(void __user *user)
 {
 	struct mayfly_info info = {
@@ -84,28 +98,40 @@ static long do_image_create(void __user *user)
 	return fd;
 }
 
+static long spawn_from_fd(struct mayfly_spawn *args, struct file **file)
+{
+	struct fd image = fdget(args->image);
+	long ret = -EINVAL;
+
+	if (!image.file)
+		return -EBADF;
+	if (image.file->f_op == &image_ops)
+		ret = spawn(args, image.file->private_data, file);
+	fdput(image);
+	return ret;
+}
+
 static long do_spawn(void __user *user)
 {
 	struct mayfly_spawn args;
-	struct fd image;
+	struct file *file = NULL;
+	int fd = -1;
 	long ret;
 
 	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
 	args.created = 0;
 	args.fd = -1;
-	image = fdget(args.image);
-	if (!image.file)
-		ret = -EBADF;
-	else if (image.file->f_op == &image_ops)
-		ret = spawn(&args, image.file->private_data);
-	else
-		ret = -EINVAL;
-	fdput(image);
-	/* Without the count the caller would not know what it owns. */
+	if (!(args.flags & MAYFLY_SPAWN_DETACHED))
+		fd = get_unused_fd_flags(O_CLOEXEC);
+	ret = args.flags & MAYFLY_SPAWN_DETACHED || fd >= 0 ?
+		      spawn_from_fd(&args, &file) : fd;
+	if (!ret)
+		args.fd = fd;
+	/* On errors too: the caller must know how many VMs it has. */
 	if (copy_to_user(user, &args, sizeof(args)) && !ret)
 		ret = -EFAULT;
-	return ret;
+	return finish_fd(fd, file, ret);
 }
 
 static int list_row(struct vm *vm, struct mayfly_vm_info __user *row)
@@ -119,6 +145,7 @@ static int list_row(struct vm *vm, struct mayfly_vm_info __user *row)
 static int list_rows(struct mayfly_list *list)
 {
 	struct mayfly_vm_info __user *rows = u64_to_user_ptr(list->rows);
+	bool all = vm_may_all();
 	u32 room = list->count;
 	u64 id = list->from;
 	struct vm *vm;
@@ -126,7 +153,7 @@ static int list_rows(struct mayfly_list *list)
 
 	list->count = 0;
 	while (list->count < room && (vm = vm_find_from(&id))) {
-		if (vm_may(vm))
+		if (all || vm_is_own(vm))
 			ret = list_row(vm, rows + list->count++);
 		vm_put(vm);
 		if (ret)
@@ -163,11 +190,24 @@ static struct vm *find(const struct mayfly_open *args)
 	return args->id ? vm_find(args->id) : vm_find_name(args->name);
 }
 
+static struct file *open_file(const struct mayfly_open *args)
+{
+	struct file *file = ERR_PTR(-EPERM);
+	struct vm *vm = find(args);
+
+	if (!vm)
+		return ERR_PTR(-ENOENT);
+	if (vm_may(vm))
+		file = vmfd_file(vm);
+	vm_put(vm);
+	return file;
+}
+
 static long do_open(void __user *user)
 {
 	struct mayfly_open args;
-	struct vm *vm;
-	long ret = -EPERM;
+	struct file *file;
+	long ret = 0;
 
 	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
@@ -175,17 +215,15 @@ static long do_open(void __user *user)
 	    !memchr(args.name, 0, sizeof(args.name)) ||
 	    !args.id == !args.name[0])
 		return -EINVAL;
-	vm = find(&args);
-	if (!vm)
-		return -ENOENT;
-	if (vm_may(vm))
-		ret = vmfd_open(vm);
-	vm_put(vm);
-	if (ret < 0)
-		return ret;
-	args.fd = ret;
-	/* The descriptor is the caller's already; it is not taken back. */
-	return copy_to_user(user, &args, sizeof(args)) ? -EFAULT : 0;
+	file = open_file(&args);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	args.fd = get_unused_fd_flags(O_CLOEXEC);
+	if (args.fd < 0)
+		ret = args.fd;
+	else if (copy_to_user(user, &args, sizeof(args)))
+		ret = -EFAULT;
+	return finish_fd(args.fd, file, ret);
 }
 
 static long do_control(void __user *user)

@@ -11,7 +11,9 @@
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/printk.h>
+#include <linux/reboot.h>
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
 
@@ -132,6 +134,17 @@ static void resume(void)
 		WARN_ON_ONCE(backend->enable_cpu());
 }
 
+static int on_reboot(struct notifier_block *block, unsigned long event, void *data)
+{
+	/* The next kernel, by kexec, must find the CPUs free. */
+	on_each_cpu(disable_here, NULL, 1);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block reboot_notifier = {
+	.notifier_call = on_reboot,
+};
+
 static struct syscore_ops power_ops = {
 	.suspend = suspend,
 	.resume = resume,
@@ -151,6 +164,7 @@ int hardware_setup(void)
 		return ret;
 	hotplug_state = ret;
 	register_syscore_ops(&power_ops);
+	register_reboot_notifier(&reboot_notifier);
 	return 0;
 }
 
@@ -159,6 +173,7 @@ int hardware_setup(void)
  */
 void hardware_teardown(void)
 {
+	unregister_reboot_notifier(&reboot_notifier);
 	unregister_syscore_ops(&power_ops);
 	cpuhp_remove_state(hotplug_state);
 }

@@ -181,7 +181,7 @@ struct image *image_create(const struct mayfly_image_create *create)
 	    !create->name[0] || !memchr(create->name, 0, sizeof(create->name)) ||
 	    !PAGE_ALIGNED(create->memory_min))
 		return ERR_PTR(-EINVAL);
-	image = kzalloc(sizeof(*image), GFP_KERNEL_ACCOUNT);
+	image = kzalloc(sizeof(*image), MEMORY_SLEEP);
 	if (!image)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&image->ref);
@@ -207,10 +207,13 @@ static void image_free(struct kref *ref)
 {
 	struct image *image = container_of(ref, struct image, ref);
 	struct page *page, *next;
+	unsigned int n = 0;
 
 	list_for_each_entry_safe(page, next, &image->pages, lru) {
 		list_del(&page->lru);
 		memory_page_free(page);
+		if (++n % MEMORY_FREE_BATCH == 0)
+			cond_resched();
 	}
 	kfree(image);
 	atomic_long_dec(&nr_images);
@@ -220,7 +223,7 @@ static void image_free(struct kref *ref)
  * image_put - drop a reference
  * @image: the image
  *
- * Context: any.
+ * Context: may sleep.
  */
 void image_put(struct image *image)
 {

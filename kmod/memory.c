@@ -401,16 +401,19 @@ int memory_discard(struct vm_memory *memory, u64 gpa, u64 pages)
  * memory_free - give everything back
  * @memory: the VM's; it will not be entered again. Harmless when repeated.
  *
- * Context: any.
+ * Context: may sleep.
  */
 void memory_free(struct vm_memory *memory)
 {
 	struct page *page, *next;
+	unsigned int n = 0;
 
 	list_for_each_entry_safe(page, next, &memory->pages, lru) {
 		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
 		list_del(&page->lru);
 		memory_page_free(page);
+		if (++n % MEMORY_FREE_BATCH == 0)
+			cond_resched();
 	}
 	memory->s2.root = NULL;
 	memory->guest_pages = 0;

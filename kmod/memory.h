@@ -50,6 +50,9 @@ struct vm_fault_info {
 	bool execute;
 };
 
+/* Pages freed between two offers to let somebody else run. */
+#define MEMORY_FREE_BATCH	512
+
 /* Flags for callers that may sleep, and for those that may not. */
 #define MEMORY_SLEEP	(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
 #define MEMORY_ATOMIC	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)

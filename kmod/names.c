@@ -113,8 +113,7 @@ struct vm *names_find(uid_t uid, const char *name)
 	strscpy(key.name, name, sizeof(key.name));
 	rcu_read_lock();
 	vm = rhashtable_lookup(&names, &key, params);
-	if (vm && !kref_get_unless_zero(&vm->ref))
-		vm = NULL;
+	vm = vm_acquire(vm);
 	rcu_read_unlock();
 	return vm;
 }

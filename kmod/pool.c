@@ -15,6 +15,7 @@
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <uapi/linux/sched/types.h>
 
 #include "channel.h"
 #include "pool.h"
@@ -71,6 +72,8 @@ static struct vm *vm_of_sleeper(struct timerqueue_node *node)
 	return container_of(node, struct vm, sleeper);
 }
 
+static void on_fault_work(struct work_struct *work);
+
 static void set_timer(struct pool *pool, ktime_t expires)
 {
 	ktime_t soonest = ktime_add_ns(ktime_get(), MIN_TIMER_NS);
@@ -94,9 +97,11 @@ static void make_parked(struct vm *vm, u64 now)
 {
 	struct pool *pool = vm->pool;
 
+	if (vm->run_state == MAYFLY_RUNNING) {
+		vm->parked++;
+		atomic64_inc(&nr_parked);
+	}
 	WRITE_ONCE(vm->run_state, MAYFLY_PARKED);
-	vm->parked++;
-	atomic64_inc(&nr_parked);
 	if (!vm->started || vm->deadline == MAYFLY_FOREVER)
 		return;
 	vm->sleeper.expires = ktime_add_ns(ktime_get(),
@@ -107,8 +112,8 @@ static void make_parked(struct vm *vm, u64 now)
 }
 
 /**
- * pool_settle - put a VM nobody has claimed where it belongs
- * @vm: neither claimed, queued nor paused
+ * pool_settle - put a VM where it belongs: it waits, or wants to run
+ * @vm: withdrawn, or claimed by the caller, who gives the claim back by this
  *
  * Parks it when its guest waits for something that has not come yet; otherwise
  * it is ready, and queued if it belongs to the workers.
@@ -151,6 +156,7 @@ void pool_init_vm(struct vm *vm)
 {
 	INIT_LIST_HEAD(&vm->queue);
 	timerqueue_init(&vm->sleeper);
+	INIT_WORK(&vm->fault_work, on_fault_work);
 	vm->run_state = MAYFLY_READY;
 }
 
@@ -195,6 +201,21 @@ static void on_fault_work(struct work_struct *work)
 }
 
 /**
+ * pool_cancel_fetch - do not let a VM wait in line for memory to be killed
+ * @vm: with VM_REQUEST_KILL set, if it is claimed at all
+ *
+ * Context: may sleep.
+ */
+void pool_cancel_fetch(struct vm *vm)
+{
+	if (cancel_work(&vm->fault_work)) {
+		/* The work's claim and reference are ours now. */
+		pool_release(vm, VERDICT_LEAVE);
+		vm_put(vm);
+	}
+}
+
+/**
  * pool_release - give a claimed VM back
  * @vm: claimed by the caller, who must not use it afterwards without a
  *	reference of its own
@@ -222,7 +243,6 @@ void pool_release(struct vm *vm, enum verdict verdict)
 	if (verdict == VERDICT_FAULT) {
 		spin_unlock_irqrestore(&pool->lock, flags);
 		vm_get(vm);
-		INIT_WORK(&vm->fault_work, on_fault_work);
 		queue_work(workqueue, &vm->fault_work);
 		return;
 	}
@@ -298,6 +318,15 @@ static int work(void *data)
 	return 0;
 }
 
+/*
+ * Workers do not preempt who wakes them: a thousand VMs that are started or
+ * notified in one call are queued first and then run, without a switch for each.
+ */
+static const struct sched_attr worker_policy = {
+	.size = sizeof(worker_policy),
+	.sched_policy = SCHED_BATCH,
+};
+
 static int make_worker(struct pool *pool, struct worker *worker)
 {
 	struct task_struct *task = kthread_create(work, worker, "mayfly/%u",
@@ -307,9 +336,11 @@ static int make_worker(struct pool *pool, struct worker *worker)
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	ret = cgroup_attach_task_all(current, task);
+	if (!ret)
+		ret = sched_setattr_nocheck(task, &worker_policy);
 	if (ret) {
 		kthread_stop(task);
-		return ret;
+		return -EXDEV;
 	}
 	worker->pool = pool;
 	worker->task = get_task_struct(task);
@@ -340,7 +371,7 @@ static int make_all_workers(struct pool *pool)
 	unsigned int i, n = num_online_cpus();
 	int ret = 0;
 
-	pool->workers = kcalloc(n, sizeof(*pool->workers), GFP_KERNEL_ACCOUNT);
+	pool->workers = kcalloc(n, sizeof(*pool->workers), MEMORY_SLEEP);
 	if (!pool->workers)
 		return -ENOMEM;
 	for (i = 0; i < n && !ret; i++)
@@ -354,34 +385,52 @@ static int make_all_workers(struct pool *pool)
 	return 0;
 }
 
+static bool is_current_cgroup(const struct pool *pool)
+{
+	bool same;
+
+	rcu_read_lock();
+	same = task_dfl_cgroup(current) == pool->cgroup;
+	rcu_read_unlock();
+	return same;
+}
+
 /**
- * pool_make_workers - have workers, in the caller's cgroup, if there are none
+ * pool_make_workers - have workers
  * @pool: the pool
  *
  * Context: may sleep.
- * Return: 0, -ENOMEM, -EINTR.
+ * Return: 0; -EXDEV when there are none and the caller is in another cgroup than
+ * the pool, or the cgroup takes no kernel threads; -ENOMEM, -EINTR.
  */
 int pool_make_workers(struct pool *pool)
 {
 	int ret = 0;
 
+	if (smp_load_acquire(&pool->workers_ready))
+		return 0;
 	mutex_lock(&pool->workers_lock);
 	if (!pool->workers)
-		ret = make_all_workers(pool);
+		ret = is_current_cgroup(pool) ? make_all_workers(pool) : -EXDEV;
+	if (!ret)
+		smp_store_release(&pool->workers_ready, true);
 	mutex_unlock(&pool->workers_lock);
 	return ret;
 }
 
-static void on_free_work(struct work_struct *work)
+static void dispose(struct pool *pool)
 {
-	struct pool *pool = container_of(work, struct pool, free_work);
-
 	stop_workers(pool);
 	hrtimer_cancel(&pool->timer);
 	cgroup_put(pool->cgroup);
 	mem_cgroup_put(pool->memcg);
 	kfree(pool);
 	atomic_long_dec(&nr_pools);
+}
+
+static void on_free_work(struct work_struct *work)
+{
+	dispose(container_of(work, struct pool, free_work));
 }
 
 static struct cgroup *current_cgroup(void)
@@ -396,15 +445,12 @@ static struct cgroup *current_cgroup(void)
 	return cgroup;
 }
 
-/* Takes over the reference to @cgroup. */
 static struct pool *make_pool(struct cgroup *cgroup)
 {
-	struct pool *pool = kzalloc(sizeof(*pool), GFP_KERNEL_ACCOUNT);
+	struct pool *pool = kzalloc(sizeof(*pool), MEMORY_SLEEP);
 
-	if (!pool) {
-		cgroup_put(cgroup);
+	if (!pool)
 		return NULL;
-	}
 	kref_init(&pool->ref);
 	pool->cgroup = cgroup;
 	pool->memcg = get_mem_cgroup_from_mm(current->mm);
@@ -416,9 +462,22 @@ static struct pool *make_pool(struct cgroup *cgroup)
 	init_waitqueue_head(&pool->idle);
 	mutex_init(&pool->workers_lock);
 	INIT_WORK(&pool->free_work, on_free_work);
-	list_add(&pool->node, &pools);
 	atomic_long_inc(&nr_pools);
 	return pool;
+}
+
+static struct pool *find_pool(const struct cgroup *cgroup)
+{
+	struct pool *pool;
+
+	lockdep_assert_held(&pools_lock);
+	list_for_each_entry(pool, &pools, node) {
+		if (pool->cgroup == cgroup) {
+			kref_get(&pool->ref);
+			return pool;
+		}
+	}
+	return NULL;
 }
 
 /**
@@ -430,19 +489,29 @@ static struct pool *make_pool(struct cgroup *cgroup)
 struct pool *pool_get_current(void)
 {
 	struct cgroup *cgroup = current_cgroup();
-	struct pool *pool;
+	struct pool *made, *pool;
 
 	mutex_lock(&pools_lock);
-	list_for_each_entry(pool, &pools, node) {
-		if (pool->cgroup == cgroup) {
-			kref_get(&pool->ref);
-			cgroup_put(cgroup);
-			goto out_unlock;
-		}
-	}
-	pool = make_pool(cgroup);
-out_unlock:
+	pool = find_pool(cgroup);
 	mutex_unlock(&pools_lock);
+	if (pool)
+		goto out_cgroup;
+
+	/* Not under the lock: this cgroup may be short of memory, others are not. */
+	made = make_pool(cgroup);
+	if (!made)
+		goto out_cgroup;
+	mutex_lock(&pools_lock);
+	pool = find_pool(cgroup);
+	if (!pool)
+		list_add(&made->node, &pools);
+	mutex_unlock(&pools_lock);
+	if (!pool)
+		return made;	/* It keeps the reference to the cgroup. */
+	dispose(made);
+	return pool;
+out_cgroup:
+	cgroup_put(cgroup);
 	return pool;
 }
 

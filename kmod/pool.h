@@ -34,6 +34,7 @@ struct worker;
  * @idle: workers with nothing to do
  * @workers_lock: making workers
  * @workers: one per CPU once a VM has been started, else NULL
+ * @workers_ready: they are there, for good
  * @nr_workers: how many
  * @free_work: stops the workers, away from them
  */
@@ -49,6 +50,7 @@ struct pool {
 	wait_queue_head_t idle;
 	struct mutex workers_lock;
 	struct worker *workers;
+	bool workers_ready;
 	unsigned int nr_workers;
 	struct work_struct free_work;
 };
@@ -61,6 +63,7 @@ void pool_settle(struct vm *vm);
 void pool_withdraw(struct vm *vm);
 void pool_release(struct vm *vm, enum verdict verdict);
 void pool_init_vm(struct vm *vm);
+void pool_cancel_fetch(struct vm *vm);
 
 u64 pool_count(void);
 u64 pool_parked(void);

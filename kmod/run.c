@@ -11,11 +11,28 @@
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
+#include <linux/task_work.h>
 #include <asm/fpu/api.h>
 
 #include "fpu_asm.h"
 #include "run.h"
 #include "vm.h"
+
+/**
+ * run_is_wanted_outside - must this thread go back to user mode?
+ *
+ * For a signal, for task work, to be throttled. Restartable sequences, which set
+ * TIF_NOTIFY_RESUME at every preemption, can wait.
+ *
+ * Return: true when it must; never for a worker, which cannot.
+ */
+bool run_is_wanted_outside(void)
+{
+	if (current->flags & PF_KTHREAD)
+		return false;
+	return signal_pending(current) || task_work_pending(current) ||
+	       current->memcg_nr_pages_over_high;
+}
 
 /*
  * Called with interrupts off, right before entry: a kick that comes later is a
@@ -24,7 +41,7 @@
 static bool must_leave(const struct vm *vm, const bool *over)
 {
 	return READ_ONCE(vm->requests) || READ_ONCE(*over) || need_resched() ||
-	       signal_pending(current);
+	       run_is_wanted_outside();
 }
 
 static enum verdict enter_once(struct vm *vm, const bool *over)

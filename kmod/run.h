@@ -12,5 +12,6 @@ struct vm;
 
 enum verdict run_slice(struct vm *vm, const bool *over, bool stop_on_output);
 enum verdict run_fetch_memory(struct vm *vm);
+bool run_is_wanted_outside(void);
 
 #endif

@@ -22,10 +22,35 @@
 #define FLAGS (MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_NUMBERED)
 #define CHECK_ROOM_EVERY 64
 
+/* The name of the i-th VM, empty for the automatic one. False if too long. */
+static bool make_name(const struct mayfly_spawn *spawn, u32 i, char *name)
+{
+	if (!(spawn->flags & MAYFLY_SPAWN_NUMBERED))
+		return strscpy(name, spawn->name, MAYFLY_NAME_SIZE) >= 0;
+	return snprintf(name, MAYFLY_NAME_SIZE, "%s-%u", spawn->name,
+			spawn->first + i) < MAYFLY_NAME_SIZE;
+}
+
+static bool names_are_sane(const struct mayfly_spawn *spawn)
+{
+	bool numbered = spawn->flags & MAYFLY_SPAWN_NUMBERED;
+	u32 last = spawn->first + spawn->count - 1;
+	char name[MAYFLY_NAME_SIZE];
+
+	if (!memchr(spawn->name, 0, sizeof(spawn->name)))
+		return false;
+	if (!spawn->name[0])
+		return !numbered && !spawn->first;
+	if (!names_valid(spawn->name))
+		return false;
+	if (!numbered)	/* Several VMs cannot have one name. */
+		return spawn->count == 1 && !spawn->first;
+	return last >= spawn->first && make_name(spawn, spawn->count - 1, name);
+}
+
 static bool is_sane(const struct mayfly_spawn *spawn, const struct image *image)
 {
 	bool detached = spawn->flags & MAYFLY_SPAWN_DETACHED;
-	bool numbered = spawn->flags & MAYFLY_SPAWN_NUMBERED;
 
 	if (spawn->flags & ~FLAGS ||
 	    memchr_inv(spawn->reserved, 0, sizeof(spawn->reserved)))
@@ -35,16 +60,7 @@ static bool is_sane(const struct mayfly_spawn *spawn, const struct image *image)
 	if (!PAGE_ALIGNED(spawn->memory) || spawn->memory > MAYFLY_MEMORY_MAX ||
 	    spawn->memory < image->memory_min)
 		return false;
-	if (spawn->args_length > MAYFLY_ARGS_MAX)
-		return false;
-	if (!memchr(spawn->name, 0, sizeof(spawn->name)))
-		return false;
-	if (!spawn->name[0])
-		return !numbered && !spawn->first;
-	/* Several VMs cannot have one name. */
-	return names_valid(spawn->name) &&
-	       (numbered ? spawn->first + spawn->count >= spawn->first :
-			   spawn->count == 1 && !spawn->first);
+	return spawn->args_length <= MAYFLY_ARGS_MAX && names_are_sane(spawn);
 }
 
 static u32 count_strings(const char *bytes, u32 length)
@@ -75,66 +91,66 @@ static int take_args(struct vm_template *template, const struct mayfly_spawn *sp
 	return 0;
 }
 
-/* The name of the i-th VM, or NULL for the automatic one; -EINVAL if too long. */
-static int make_name(const struct mayfly_spawn *spawn, u32 i, char *name)
+static struct vm *create(const struct vm_template *template,
+			 const struct mayfly_spawn *spawn, u32 i)
 {
-	int length;
+	char name[MAYFLY_NAME_SIZE];
 
-	if (!(spawn->flags & MAYFLY_SPAWN_NUMBERED))
-		return strscpy(name, spawn->name, MAYFLY_NAME_SIZE) < 0 ? -EINVAL : 0;
-	length = snprintf(name, MAYFLY_NAME_SIZE, "%s-%u", spawn->name,
-			  spawn->first + i);
-	return length < MAYFLY_NAME_SIZE ? 0 : -EINVAL;
+	if (!make_name(spawn, i, name))
+		return ERR_PTR(-EINVAL);
+	if (i % CHECK_ROOM_EVERY == 0 && !memory_host_has_room())
+		return ERR_PTR(-ENOMEM);
+	return vm_create(template, name[0] ? name : NULL);
 }
 
-/* Makes the i-th VM known to the caller and lets it go. Consumes @vm. */
+/* Makes the i-th VM known to the caller and lets it go. */
 static int deliver(struct vm *vm, const struct mayfly_spawn *spawn, u32 i)
 {
 	u64 __user *ids = u64_to_user_ptr(spawn->ids);
-	int ret = 0;
+	int ret;
 
 	if (ids && put_user(vm->id, ids + i))
-		ret = -EFAULT;
-	if (!ret && spawn->flags & MAYFLY_SPAWN_START)
-		ret = vm_start(vm);
-	if (ret) {
-		vm_kill(vm);
-		vm_remove(vm);
-	}
-	vm_put(vm);
-	return ret;
+		return -EFAULT;
+	if (!(spawn->flags & MAYFLY_SPAWN_START))
+		return 0;
+	ret = vm_start(vm);
+	/* Somebody has found it already, and started or killed it. */
+	return ret == -EALREADY || ret == -ESRCH ? 0 : ret;
+}
+
+static void take_back(struct vm *vm)
+{
+	vm_kill(vm);
+	vm_remove(vm);
 }
 
 static int make_one(const struct vm_template *template,
 		    const struct mayfly_spawn *spawn, u32 i)
 {
-	char name[MAYFLY_NAME_SIZE];
 	struct vm *vm;
 	int ret;
 
-	ret = make_name(spawn, i, name);
-	if (ret)
-		return ret;
-	if (i % CHECK_ROOM_EVERY == 0 && !memory_host_has_room())
-		return -ENOMEM;
 	if (signal_pending(current))
 		return -EINTR;
-	vm = vm_create(template, name[0] ? name : NULL);
+	vm = create(template, spawn, i);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	return deliver(vm, spawn, i);
+	ret = deliver(vm, spawn, i);
+	if (ret)
+		take_back(vm);
+	vm_put(vm);
+	return ret;
 }
 
 static int make_detached(const struct vm_template *template,
 			 struct mayfly_spawn *spawn)
 {
-	int ret = 0;
+	int ret;
 	u32 i;
 
 	if (spawn->count > vm_max() || vm_count() > vm_max() - spawn->count)
 		return -EDQUOT;
-	if (spawn->flags & MAYFLY_SPAWN_START)
-		ret = pool_make_workers(template->pool);
+	ret = pool_make_workers(template->pool);
 	for (i = 0; i < spawn->count && !ret; i++) {
 		ret = make_one(template, spawn, i);
 		if (!ret)
@@ -144,38 +160,27 @@ static int make_detached(const struct vm_template *template,
 	return ret;
 }
 
-/* One VM that lives as long as its descriptor. */
+/* One VM that lives as long as its descriptor, which comes before its start. */
 static int make_owned(const struct vm_template *template,
-		      struct mayfly_spawn *spawn)
+		      struct mayfly_spawn *spawn, struct file **file)
 {
-	char name[MAYFLY_NAME_SIZE];
-	u64 __user *ids = u64_to_user_ptr(spawn->ids);
 	struct vm *vm;
-	int ret;
+	int ret = 0;
 
-	ret = make_name(spawn, 0, name);
+	if (spawn->flags & MAYFLY_SPAWN_START)
+		ret = pool_make_workers(template->pool);
 	if (ret)
 		return ret;
-	if (!memory_host_has_room())
-		return -ENOMEM;
-	vm = vm_create(template, name[0] ? name : NULL);
+	vm = create(template, spawn, 0);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	if (ids && put_user(vm->id, ids))
-		ret = -EFAULT;
-	if (!ret && spawn->flags & MAYFLY_SPAWN_START)
-		ret = vm_start(vm);
-	if (!ret) {
-		ret = vmfd_open(vm);
-		if (ret >= 0) {
-			spawn->fd = ret;
-			spawn->created = 1;
-			ret = 0;
-		}
-	}
-	if (ret) {
-		vm_kill(vm);
-		vm_remove(vm);
+	*file = vmfd_file(vm);
+	if (IS_ERR(*file)) {
+		ret = PTR_ERR(*file);
+		*file = NULL;
+	} else {
+		ret = deliver(vm, spawn, 0);
+		spawn->created = !ret;
 	}
 	vm_put(vm);
 	return ret;
@@ -183,14 +188,16 @@ static int make_owned(const struct vm_template *template,
 
 /**
  * spawn - make VMs
- * @spawn: copied from the caller, @created 0 and @fd -1; both are set as VMs are
- *	made, also when an error follows
+ * @spawn: copied from the caller, @created 0; it counts what is made, also
+ *	when an error follows
  * @image: what they start as
+ * @file: out: the VM's file without MAYFLY_SPAWN_DETACHED, for the caller to
+ *	install or, also after an error, to put; else NULL
  *
  * Context: may sleep.
  * Return: as MAYFLY_SPAWN documents.
  */
-int spawn(struct mayfly_spawn *spawn, struct image *image)
+int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 {
 	struct vm_template template = {
 		.image = image,
@@ -211,7 +218,7 @@ int spawn(struct mayfly_spawn *spawn, struct image *image)
 	if (template.detached)
 		ret = make_detached(&template, spawn);
 	else
-		ret = make_owned(&template, spawn);
+		ret = make_owned(&template, spawn, file);
 	pool_put(template.pool);
 out_args:
 	if (template.args)

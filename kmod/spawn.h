@@ -5,9 +5,10 @@
 #ifndef MAYFLY_SPAWN_H
 #define MAYFLY_SPAWN_H
 
+struct file;
 struct image;
 struct mayfly_spawn;
 
-int spawn(struct mayfly_spawn *spawn, struct image *image);
+int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file);
 
 #endif

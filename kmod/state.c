@@ -32,10 +32,10 @@
 #define CR0_MUST	(X86_CR0_PE | X86_CR0_NE | X86_CR0_ET | X86_CR0_PG)
 #define CR0_MAY		(CR0_MUST | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | \
 			 X86_CR0_WP | X86_CR0_AM)
-#define CR4_MUST	X86_CR4_PAE
+/* MCE: without it a machine check in the guest would be a shutdown. */
+#define CR4_MUST	(X86_CR4_PAE | X86_CR4_MCE)
 #define CR4_MAY		(CR4_MUST | X86_CR4_DE | X86_CR4_PSE | X86_CR4_TSD | \
-			 X86_CR4_MCE | X86_CR4_PGE | X86_CR4_OSFXSR | \
-			 X86_CR4_OSXMMEXCPT)
+			 X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 #define EFER_MUST	(EFER_LME | EFER_LMA)
 #define EFER_MAY	(EFER_MUST | EFER_SCE | EFER_NX)
 #define RFLAGS_MAY	(X86_EFLAGS_FIXED | X86_EFLAGS_CF | X86_EFLAGS_PF | \
@@ -44,7 +44,8 @@
 			 X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT | \
 			 X86_EFLAGS_RF | X86_EFLAGS_AC | X86_EFLAGS_ID)
 
-#define PHYSICAL_MASK	0x000000fffffff000ull	/* 40 bits, as CPUID says */
+/* 40 bits, as CPUID says, and the two cache bits. */
+#define CR3_MAY		0x000000fffffff018ull
 #define MXCSR_OFFSET	24
 #define MXCSR_DEFAULT	0x1f80
 /* Every CPU that can virtualize has DAZ; AMD's bit 17 is not for guests. */
@@ -55,10 +56,11 @@
 #define HAS_ERROR_CODE	(1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | \
 			 1u << 14 | 1u << 17)
 /*
- * Those that may be raised: #DE #DB #BP #OF #BR #UD #NM #DF #TS #NP #SS #GP #PF
- * #MF #AC #XM. Not NMI, #MC or what is reserved.
+ * Those that may be raised: #DE #DB #BR #UD #NM #DF #TS #NP #SS #GP #PF #MF #AC
+ * #XM. Not #BP and #OF, which belong to an instruction, nor NMI, #MC or what is
+ * reserved.
  */
-#define MAY_RAISE	0x000b7dfbu
+#define MAY_RAISE	0x000b7de3u
 
 static const struct mayfly_segment_register flat_data = {
 	.limit = 0xffffffff, .selector = 0x10, .attributes = DATA,
@@ -89,7 +91,7 @@ void state_init(struct mayfly_vcpu_state *state, u64 rip, u64 rsp, u64 cr3,
 	state->rflags = X86_EFLAGS_FIXED | X86_EFLAGS_IF;
 	state->cr0 = CR0_MUST | X86_CR0_MP | X86_CR0_WP;
 	state->cr3 = cr3;
-	state->cr4 = X86_CR4_PAE | X86_CR4_DE | X86_CR4_PGE | X86_CR4_OSFXSR |
+	state->cr4 = CR4_MUST | X86_CR4_DE | X86_CR4_PGE | X86_CR4_OSFXSR |
 		     X86_CR4_OSXMMEXCPT;
 	state->efer = EFER_MAY;
 	state->cs = flat_code;
@@ -195,8 +197,7 @@ static bool control_is_valid(const struct mayfly_vcpu_state *state)
 	       within(state->cr4, CR4_MUST, CR4_MAY) &&
 	       within(state->efer, EFER_MUST, EFER_MAY) &&
 	       within(state->rflags, X86_EFLAGS_FIXED, RFLAGS_MAY) &&
-	       !(state->cr3 & ~PHYSICAL_MASK) && state_canonical(state->cr2) &&
-	       state_canonical(state->rip);
+	       !(state->cr3 & ~CR3_MAY) && state_canonical(state->rip);
 }
 
 static bool msrs_are_valid(const struct mayfly_vcpu_state *state)

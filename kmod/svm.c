@@ -7,6 +7,7 @@
  * state is copied in when it starts to run here and copied out when its slice is
  * over.
  */
+#include <linux/cc_platform.h>
 #include <linux/gfp.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/io.h>
@@ -44,6 +45,8 @@
 #define LENGTH_CPUID	2
 #define LENGTH_HLT	1
 #define LENGTH_MSR	2
+
+#define NOBODY		((uid_t)-1)
 
 /**
  * struct svm_cpu - a CPU's control block
@@ -211,6 +214,10 @@ static int svm_setup(void)
 	const char *why;
 	int cpu, ret;
 
+	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
+		pr_err("mayfly: no support for hosts with encrypted memory (mem_encrypt=on)\n");
+		return -EOPNOTSUPP;
+	}
 	if (!cpu_has_svm(&why)) {
 		pr_err("mayfly: no SVM: %s\n", why);
 		return -EOPNOTSUPP;
@@ -249,6 +256,7 @@ static int svm_enable_cpu(void)
 	cpu->max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
 	cpu->next_asid = cpu->max_asid + 1;	/* Somebody else's tags are in the TLB. */
 	cpu->loaded = 0;
+	cpu->owner = NOBODY;	/* Another hypervisor's guest may have been here. */
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
 	cpu->enabled = true;
@@ -354,13 +362,24 @@ static void change_owner(struct svm_cpu *cpu, uid_t owner)
 	indirect_branch_prediction_barrier();
 }
 
+/* A debugger that steps the calling thread by branches does not step the guest. */
+static void hide_block_stepping(bool hide)
+{
+	if (likely(!test_thread_flag(TIF_BLOCKSTEP)))
+		return;
+	if (hide)
+		update_debugctlmsr(get_debugctlmsr() & ~DEBUGCTLMSR_BTF);
+	else
+		update_debugctlmsr(get_debugctlmsr() | DEBUGCTLMSR_BTF);
+}
+
 static int svm_load(struct vm *vm)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
 	if (!cpu->enabled)
 		return -EAGAIN;
-	svm_save_host(cpu->host_pa);
+	hide_block_stepping(true);
 	change_owner(cpu, vm->key.uid);
 	if (cpu->loaded == vm->id && vm->tag.cpu == smp_processor_id() &&
 	    !vm->state_changed)
@@ -370,6 +389,9 @@ static int svm_load(struct vm *vm)
 	cpu->vmcb->control.nested_cr3 = __pa(vm->memory.s2.root);
 	cpu->loaded = vm->id;
 	vm->state_changed = false;
+	/* Even if it does not come to an entry: another CPU's copy is now old. */
+	if (vm->tag.cpu != smp_processor_id())
+		vm->tag.cpu = -1;
 	return 0;
 }
 
@@ -378,6 +400,7 @@ static void svm_save(struct vm *vm)
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
 	save_state(&vm->state, &cpu->vmcb->save);
+	hide_block_stepping(false);
 }
 
 /* A tag nobody has used in this generation: nothing stale can be under it. */
@@ -443,12 +466,22 @@ static void resume_exception(const struct vmcb_control_area *control,
 				    control->exit_int_info_err : 0;
 }
 
-static void machine_check(void)
+/* The guest would meet the same bad memory again: it does not go on. */
+static void machine_check(struct vm_exit *exit)
 {
-	/* As if it had come from user mode: the guest dies, not the host. */
+	/* As if it had come from user mode: there is nothing to fix up. */
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
 
 	do_machine_check(&regs);
+	exit->reason = MAYFLY_EXIT_INVALID;
+}
+
+static void debug_exception(struct vm_exit *exit)
+{
+	/* #VMEXIT leaves the guest's DR6 behind; the host would take it for its own. */
+	set_debugreg(DR6_RESERVED, 6);
+	exit->reason = MAYFLY_EXIT_EXCEPTION;
+	exit->vector = X86_TRAP_DB;
 }
 
 static u8 length_of(const struct vmcb *vmcb, u8 otherwise)
@@ -509,13 +542,14 @@ static void describe(const struct vmcb *vmcb, struct vm_exit *exit)
 		exit->write = control->exit_info_1;
 		break;
 	case SVM_EXIT_EXCP_BASE + X86_TRAP_DB:
+		debug_exception(exit);
+		break;
 	case SVM_EXIT_EXCP_BASE + X86_TRAP_AC:
 		exit->reason = MAYFLY_EXIT_EXCEPTION;
-		exit->vector = code - SVM_EXIT_EXCP_BASE;
+		exit->vector = X86_TRAP_AC;
 		break;
 	case SVM_EXIT_EXCP_BASE + X86_TRAP_MC:
-		exit->reason = MAYFLY_EXIT_INTERRUPT;
-		machine_check();
+		machine_check(exit);
 		break;
 	case SVM_EXIT_WRITE_CR0:
 	case SVM_EXIT_WRITE_CR4:
@@ -566,6 +600,7 @@ static void before_entry(struct svm_cpu *cpu, struct vm *vm)
 	vmcb->save.rsp = state->regs[MAYFLY_RSP];
 	vmcb->save.rip = state->rip;
 	vmcb->save.rflags = state->rflags;
+	vmcb->save.dr6 = DR6_INIT;
 	vmcb->control.int_state = state->flags & MAYFLY_STATE_SHADOW ?
 					  SVM_INTERRUPT_SHADOW_MASK : 0;
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
@@ -589,11 +624,31 @@ static void after_exit(struct svm_cpu *cpu, struct vm *vm)
 	resume_exception(&vmcb->control, state);
 }
 
+/*
+ * After a shutdown the save area is undefined (APM 2 15.14.3), after a refused
+ * entry the tags may not have been flushed: start afresh with the next VM.
+ */
+static void distrust(struct svm_cpu *cpu)
+{
+	clear_page(cpu->vmcb);
+	init_control(cpu->vmcb);
+	cpu->loaded = 0;
+	cpu->next_asid = cpu->max_asid + 1;
+}
+
 static void svm_run(struct vm *vm, struct vm_exit *exit)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
+	/* Taken away since svm_load(): the machine is going down. */
+	if (unlikely(!cpu->enabled)) {
+		*exit = (struct vm_exit){ .reason = MAYFLY_EXIT_INTERRUPT };
+		return;
+	}
 	before_entry(cpu, vm);
+	amd_clear_divider();
+	/* Each time: an interrupt may have changed LDTR since the last one. */
+	svm_save_host(cpu->host_pa);
 	tlbmodel_enter(&vm->memory.s2, vm->id, vm->tag.asid,
 		       cpu->vmcb->control.tlb_ctl == TLB_CONTROL_FLUSH_ALL_ASID);
 	svm_enter(cpu->vmcb_pa, vm->state.regs, cpu->host_pa);
@@ -606,6 +661,8 @@ static void svm_run(struct vm *vm, struct vm_exit *exit)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 	after_exit(cpu, vm);
 	describe(cpu->vmcb, exit);
+	if (unlikely(exit->reason >= MAYFLY_EXIT_SHUTDOWN))
+		distrust(cpu);
 }
 
 const struct backend_ops svm_ops = {

@@ -12,6 +12,7 @@
  * shadow is not carried into the guest.
  */
 #include <linux/linkage.h>
+#include <asm/alternative.h>
 #include <asm/asm.h>
 #include <asm/cpufeatures.h>
 #include <asm/nospec-branch.h>
@@ -64,10 +65,10 @@ SYM_FUNC_START(svm_enter)
 	mov	R15(%rdi), %r15
 	mov	RDI(%rdi), %rdi
 
-	VM_CLEAR_CPU_BUFFERS
 	clgi
 	sti
 	vmload	%rax
+	VM_CLEAR_CPU_BUFFERS		/* after the last NMI that could refill them */
 	vmrun	%rax
 	vmsave	%rax
 	cli
@@ -96,6 +97,7 @@ SYM_FUNC_START(svm_enter)
 	/* Before the first RET: the guest chose what it would predict. */
 	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
 	UNTRAIN_RET
+	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
 	CLEAR_BRANCH_HISTORY_VMEXIT
 
 	/* Nothing the guest chose may steer the host, not even speculatively. */

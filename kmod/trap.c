@@ -12,6 +12,7 @@
  */
 #include <linux/errno.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/wait.h>
 #include <asm/msr-index.h>
 #include <asm/trapnr.h>
@@ -85,6 +86,7 @@ static enum verdict hypercall_wait(struct vm *vm, u64 deadline)
 static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 {
 	char bytes[CONSOLE_INLINE];
+	struct mem_cgroup *old;
 	u64 done, n;
 
 	length = min_t(u64, length, MAYFLY_CONSOLE_MAX);
@@ -92,11 +94,13 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 		vm->state.regs[MAYFLY_RAX] = -EFAULT;
 		return VERDICT_ENTER;
 	}
+	old = set_active_memcg(vm->memory.memcg);
 	for (done = 0; done < length; done += n) {
 		n = min_t(u64, length - done, sizeof(bytes));
 		memory_read(&vm->memory, gpa + done, bytes, n);
 		console_write(&vm->console, bytes, n);
 	}
+	set_active_memcg(old);
 	vm->state.regs[MAYFLY_RAX] = length;
 	if (wq_has_sleeper(&vm->wait))
 		wake_up_interruptible(&vm->wait);

@@ -28,7 +28,7 @@ module_param(max_vms, ulong, 0644);
 MODULE_PARM_DESC(max_vms, "VMs that may exist at once, of all users");
 
 static struct kmem_cache *vm_cache;
-static DEFINE_XARRAY(vms);
+static DEFINE_XARRAY_FLAGS(vms, XA_FLAGS_ACCOUNT);
 static atomic64_t last_id = ATOMIC64_INIT(0);
 static atomic64_t nr_vms = ATOMIC64_INIT(0);
 static atomic64_t nr_ended = ATOMIC64_INIT(0);
@@ -92,8 +92,28 @@ wait_queue_head_t *vm_ended_wait(void)
  */
 bool vm_may(const struct vm *vm)
 {
-	return vm->key.uid == from_kuid(&init_user_ns, current_euid()) ||
-	       capable(CAP_SYS_ADMIN);
+	return vm_is_own(vm) || vm_may_all();
+}
+
+/**
+ * vm_is_own - is it the caller's?
+ * @vm: the VM
+ *
+ * Return: true for its owner.
+ */
+bool vm_is_own(const struct vm *vm)
+{
+	return vm->key.uid == from_kuid(&init_user_ns, current_euid());
+}
+
+/**
+ * vm_may_all - may the caller have everybody's VMs?
+ *
+ * Return: true for CAP_SYS_ADMIN. Asking is not audited: most ask in vain.
+ */
+bool vm_may_all(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
 }
 
 static void free_struct(struct rcu_head *rcu)
@@ -167,6 +187,10 @@ static int build(struct vm *vm, const struct vm_template *template,
 	return 0;
 }
 
+/*
+ * In both tables or in none. Until it is published nobody can take a reference,
+ * so nobody can remove it in between.
+ */
 static int publish(struct vm *vm, bool named)
 {
 	int ret;
@@ -177,9 +201,11 @@ static int publish(struct vm *vm, bool named)
 			return ret;
 		vm->named = true;
 	}
-	ret = xa_err(xa_store(&vms, vm->id, vm, GFP_KERNEL));
+	ret = xa_err(xa_store(&vms, vm->id, vm, GFP_KERNEL | __GFP_NORETRY));
 	if (ret && named)
 		names_remove(vm);
+	if (!ret)
+		smp_store_release(&vm->published, true);
 	return ret;
 }
 
@@ -238,9 +264,7 @@ struct vm *vm_find(u64 id)
 	struct vm *vm;
 
 	rcu_read_lock();
-	vm = xa_load(&vms, id);
-	if (vm && !kref_get_unless_zero(&vm->ref))
-		vm = NULL;
+	vm = vm_acquire(xa_load(&vms, id));
 	rcu_read_unlock();
 	return vm;
 }
@@ -254,12 +278,12 @@ struct vm *vm_find(u64 id)
 struct vm *vm_find_from(u64 *id)
 {
 	unsigned long index = *id;
-	struct vm *vm;
+	struct vm *found, *vm = NULL;
 
 	rcu_read_lock();
-	vm = xa_find(&vms, &index, ULONG_MAX, XA_PRESENT);
-	while (vm && !kref_get_unless_zero(&vm->ref))
-		vm = xa_find_after(&vms, &index, ULONG_MAX, XA_PRESENT);
+	found = xa_find(&vms, &index, ULONG_MAX, XA_PRESENT);
+	while (found && !(vm = vm_acquire(found)))
+		found = xa_find_after(&vms, &index, ULONG_MAX, XA_PRESENT);
 	rcu_read_unlock();
 	*id = index;
 	return vm;
@@ -273,11 +297,18 @@ struct vm *vm_find_from(u64 *id)
  */
 struct vm *vm_find_name(const char *name)
 {
+	uid_t uid = from_kuid(&init_user_ns, current_euid());
 	u64 id = names_automatic(name);
+	struct vm *vm;
 
-	if (id)
-		return vm_find(id);
-	return names_find(from_kuid(&init_user_ns, current_euid()), name);
+	if (!id)
+		return names_find(uid, name);
+	vm = vm_find(id);
+	if (vm && (vm->key.uid != uid || strcmp(vm->key.name, name))) {
+		vm_put(vm);
+		vm = NULL;
+	}
+	return vm;
 }
 
 /**
@@ -355,6 +386,8 @@ int vm_kill(struct vm *vm)
 {
 	int ret = begin_kill(vm);
 
+	pool_cancel_fetch(vm);
+
 	if (!ret && wait_event_killable(vm->wait, vm_has_ended(vm)))
 		ret = -EINTR;
 	return ret;
@@ -416,7 +449,7 @@ int vm_start(struct vm *vm)
 		ret = -ESRCH;
 	else if (vm->started)
 		ret = -EALREADY;
-	else if (vm->run_state == MAYFLY_RUNNING)
+	else if (vm->attached)
 		ret = -EBUSY;
 	else
 		vm->started = true;
@@ -521,29 +554,15 @@ int vm_notify(struct vm *vm, u32 port)
 	return ret;
 }
 
-/* Claims a VM that stands still; the caller gives it back with unclaim(). */
-static int claim_still(struct vm *vm, u32 *before)
+/* May its registers be looked at? Under the lock it then stays so. */
+static int stands_still(const struct vm *vm)
 {
-	int ret = 0;
-
-	spin_lock_irq(&vm->pool->lock);
-	*before = vm->run_state;
+	lockdep_assert_held(&vm->pool->lock);
 	if (vm->run_state == MAYFLY_ENDED)
-		ret = -ESRCH;
-	else if (vm->run_state != MAYFLY_PAUSED &&
-		 (vm->started || vm->run_state == MAYFLY_RUNNING))
-		ret = -EBUSY;
-	else
-		WRITE_ONCE(vm->run_state, MAYFLY_RUNNING);
-	spin_unlock_irq(&vm->pool->lock);
-	return ret;
-}
-
-static void unclaim(struct vm *vm, u32 before)
-{
-	if (before == MAYFLY_PAUSED)
-		set_bit(VM_REQUEST_PAUSE, &vm->requests);
-	pool_release(vm, VERDICT_LEAVE);
+		return -ESRCH;
+	if (vm->run_state == MAYFLY_PAUSED)
+		return 0;
+	return vm->started || vm->attached ? -EBUSY : 0;
 }
 
 /**
@@ -551,18 +570,18 @@ static void unclaim(struct vm *vm, u32 before)
  * @vm: the VM
  * @state: to fill
  *
- * Return: 0, -EBUSY unless never started or paused, -ESRCH.
+ * Return: 0, -EBUSY unless paused or in nobody's hands, -ESRCH.
  */
 int vm_get_state(struct vm *vm, struct mayfly_vcpu_state *state)
 {
-	u32 before;
-	int ret = claim_still(vm, &before);
+	int ret;
 
-	if (ret)
-		return ret;
-	*state = vm->state;
-	unclaim(vm, before);
-	return 0;
+	spin_lock_irq(&vm->pool->lock);
+	ret = stands_still(vm);
+	if (!ret)
+		*state = vm->state;
+	spin_unlock_irq(&vm->pool->lock);
+	return ret;
 }
 
 /**
@@ -572,23 +591,26 @@ int vm_get_state(struct vm *vm, struct mayfly_vcpu_state *state)
  *
  * A guest that waits does not any more.
  *
- * Return: 0, -EINVAL for a state no CPU would take, -EBUSY, -ESRCH.
+ * Return: 0, -EINVAL for a state some CPU would refuse, -EBUSY unless paused or
+ * in nobody's hands, -ESRCH.
  */
 int vm_set_state(struct vm *vm, const struct mayfly_vcpu_state *state)
 {
-	u32 before;
 	int ret;
 
 	if (!state_is_valid(state))
 		return -EINVAL;
-	ret = claim_still(vm, &before);
-	if (ret)
-		return ret;
-	vm->state = *state;
-	vm->state_changed = true;
-	vm->waiting = VM_WAITING_NOT;
-	unclaim(vm, before);
-	return 0;
+	spin_lock_irq(&vm->pool->lock);
+	ret = stands_still(vm);
+	if (!ret) {
+		vm->state = *state;
+		vm->state_changed = true;
+		vm->waiting = VM_WAITING_NOT;
+		if (vm->run_state == MAYFLY_PARKED)
+			pool_settle(vm);
+	}
+	spin_unlock_irq(&vm->pool->lock);
+	return ret;
 }
 
 static u64 private_pages(const struct vm *vm)

@@ -89,6 +89,7 @@ struct vm {
 
 	u32 run_state;			/* [P] MAYFLY_READY … */
 	bool started;			/* [P] belongs to the workers */
+	bool attached;			/* [P] belongs to a thread in RUN */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
 	struct list_head queue;		/* [P] in pool->ready */
 	struct timerqueue_node sleeper;	/* [P] in pool->sleepers */
@@ -106,6 +107,7 @@ struct vm {
 	struct vm_key key;		/* [I] */
 	struct rhash_head by_key;	/* names.c's own */
 	bool named;			/* [I] in the table of names */
+	bool published;			/* may be found; set last */
 	bool detached;			/* [I] */
 	struct image *image;		/* [I] */
 	struct pool *pool;		/* [I] */
@@ -116,6 +118,19 @@ struct vm {
 	u64 ended_ns;			/* [P] Unix time */
 	struct rcu_head rcu;
 };
+
+/**
+ * vm_acquire - take a reference to a VM that a table led to
+ * @vm: found under rcu_read_lock(), or NULL
+ *
+ * Context: rcu_read_lock() held.
+ * Return: @vm with a reference, or NULL when it is being made or has gone.
+ */
+static inline struct vm *vm_acquire(struct vm *vm)
+{
+	return vm && smp_load_acquire(&vm->published) &&
+	       kref_get_unless_zero(&vm->ref) ? vm : NULL;
+}
 
 /**
  * struct vm_template - what all VMs of one SPAWN have in common
@@ -140,6 +155,8 @@ struct vm_template {
 struct vm *vm_create(const struct vm_template *template, const char *name);
 struct vm *vm_find(u64 id);
 struct vm *vm_find_from(u64 *id);
+bool vm_may_all(void);
+bool vm_is_own(const struct vm *vm);
 struct vm *vm_find_name(const char *name);
 void vm_put(struct vm *vm);
 bool vm_may(const struct vm *vm);

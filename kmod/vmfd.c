@@ -205,29 +205,29 @@ static const struct file_operations vmfd_ops = {
 };
 
 /**
- * vmfd_open - make a descriptor for a VM
- * @vm: the VM; the descriptor takes a reference of its own
+ * vmfd_file - make an open file for a VM
+ * @vm: the VM; the file takes a reference of its own
  *
  * Context: may sleep.
- * Return: the descriptor, -ENOMEM, -EMFILE.
+ * Return: the file, to be installed or put; or ERR_PTR(-ENOMEM or -ENFILE), after
+ * which a VM that is not detached has lost a descriptor and may end.
  */
-int vmfd_open(struct vm *vm)
+struct file *vmfd_file(struct vm *vm)
 {
-	struct reader *reader = kzalloc(sizeof(*reader), GFP_KERNEL_ACCOUNT);
-	int fd;
+	struct reader *reader = kzalloc(sizeof(*reader), MEMORY_SLEEP);
+	struct file *file = ERR_PTR(-ENOMEM);
 
-	if (!reader)
-		return -ENOMEM;
-	reader->vm = vm;
-	mutex_init(&reader->lock);
-	vm_get(vm);
 	atomic_inc(&vm->descriptors);
-	fd = anon_inode_getfd("[mayfly-vm]", &vmfd_ops, reader,
-			      O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		atomic_dec(&vm->descriptors);
-		vm_put(vm);
-		kfree(reader);
+	vm_get(vm);
+	if (reader) {
+		reader->vm = vm;
+		mutex_init(&reader->lock);
+		file = anon_inode_getfile("[mayfly-vm]", &vmfd_ops, reader, O_RDWR);
 	}
-	return fd;
+	if (IS_ERR(file)) {
+		kfree(reader);
+		vm_close(vm);
+		vm_put(vm);
+	}
+	return file;
 }

@@ -7,6 +7,6 @@
 
 struct vm;
 
-int vmfd_open(struct vm *vm);
+struct file *vmfd_file(struct vm *vm);
 
 #endif

@@ -300,7 +300,11 @@ struct mayfly_control {
 	__u64 reserved[2];
 };
 
-#define MAYFLY_OP_START		1	/* -EALREADY started, -ESRCH ended, -EBUSY in RUN */
+/*
+ * START: -EALREADY started, -ESRCH ended, -EBUSY in RUN, -EXDEV its creator's
+ * cgroup has no workers yet and the caller is in another one, -ENOMEM.
+ */
+#define MAYFLY_OP_START		1
 #define MAYFLY_OP_PAUSE		2	/* waits till it stands; -EALREADY, -ESRCH ended */
 #define MAYFLY_OP_RESUME	3	/* -EALREADY not paused, -ESRCH ended */
 #define MAYFLY_OP_KILL		4	/* waits till it is dead; -ESRCH ended before */
@@ -390,7 +394,7 @@ struct mayfly_table_register {
  * @cr0: PE, NE, ET and PG set; MP, EM, TS, WP and AM as you like
  * @cr2: page-fault address
  * @cr3: top page table
- * @cr4: PAE set; DE, PSE, TSD, MCE, PGE, OSFXSR and OSXMMEXCPT as you like
+ * @cr4: PAE and MCE set; DE, PSE, TSD, PGE, OSFXSR and OSXMMEXCPT as you like
  * @efer: LME and LMA set; SCE and NXE as you like
  * @cs: segment register
  * @ss: segment register
@@ -482,22 +486,27 @@ MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
  * INFO          none.
  * IMAGE_CREATE  returns an image descriptor (close-on-exec). -EINVAL segments
  *               unsorted, unaligned, overlapping, below MAYFLY_GPA_IMAGE or
- *               above MAYFLY_MEMORY_MAX, cr3 or rip bad, name bad; -ENOMEM;
- *               -EINTR; -EMFILE.
+ *               above MAYFLY_MEMORY_MAX, cr3 or rip bad, memory_min
+ *               unaligned, name bad; -ENOMEM; -EINTR; -EMFILE.
  * SPAWN         0. -EBADF, -EINVAL image is not one, count or memory or name
  *               bad, memory smaller than the image; -EEXIST name taken; -EDQUOT
- *               more than max_vms; -ENOMEM; -EBUSY, -EOPNOTSUPP, -EIO the CPU cannot be had;
- *               -EINTR. What was made before an error stays, and @created tells
- *               how many that is; without DETACHED nothing stays. -EINVAL and
- *               -EDQUOT come before anything is made.
- * LIST          0. -EINVAL count.
- * OPEN          0. -ENOENT, -EPERM, -EMFILE.
+ *               more than max_vms; -ENOMEM; -EBUSY another hypervisor has the
+ *               CPU; -EIO firmware forbids it; -EXDEV the caller's cgroup takes
+ *               no kernel threads; -EMFILE, -ENFILE; -EINTR. What was made before
+ *               an error stays, and @created tells how many that is; without
+ *               DETACHED nothing stays. -EINVAL comes before anything is made,
+ *               and so does -EDQUOT unless others spawn at the same time.
+ * LIST          0. -EINVAL count; -EINTR.
+ * OPEN          0. -EINVAL not exactly one of id and name; -ENOENT, -EPERM,
+ *               -ENOMEM, -EMFILE, -ENFILE.
  * CONTROL       0 when every id was tried. -EINVAL op, port or count; -EINTR
  *               while waiting.
  * STAT          0.
  * RUN           0. -EBUSY, -EINTR, -ESRCH the VM had ended before.
- * GET_STATE     0. -EBUSY while running, -ESRCH after the end.
- * SET_STATE     0. -EBUSY unless never started or paused, -ESRCH, -EINVAL.
+ * GET_STATE     0. -EBUSY when it belongs to the workers or to a thread in RUN,
+ *               unless it is paused; -ESRCH after the end; -ENOMEM.
+ * SET_STATE     0. -EINVAL; else as GET_STATE. A guest that waits does not any
+ *               more: it goes on where the new state says.
  */
 #define MAYFLY_IOC		0xBE
 #define MAYFLY_INFO		_IOR(MAYFLY_IOC, 0x00, struct mayfly_info)

@@ -179,6 +179,7 @@ TEST_F(State, WhatHardwareWouldRefuseIsRefused)
 		{"cr4 reserved", [](auto &s) { s.cr4 |= 1ull << 40; }},
 		{"cr3 beyond 40 bits", [](auto &s) { s.cr3 = 1ull << 40; }},
 		{"cr3 with PCID", [](auto &s) { s.cr3 |= 1; }},
+		{"cr4 without MCE", [](auto &s) { s.cr4 &= ~0x40ull; }},
 		{"efer without LMA", [](auto &s) { s.efer &= ~(1ull << 10); }},
 		{"efer with SVME", [](auto &s) { s.efer |= 1u << 12; }},
 		{"efer reserved", [](auto &s) { s.efer |= 1ull << 20; }},
