@@ -10,6 +10,7 @@
 #ifndef MAYFLY_BACKEND_H
 #define MAYFLY_BACKEND_H
 
+#include <linux/static_call.h>
 #include <linux/types.h>
 #include "stage2.h"
 
@@ -87,8 +88,10 @@ struct backend_ops {
 };
 
 extern const struct backend_ops svm_ops;
+void svm_run(struct vm *vm, struct vm_exit *exit);
 
-/* The one in use; set once at load. */
+/* The one in use; set once at load. Its run() is on the hot path: call it so. */
 extern const struct backend_ops *backend;
+DECLARE_STATIC_CALL(backend_run, svm_run);
 
 #endif

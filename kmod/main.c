@@ -14,10 +14,12 @@
 #include "vm.h"
 
 const struct backend_ops *backend;
+DEFINE_STATIC_CALL(backend_run, svm_run);
 
 static int __init find_backend(void)
 {
 	backend = &svm_ops;
+	static_call_update(backend_run, backend->run);
 	return backend->setup();
 }
 

@@ -10,29 +10,11 @@
  */
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
-#include <linux/sched/signal.h>
-#include <linux/task_work.h>
 #include <asm/fpu/api.h>
 
 #include "fpu_asm.h"
 #include "run.h"
 #include "vm.h"
-
-/**
- * run_is_wanted_outside - must this thread go back to user mode?
- *
- * For a signal, for task work, to be throttled. Restartable sequences, which set
- * TIF_NOTIFY_RESUME at every preemption, can wait.
- *
- * Return: true when it must; never for a worker, which cannot.
- */
-bool run_is_wanted_outside(void)
-{
-	if (current->flags & PF_KTHREAD)
-		return false;
-	return signal_pending(current) || task_work_pending(current) ||
-	       current->memcg_nr_pages_over_high;
-}
 
 /*
  * Called with interrupts off, right before entry: a kick that comes later is a
@@ -53,7 +35,7 @@ static enum verdict enter_once(struct vm *vm, const bool *over)
 		local_irq_enable();
 		return VERDICT_LEAVE;
 	}
-	backend->run(vm, &exit);
+	static_call(backend_run)(vm, &exit);
 	local_irq_enable();
 	vm->exits[exit.reason]++;
 	return trap_handle(vm, &exit);

@@ -5,13 +5,29 @@
 #ifndef MAYFLY_RUN_H
 #define MAYFLY_RUN_H
 
-#include <linux/types.h>
+#include <linux/sched/signal.h>
+#include <linux/task_work.h>
 #include "trap.h"
 
 struct vm;
 
 enum verdict run_slice(struct vm *vm, const bool *over, bool stop_on_output);
 enum verdict run_fetch_memory(struct vm *vm);
-bool run_is_wanted_outside(void);
+
+/**
+ * run_is_wanted_outside - must this thread go back to user mode?
+ *
+ * For a signal, for task work, to be throttled. Restartable sequences, which set
+ * TIF_NOTIFY_RESUME at every preemption, can wait.
+ *
+ * Return: true when it must; never for a worker, which cannot.
+ */
+static inline bool run_is_wanted_outside(void)
+{
+	if (current->flags & PF_KTHREAD)
+		return false;
+	return signal_pending(current) || task_work_pending(current) ||
+	       current->memcg_nr_pages_over_high;
+}
 
 #endif

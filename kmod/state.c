@@ -72,7 +72,7 @@ static const struct mayfly_segment_register flat_code = {
 
 /**
  * state_init - the state in which every image starts
- * @state: to fill
+ * @state: to fill; all zero
  * @rip: first instruction
  * @rsp: first stack pointer
  * @cr3: top page table
@@ -84,7 +84,6 @@ void state_init(struct mayfly_vcpu_state *state, u64 rip, u64 rsp, u64 cr3,
 	u16 fcw = FCW_DEFAULT;
 	u32 mxcsr = MXCSR_DEFAULT;
 
-	memset(state, 0, sizeof(*state));
 	state->rip = rip;
 	state->regs[MAYFLY_RSP] = rsp;
 	state->regs[MAYFLY_RDI] = rdi;

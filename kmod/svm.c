@@ -353,6 +353,23 @@ static void save_state(struct mayfly_vcpu_state *state,
 	state->sysenter_eip = save->sysenter_eip;
 }
 
+/* A tag nobody has used in this generation: nothing stale can be under it. */
+static void take_new_tag(struct svm_cpu *cpu, struct vm *vm)
+{
+	if (cpu->next_asid > cpu->max_asid) {
+		cpu->generation++;
+		cpu->next_asid = 1;
+		cpu->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	}
+	vm->tag = (struct vm_tag){
+		.cpu = smp_processor_id(),
+		.asid = cpu->next_asid++,
+		.generation = cpu->generation,
+		.flushed = vm->memory.s2.changes,
+	};
+	cpu->vmcb->control.asid = vm->tag.asid;
+}
+
 /* The guest before ours may have trained the predictors against this one. */
 static void change_owner(struct svm_cpu *cpu, uid_t owner)
 {
@@ -373,6 +390,18 @@ static void hide_block_stepping(bool hide)
 		update_debugctlmsr(get_debugctlmsr() | DEBUGCTLMSR_BTF);
 }
 
+static void load_vm(struct svm_cpu *cpu, struct vm *vm)
+{
+	struct vmcb_control_area *control = &cpu->vmcb->control;
+
+	load_state(&cpu->vmcb->save, &vm->state);
+	control->tsc_offset = vm->tsc_offset;
+	control->nested_cr3 = __pa(vm->memory.s2.root);
+	control->asid = vm->tag.asid;
+	cpu->loaded = vm->id;
+	vm->state_changed = false;
+}
+
 static int svm_load(struct vm *vm)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
@@ -381,17 +410,12 @@ static int svm_load(struct vm *vm)
 		return -EAGAIN;
 	hide_block_stepping(true);
 	change_owner(cpu, vm->key.uid);
-	if (cpu->loaded == vm->id && vm->tag.cpu == smp_processor_id() &&
-	    !vm->state_changed)
-		return 0;
-	load_state(&cpu->vmcb->save, &vm->state);
-	cpu->vmcb->control.tsc_offset = vm->tsc_offset;
-	cpu->vmcb->control.nested_cr3 = __pa(vm->memory.s2.root);
-	cpu->loaded = vm->id;
-	vm->state_changed = false;
-	/* Even if it does not come to an entry: another CPU's copy is now old. */
-	if (vm->tag.cpu != smp_processor_id())
-		vm->tag.cpu = -1;
+	if (cpu->loaded != vm->id || vm->tag.cpu != smp_processor_id() ||
+	    vm->state_changed)
+		load_vm(cpu, vm);
+	if (vm->tag.cpu != smp_processor_id() ||
+	    vm->tag.generation != cpu->generation)
+		take_new_tag(cpu, vm);
 	return 0;
 }
 
@@ -403,31 +427,6 @@ static void svm_save(struct vm *vm)
 	hide_block_stepping(false);
 }
 
-/* A tag nobody has used in this generation: nothing stale can be under it. */
-static void take_new_tag(struct svm_cpu *cpu, struct vm *vm)
-{
-	if (cpu->next_asid > cpu->max_asid) {
-		cpu->generation++;
-		cpu->next_asid = 1;
-		cpu->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
-	}
-	vm->tag = (struct vm_tag){
-		.cpu = smp_processor_id(),
-		.asid = cpu->next_asid++,
-		.generation = cpu->generation,
-		.flushed = vm->memory.s2.changes,
-	};
-}
-
-static void prepare_tag(struct svm_cpu *cpu, struct vm *vm)
-{
-	if (vm->tag.cpu != smp_processor_id() ||
-	    vm->tag.generation != cpu->generation ||
-	    vm->tag.flushed != vm->memory.s2.changes)
-		take_new_tag(cpu, vm);
-	cpu->vmcb->control.asid = vm->tag.asid;
-}
-
 static void prepare_exception(struct vmcb_control_area *control,
 			      struct mayfly_vcpu_state *state)
 {
@@ -435,7 +434,6 @@ static void prepare_exception(struct vmcb_control_area *control,
 	static const u32 with_error_code = 1u << 8 | 1u << 10 | 1u << 11 |
 					   1u << 12 | 1u << 13 | 1u << 14 | 1u << 17;
 
-	control->event_inj = 0;
 	if (!(state->flags & MAYFLY_STATE_EXCEPTION))
 		return;
 	control->event_inj = state->exception | SVM_EVTINJ_TYPE_EXEPT |
@@ -455,8 +453,7 @@ static void resume_exception(const struct vmcb_control_area *control,
 	u32 info = control->exit_int_info;
 	u32 vector = info & SVM_EXITINTINFO_VEC_MASK;
 
-	if (!(info & SVM_EXITINTINFO_VALID) ||
-	    (info & SVM_EXITINTINFO_TYPE_MASK) != SVM_EXITINTINFO_TYPE_EXEPT)
+	if ((info & SVM_EXITINTINFO_TYPE_MASK) != SVM_EXITINTINFO_TYPE_EXEPT)
 		return;	/* INT n is executed again. */
 	if (vector == X86_TRAP_BP || vector == X86_TRAP_OF)
 		return;	/* So are INT3 and INTO. */
@@ -601,27 +598,31 @@ static void before_entry(struct svm_cpu *cpu, struct vm *vm)
 	vmcb->save.rip = state->rip;
 	vmcb->save.rflags = state->rflags;
 	vmcb->save.dr6 = DR6_INIT;
+	vmcb->control.event_inj = 0;
 	vmcb->control.int_state = state->flags & MAYFLY_STATE_SHADOW ?
 					  SVM_INTERRUPT_SHADOW_MASK : 0;
-	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
-	prepare_tag(cpu, vm);
-	prepare_exception(&vmcb->control, state);
+	if (unlikely(state->flags))
+		prepare_exception(&vmcb->control, state);
+	if (unlikely(vm->tag.flushed != vm->memory.s2.changes))
+		take_new_tag(cpu, vm);
 }
 
 static void after_exit(struct svm_cpu *cpu, struct vm *vm)
 {
-	const struct vmcb *vmcb = cpu->vmcb;
+	struct vmcb *vmcb = cpu->vmcb;
 	struct mayfly_vcpu_state *state = &vm->state;
 
+	/* Not before: an entry that was called off has flushed nothing. */
+	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	state->regs[MAYFLY_RAX] = vmcb->save.rax;
 	state->regs[MAYFLY_RSP] = vmcb->save.rsp;
 	state->rip = vmcb->save.rip;
 	state->rflags = vmcb->save.rflags;
-	if (vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
-		state->flags |= MAYFLY_STATE_SHADOW;
-	else
-		state->flags &= ~MAYFLY_STATE_SHADOW;
-	resume_exception(&vmcb->control, state);
+	/* Its exception, if it had one, has been taken over by the CPU. */
+	state->flags = vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK ?
+			       MAYFLY_STATE_SHADOW : 0;
+	if (unlikely(vmcb->control.exit_int_info & SVM_EXITINTINFO_VALID))
+		resume_exception(&vmcb->control, state);
 }
 
 /*
@@ -636,7 +637,8 @@ static void distrust(struct svm_cpu *cpu)
 	cpu->next_asid = cpu->max_asid + 1;
 }
 
-static void svm_run(struct vm *vm, struct vm_exit *exit)
+/* Not static only for the static call, whose type it gives. */
+void svm_run(struct vm *vm, struct vm_exit *exit)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 

@@ -19,7 +19,7 @@ class States : public ::testing::Test
 protected:
 	States() { state_init(&s, 0xffffffff80100000, 0x1000, 0x10000, 0xffffffff80002000); }
 
-	mayfly_vcpu_state s;
+	mayfly_vcpu_state s{};
 };
 
 TEST_F(States, TheFirstOneIsValid)

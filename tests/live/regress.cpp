@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One test for each fault that was once there. Each failed before its fix, but for
+// the first: its race is too narrow to be hit at every run.
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+#include <asm/ldt.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+
+#include "machine.hpp"
+
+namespace
+{
+
+using live::machine;
+
+class Regress : public live::Live
+{
+protected:
+	void SetUp() override
+	{
+		Live::SetUp();
+		sched_getaffinity(0, sizeof(all_), &all_);
+		if (CPU_COUNT(&all_) < 2)
+			GTEST_SKIP() << "needs two CPUs";
+
+		struct sigaction action {};
+
+		action.sa_handler = [](int) {};
+		sigaction(SIGALRM, &action, nullptr);
+	}
+	void TearDown() override
+	{
+		sched_setaffinity(0, sizeof(all_), &all_);
+		Live::TearDown();
+	}
+	static void pin(int cpu)
+	{
+		cpu_set_t one;
+
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+	}
+	static void alarm_in(long microseconds)
+	{
+		itimerval timer{};
+
+		timer.it_value.tv_usec = microseconds;
+		setitimer(ITIMER_REAL, &timer, nullptr);
+	}
+
+private:
+	cpu_set_t all_;
+};
+
+/// A VM was found by name before it could be found by id, and freed in between.
+TEST_F(Regress, AVmIsNotFoundBeforeItIsWhole)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	std::atomic<bool> done = false;
+	std::thread thief([&] {
+		while (!done) {
+			mayfly_open open{};
+
+			std::strcpy(open.name, "prey");
+			if (call(device, MAYFLY_OPEN, &open))
+				continue;
+			const machine vm{live::fd(open.fd)};
+
+			vm.control(MAYFLY_OP_KILL);
+			vm.control(MAYFLY_OP_REMOVE);
+		}
+	});
+
+	for (int i = 0; i < 3000; i++) {
+		mayfly_spawn spawn = live::spawn_request(image, i % 2 ? MAYFLY_SPAWN_DETACHED : 0);
+
+		std::strcpy(spawn.name, "prey");
+		const int ret = call(device, MAYFLY_SPAWN, &spawn);
+
+		live::fd made(spawn.fd);
+		EXPECT_TRUE(ret == 0 || ret == -EEXIST) << ret;
+	}
+	EXPECT_TRUE(live::eventually([&] { return live::info(device).vms == 0; }));
+	done = true;
+	thief.join();
+}
+
+/// SET_STATE was lost when RUN on another CPU was called off before its entry.
+TEST_F(Regress, ANewStateSurvivesARunThatWasCalledOff)
+{
+	const live::fd image = live::make_image(device, guests::wait_loop);
+	const machine vm(image, device);
+
+	pin(0);
+	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
+	for (unsigned n = 0; n < 1000; n++) {
+		mayfly_vcpu_state state = vm.state();
+
+		state.rip = guests::entry;
+		state.regs[MAYFLY_RDI] = live::elf_image::kernel_base + MAYFLY_GPA_DEVICE;
+		state.lstar = 0x1000 + n;
+		ASSERT_EQ(vm.set_state(state), 0);
+		pin(1);
+		alarm_in(1 + n % 200);
+		vm.run(MAYFLY_RUN_UNTIL_PARK);
+		alarm_in(0);
+		pin(0);
+		while (vm.run(MAYFLY_RUN_UNTIL_PARK) == -EINTR)
+			;
+		ASSERT_EQ(vm.state().lstar, 0x1000 + n);
+	}
+}
+
+bool has_segment(unsigned selector)
+{
+	bool valid;
+	unsigned rights;
+
+	asm volatile("lar %[selector], %[rights]" : "=@ccz"(valid), [rights] "=r"(rights) : [selector] "r"(selector));
+	return valid;
+}
+
+/// The host's LDT was the one of the slice's beginning: another thread's change
+/// in the middle was undone by the next exit, and the old table is freed memory.
+TEST_F(Regress, AChangeOfTheLdtDuringASliceStays)
+{
+	constexpr unsigned first_entry = 7;
+	const live::fd image = live::make_image(device, guests::spin);
+	const machine vm(image, device);
+	const pthread_t runner = pthread_self();
+
+	struct sigaction action {};
+	action.sa_handler = [](int) {};
+	sigaction(SIGUSR1, &action, nullptr);
+	pin(0);
+
+	std::thread changer([&] {
+		pin(1);
+		EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_RUNNING; }));
+		usleep(20000);
+
+		user_desc entry{};
+
+		entry.limit = 0xfffff;
+		entry.seg_32bit = 1;
+		entry.limit_in_pages = 1;
+		entry.useable = 1;
+		EXPECT_EQ(syscall(SYS_modify_ldt, 0x11, &entry, sizeof(entry)), 0);
+		EXPECT_TRUE(has_segment(first_entry));
+		usleep(20000);
+		pthread_kill(runner, SIGUSR1);
+	});
+
+	EXPECT_EQ(vm.run(), -EINTR);
+	EXPECT_TRUE(has_segment(first_entry));
+	changer.join();
+}
+
+/// Names that grow too long were found out in the middle of the batch.
+TEST_F(Regress, NumbersThatDoNotFitAreRefusedAtOnce)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	mayfly_spawn spawn = live::spawn_request(image, MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_NUMBERED, 20);
+
+	std::memset(spawn.name, 'x', 61);
+	spawn.first = 1;
+	EXPECT_EQ(call(device, MAYFLY_SPAWN, &spawn), -EINVAL);
+	EXPECT_EQ(spawn.created, 0u);
+	EXPECT_EQ(live::info(device).vms, 0u);
+}
+
+/// The descriptor was installed before the caller had been told its number.
+TEST_F(Regress, WhatCannotBeToldIsNotMade)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	void *const page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const live::fd next(dup(0));
+
+	ASSERT_NE(page, MAP_FAILED);
+	*static_cast<mayfly_spawn *>(page) = live::spawn_request(image, MAYFLY_SPAWN_START);
+	ASSERT_EQ(mprotect(page, 4096, PROT_READ), 0);
+	EXPECT_EQ(call(device, MAYFLY_SPAWN, page), -EFAULT);
+	EXPECT_TRUE(live::eventually([&] { return live::info(device).vms == 0; }));
+	munmap(page, 4096);
+
+	// No number has been used up.
+	const live::fd after(dup(0));
+
+	EXPECT_EQ(after.get(), next.get() + 1);
+}
+
+/// Between slices, RUN did not own its VM.
+TEST_F(Regress, RunOwnsItsVmWhilePaused)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	const machine vm(image, device);
+	int ret = 1;
+	std::uint32_t outcome = 0;
+	std::thread runner([&] { ret = vm.run(0, &outcome); });
+
+	EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+	EXPECT_EQ(vm.control(MAYFLY_OP_START), -EBUSY);
+	EXPECT_EQ(vm.run(), -EBUSY);
+	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_START), -EBUSY);
+	EXPECT_EQ(vm.set_state(vm.state()), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	runner.join();
+	EXPECT_EQ(ret, 0);
+	EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_ENDED});
+}
+
+/// Looking at a parked VM counted as parking.
+TEST_F(Regress, ParkingIsCountedOnce)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	const machine vm(image, device);
+
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
+		static_cast<void>(vm.state());
+	}
+	EXPECT_EQ(vm.stat().parked, 1u);
+}
+
+/// "vm07" and VMs with names of their own were found as vm<ID>.
+TEST_F(Regress, AutomaticNamesAreExact)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	const machine plain(image, device);
+	mayfly_spawn spawn = live::spawn_request(image);
+	std::uint64_t id = 0;
+
+	std::strcpy(spawn.name, "own");
+	spawn.ids = live::address(&id);
+	ASSERT_EQ(call(device, MAYFLY_SPAWN, &spawn), 0);
+
+	const machine named{live::fd(spawn.fd)};
+	const auto open = [&](const std::string &name) {
+		mayfly_open args{};
+
+		std::strcpy(args.name, name.c_str());
+		const int ret = call(device, MAYFLY_OPEN, &args);
+		live::fd made(ret ? -1 : args.fd);
+		return ret;
+	};
+	const std::string number = std::to_string(plain.info().id);
+
+	EXPECT_EQ(open("vm" + number), 0);
+	EXPECT_EQ(open("vm0" + number), -ENOENT);
+	EXPECT_EQ(open("vm" + number + "\n"), -ENOENT);
+	EXPECT_EQ(open("vm" + std::to_string(id)), -ENOENT);
+	EXPECT_EQ(open("own"), 0);
+}
+
+}
