@@ -57,7 +57,7 @@ deps:
 
 # deps comes first and alone: nothing else can be built without it.
 demo: deps
-	+@$(MAKE) all
+	+@$(MAKE) kmod-plain vmctl guest-unikernel
 	@scripts/demo
 
 test: deps

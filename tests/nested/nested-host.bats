@@ -57,6 +57,18 @@ setup()
 	[[ $output == $'1\n0' ]]
 }
 
+@test "without SVM the module refuses to load, and vmctl says why" {
+	run "${nested[@]}" --cpu-model EPYC,-svm -- bash -c '
+		insmod "$MAYFLY_KO"; echo "insmod $?"
+		dmesg | grep -o "mayfly: no SVM.*"
+		vmctl spawn; echo "vmctl $?"'
+	[ "$status" -eq 0 ]
+	[[ $output == *"insmod 1"* ]]
+	[[ $output == *"mayfly: no SVM"* ]]
+	[[ $output == *"vmctl: spawn: the CPU has neither SVM nor VT-x"* ]]
+	[[ $output == *"vmctl 125"* ]]
+}
+
 @test "KVM's module loads inside" {
 	run "${nested[@]}" -- bash -c 'modprobe kvm_amd && test -c /dev/kvm && test ! -e /dev/mayfly'
 	[ "$status" -eq 0 ]
