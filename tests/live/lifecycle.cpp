@@ -3,6 +3,7 @@
 // Start, pause, resume, kill, remove; who may; what is left when a client dies.
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <thread>
 
@@ -67,16 +68,23 @@ protected:
 TEST_F(Lifecycle, SpinnersDieWithinFiftyMilliseconds)
 {
 	for (const auto code : {guests::spin, guests::spin_cli, guests::fault_loop, guests::cpuid_loop}) {
-		const machine vm = started(code);
+		std::array<clock_type::duration, 5> took;
 
-		ASSERT_TRUE(live::eventually([&] { return vm.info().cpu_ns > 0; }));
+		for (auto &one : took) {
+			const machine vm = started(code);
 
-		const auto before = clock_type::now();
+			ASSERT_TRUE(live::eventually([&] { return vm.info().cpu_ns > 0; }));
 
-		ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
-		EXPECT_LT(clock_type::now() - before, std::chrono::milliseconds(50));
-		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_KILLED});
-		EXPECT_EQ(vm.control(MAYFLY_OP_KILL), -ESRCH);
+			const auto before = clock_type::now();
+
+			ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+			one = clock_type::now() - before;
+			EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_KILLED});
+			EXPECT_EQ(vm.control(MAYFLY_OP_KILL), -ESRCH);
+		}
+		// The median: the machine below may take the CPU away at any time.
+		std::ranges::sort(took);
+		EXPECT_LT(took[2], std::chrono::milliseconds(50));
 	}
 }
 
@@ -111,12 +119,13 @@ TEST_F(Lifecycle, SpinnersShareFairly)
 	sleep(3);
 	control(MAYFLY_OP_PAUSE, ids);
 
-	std::uint64_t least = ~0ull, most = 0;
+	unsigned long long least = ~0ull, most = 0;
 
 	for (const mayfly_vm_info &row : list()) {
-		least = std::min<std::uint64_t>(least, row.cpu_ns);
-		most = std::max<std::uint64_t>(most, row.cpu_ns);
+		least = std::min<unsigned long long>(least, row.cpu_ns);
+		most = std::max<unsigned long long>(most, row.cpu_ns);
 	}
+	std::printf("cpu_ns from %llu to %llu\n", least, most);
 	EXPECT_GT(least, 0u);
 	// An emulated CPU's clock also runs while the other one has its turn, so
 	// slices differ in length.
