@@ -47,8 +47,10 @@ teardown()
 
 @test "users see and touch only their own VMs" {
 	chmod 666 /dev/mayfly
+	# Where the project lies may be nobody else's to read.
+	install -m 644 "$BATS_TEST_DIRNAME/../../build/guests/hello" /run/hello
 	root_vm=$(vmctl spawn -q --name web)
-	own_vm=$(as_nobody vmctl spawn -q --name web)
+	own_vm=$(as_nobody vmctl spawn -q --name web /run/hello)
 	[[ $(as_nobody vmctl ps -q) == "$own_vm" ]]
 	run --separate-stderr as_nobody vmctl kill "$root_vm"
 	expect_status 1
