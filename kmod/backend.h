@@ -59,7 +59,8 @@ struct vm_tag {
  * @stub: the hypercall instruction and a ret, 16 bytes
  * @stage2: format of second-level tables
  * @setup: allocate per-CPU memory and look at the CPU; once at load. May sleep.
- *	0, -EOPNOTSUPP when the CPU cannot (said in the log), -ENOMEM.
+ *	0, -ENODEV when it is another vendor's CPU, -EOPNOTSUPP when it lacks
+ *	something (said in the log), -ENOMEM.
  * @teardown: undo @setup. May sleep.
  * @levels: levels of second-level tables
  * @enable_cpu: take this CPU; interrupts off. 0, -EBUSY when somebody else has
@@ -87,7 +88,7 @@ struct backend_ops {
 	void (*save)(struct vm *vm);
 };
 
-extern const struct backend_ops svm_ops;
+extern const struct backend_ops svm_ops, vmx_ops;
 void svm_run(struct vm *vm, struct vm_exit *exit);
 
 /* The one in use; set once at load. Its run() is on the hot path: call it so. */

@@ -18,9 +18,19 @@ DEFINE_STATIC_CALL(backend_run, svm_run);
 
 static int __init find_backend(void)
 {
-	backend = &svm_ops;
+	static const struct backend_ops *const all[] = { &svm_ops, &vmx_ops };
+	int i, ret = -ENODEV;
+
+	for (i = 0; i < ARRAY_SIZE(all) && ret == -ENODEV; i++) {
+		backend = all[i];
+		ret = backend->setup();
+	}
+	if (ret == -ENODEV) {
+		pr_err("mayfly: the CPU has neither SVM nor VT-x\n");
+		return -EOPNOTSUPP;
+	}
 	static_call_update(backend_run, backend->run);
-	return backend->setup();
+	return ret;
 }
 
 static int __init mayfly_init(void)

@@ -211,15 +211,12 @@ static void svm_teardown(void)
 
 static int svm_setup(void)
 {
-	const char *why;
 	int cpu, ret;
 
+	if (!cpu_has_svm(NULL))
+		return -ENODEV;
 	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
 		pr_err("mayfly: no support for hosts with encrypted memory (mem_encrypt=on)\n");
-		return -EOPNOTSUPP;
-	}
-	if (!cpu_has_svm(&why)) {
-		pr_err("mayfly: no SVM: %s\n", why);
 		return -EOPNOTSUPP;
 	}
 	if (!boot_cpu_has(X86_FEATURE_NPT)) {

@@ -1,0 +1,815 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vmx.c - Intel VT-x with EPT and VPID.
+ *
+ * Each CPU has one VMCS, which never leaves it. What a guest may do is written
+ * into it once, from constants and the capability MSRs, and never depends on a
+ * guest or a caller. A VM's compact state is copied in when it starts to run
+ * here and copied out when its slice is over.
+ */
+#include <linux/errno.h>
+#include <linux/gfp.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/printk.h>
+#include <linux/smp.h>
+#include <asm/cpu_entry_area.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/mce.h>
+#include <asm/mmu_context.h>
+#include <asm/nospec-branch.h>
+#include <asm/tlbflush.h>
+#include <asm/trapnr.h>
+#include <asm/tsc.h>
+#include <asm/virtext.h>
+#include <asm/vmx.h>
+#include <uapi/asm/vmx.h>
+
+#include "backend.h"
+#include "tlbmodel.h"
+#include "vm.h"
+#include "vmx_asm.h"
+#include "vmx_segments.h"
+
+/* PAT with all entries write-back; guests cannot change it. SDM 3A 12.12 */
+#define PAT_ALL_WB	0x0606060606060606ull
+#define DR7_OFF		0x400
+#define PENDING_BS	(1u << 14)
+#define MAX_VPID	0xffff
+#define NOBODY		((uid_t)-1)
+
+/* Guest time between two looks at the host, if nothing else ends it. */
+#define TIMER_MS	1
+
+/* EPTP: write-back tables, four levels, no accessed and dirty bits. 25.6.11 */
+#define EPTP_FLAGS	(VMX_EPTP_MT_WB | VMX_EPTP_PWL_4)
+
+#define PIN_CONTROLS	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | \
+			 PIN_BASED_VMX_PREEMPTION_TIMER)
+#define CPU_CONTROLS	(CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_HLT_EXITING | \
+			 CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING | \
+			 CPU_BASED_RDPMC_EXITING | CPU_BASED_CR8_LOAD_EXITING | \
+			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING | \
+			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS | \
+			 CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+#define CPU_CONTROLS_2	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID | \
+			 SECONDARY_EXEC_WBINVD_EXITING)
+/* Those a CPU may insist on with the old capability MSRs, and we do not want. */
+#define CPU_NOT		(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | \
+			 CPU_BASED_INVLPG_EXITING)
+#define EXIT_CONTROLS	(VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT | \
+			 VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_DEBUG_CONTROLS)
+#define ENTRY_CONTROLS	(VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_IA32_PAT | \
+			 VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_DEBUG_CONTROLS)
+#define EXCEPTIONS	(1u << X86_TRAP_DB | 1u << X86_TRAP_AC | 1u << X86_TRAP_MC)
+
+#define EPT_VPID_WANTED	(VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | \
+			 VMX_EPT_INVEPT_BIT | VMX_EPT_EXTENT_CONTEXT_BIT | \
+			 VMX_EPT_EXTENT_GLOBAL_BIT | \
+			 (u64)(VMX_VPID_INVVPID_BIT | \
+			       VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT) << 32)
+
+/* SDM 3C 29.3.2; memory type write-back, whatever the guest's PAT says. */
+static const struct stage2_format ept_format = {
+	.present = VMX_EPT_RWX_MASK,
+	.table = VMX_EPT_RWX_MASK,
+	.leaf = VMX_EPT_READABLE_MASK | VMX_EPT_IPAT_BIT |
+		6ull << VMX_EPT_MT_EPTE_SHIFT,
+	.write = VMX_EPT_WRITABLE_MASK,
+	.execute = VMX_EPT_EXECUTABLE_MASK,
+	.no_execute = 0,
+	.owned = 1ull << 58,
+	.cow = 1ull << 59,
+};
+
+/**
+ * struct controls - the same for all CPUs and guests
+ * @revision: of the VMCS
+ * @pin: pin-based
+ * @cpu: primary
+ * @cpu2: secondary
+ * @exit: at exits
+ * @entry: at entries
+ * @timer: preemption timer's start value
+ */
+static struct controls {
+	u32 revision;
+	u32 pin;
+	u32 cpu;
+	u32 cpu2;
+	u32 exit;
+	u32 entry;
+	u32 timer;
+} controls;
+
+/* System call MSRs are not in the VMCS: switched by us, once per slice. */
+static const u32 syscall_msrs[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
+};
+#define SYSCALL_MSRS	ARRAY_SIZE(syscall_msrs)
+
+/* With these the VMCS switches, they are the guest's own. */
+static const u32 vmcs_msrs[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
+	MSR_IA32_SYSENTER_EIP,
+};
+
+/**
+ * struct vmx_cpu - a CPU's VMCS and what an exit does not give back
+ * @vmxon: page for VMXON
+ * @vmcs: the VMCS
+ * @launched: VMRESUME it
+ * @enabled: this CPU is ours
+ * @loaded: id of the VM whose state is in @vmcs, 0 none
+ * @owner: uid of the VM that ran last
+ * @generation: of tags; goes up when VPIDs are used up
+ * @next_vpid: next unused VPID of this generation
+ * @flushed_all: all tags have been flushed since the last entry
+ * @host_msrs: the host's syscall_msrs during a slice
+ * @host_debugctl: likewise
+ * @ds: selector during a slice
+ * @es: selector
+ * @fs: selector
+ * @gs: selector
+ * @ldt: selector, the last one seen
+ */
+struct vmx_cpu {
+	struct page *vmxon;
+	struct page *vmcs;
+	bool launched;
+	bool enabled;
+	u64 loaded;
+	uid_t owner;
+	u64 generation;
+	u32 next_vpid;
+	bool flushed_all;
+	u64 host_msrs[SYSCALL_MSRS];
+	u64 host_debugctl;
+	u16 ds, es, fs, gs, ldt;
+};
+
+static DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
+static struct page *msr_bitmap;
+
+static int __init choose(u32 *result, const char *what, u32 want, u32 unwanted,
+			 u32 msr, u32 true_msr)
+{
+	u64 basic, capability;
+	u32 must, may;
+
+	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	rdmsrl(basic & VMX_BASIC_TRUE_CTLS ? true_msr : msr, capability);
+	must = capability;
+	may = capability >> 32;
+	if (want & ~may || must & unwanted) {
+		pr_err("mayfly: VT-x lacks %s controls: %#x missing, %#x forced\n",
+		       what, want & ~may, must & unwanted);
+		return -EOPNOTSUPP;
+	}
+	*result = want | must;
+	return 0;
+}
+
+static int __init choose_controls(void)
+{
+	u64 basic, misc, ept_vpid;
+	int ret;
+
+	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	controls.revision = basic & 0x7fffffff;
+	ret = choose(&controls.pin, "pin-based", PIN_CONTROLS, 0,
+		     MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS);
+	if (!ret)
+		ret = choose(&controls.cpu, "primary", CPU_CONTROLS, CPU_NOT,
+			     MSR_IA32_VMX_PROCBASED_CTLS,
+			     MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
+	if (!ret)
+		ret = choose(&controls.cpu2, "secondary", CPU_CONTROLS_2, 0,
+			     MSR_IA32_VMX_PROCBASED_CTLS2,
+			     MSR_IA32_VMX_PROCBASED_CTLS2);
+	if (!ret)
+		ret = choose(&controls.exit, "exit", EXIT_CONTROLS, 0,
+			     MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS);
+	if (!ret)
+		ret = choose(&controls.entry, "entry", ENTRY_CONTROLS, 0,
+			     MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS);
+	if (ret)
+		return ret;
+	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, ept_vpid);
+	if (~ept_vpid & EPT_VPID_WANTED) {
+		pr_err("mayfly: VT-x lacks EPT or VPID features: %#llx missing\n",
+		       ~ept_vpid & EPT_VPID_WANTED);
+		return -EOPNOTSUPP;
+	}
+	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	controls.timer = (u64)tsc_khz * TIMER_MS >>
+			 (misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
+	return 0;
+}
+
+static void __init pass_msr(u8 *bitmap, u32 msr)
+{
+	/* SDM 3C 25.6.9: reads low, reads high, writes low, writes high. */
+	u8 *reads = bitmap + (msr >= 0xc0000000 ? 0x400 : 0);
+	u32 bit = msr & 0x1fff;
+
+	reads[bit / 8] &= ~(1 << bit % 8);
+	reads[0x800 + bit / 8] &= ~(1 << bit % 8);
+}
+
+static int __init make_bitmap(void)
+{
+	unsigned int i;
+	u8 *bitmap;
+
+	msr_bitmap = alloc_page(GFP_KERNEL);
+	if (!msr_bitmap)
+		return -ENOMEM;
+	bitmap = page_address(msr_bitmap);
+	memset(bitmap, 0xff, PAGE_SIZE);
+	for (i = 0; i < SYSCALL_MSRS; i++)
+		pass_msr(bitmap, syscall_msrs[i]);
+	for (i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
+		pass_msr(bitmap, vmcs_msrs[i]);
+	return 0;
+}
+
+static struct page *__init make_region(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+
+	if (page)
+		*(u32 *)page_address(page) = controls.revision;
+	return page;
+}
+
+static void vmx_teardown(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
+
+		if (c->vmxon)
+			__free_page(c->vmxon);
+		if (c->vmcs)
+			__free_page(c->vmcs);
+	}
+	if (msr_bitmap)
+		__free_page(msr_bitmap);
+}
+
+static int __init vmx_setup(void)
+{
+	int cpu, ret;
+
+	if (!cpu_has_vmx())
+		return -ENODEV;
+	if (pgtable_l5_enabled() || !boot_cpu_has(X86_FEATURE_TSC)) {
+		pr_err("mayfly: VT-x with five levels of paging is not supported\n");
+		return -EOPNOTSUPP;
+	}
+	ret = choose_controls();
+	if (!ret)
+		ret = make_bitmap();
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
+
+		if (ret)
+			break;
+		c->vmxon = make_region();
+		c->vmcs = make_region();
+		if (!c->vmxon || !c->vmcs)
+			ret = -ENOMEM;
+	}
+	if (ret)
+		vmx_teardown();
+	return ret;
+}
+
+static int vmx_levels(void)
+{
+	return 4;
+}
+
+static void write_controls(void)
+{
+	vmx_write(PIN_BASED_VM_EXEC_CONTROL, controls.pin);
+	vmx_write(CPU_BASED_VM_EXEC_CONTROL, controls.cpu);
+	vmx_write(SECONDARY_VM_EXEC_CONTROL, controls.cpu2);
+	vmx_write(VM_EXIT_CONTROLS, controls.exit);
+	vmx_write(VM_ENTRY_CONTROLS, controls.entry);
+	vmx_write(EXCEPTION_BITMAP, EXCEPTIONS);
+	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
+	vmx_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	vmx_write(CR3_TARGET_COUNT, 0);
+	vmx_write(VM_EXIT_MSR_STORE_COUNT, 0);
+	vmx_write(VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmx_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+	vmx_write(MSR_BITMAP, page_to_phys(msr_bitmap));
+	vmx_write(CR0_GUEST_HOST_MASK, ~0ull);
+	vmx_write(CR4_GUEST_HOST_MASK, ~0ull);
+	vmx_write(VMCS_LINK_POINTER, ~0ull);
+	vmx_write(GUEST_IA32_DEBUGCTL, 0);
+	vmx_write(GUEST_IA32_PAT, PAT_ALL_WB);
+	vmx_write(GUEST_DR7, DR7_OFF);
+	vmx_write(GUEST_ACTIVITY_STATE, 0);
+}
+
+static void write_host(int cpu)
+{
+	struct desc_ptr idt;
+	u64 value;
+
+	vmx_write(HOST_CR0, read_cr0());
+	vmx_write(HOST_CS_SELECTOR, __KERNEL_CS);
+	vmx_write(HOST_SS_SELECTOR, __KERNEL_DS);
+	vmx_write(HOST_DS_SELECTOR, 0);
+	vmx_write(HOST_ES_SELECTOR, 0);
+	vmx_write(HOST_FS_SELECTOR, 0);
+	vmx_write(HOST_GS_SELECTOR, 0);
+	vmx_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
+	vmx_write(HOST_TR_BASE, (u64)&get_cpu_entry_area(cpu)->tss.x86_tss);
+	vmx_write(HOST_GDTR_BASE, (u64)get_cpu_gdt_ro(cpu));
+	store_idt(&idt);
+	vmx_write(HOST_IDTR_BASE, idt.address);
+	rdmsrl(MSR_GS_BASE, value);
+	vmx_write(HOST_GS_BASE, value);
+	rdmsrl(MSR_IA32_SYSENTER_CS, value);
+	vmx_write(HOST_IA32_SYSENTER_CS, value);
+	rdmsrl(MSR_IA32_SYSENTER_ESP, value);
+	vmx_write(HOST_IA32_SYSENTER_ESP, value);
+	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
+	vmx_write(HOST_IA32_SYSENTER_EIP, value);
+	rdmsrl(MSR_IA32_CR_PAT, value);
+	vmx_write(HOST_IA32_PAT, value);
+	rdmsrl(MSR_EFER, value);
+	vmx_write(HOST_IA32_EFER, value);
+	vmx_write(HOST_RIP, (u64)vmx_exit);
+}
+
+/* A VMCS as new, with everything in it that no guest changes. */
+static void renew_vmcs(struct vmx_cpu *cpu)
+{
+	phys_addr_t vmcs = page_to_phys(cpu->vmcs);
+
+	vmx_clear(vmcs);
+	memset(page_address(cpu->vmcs), 0, PAGE_SIZE);
+	*(u32 *)page_address(cpu->vmcs) = controls.revision;
+	vmx_load(vmcs);
+	write_controls();
+	write_host(smp_processor_id());
+	cpu->launched = false;
+	cpu->loaded = 0;
+	cpu->next_vpid = MAX_VPID + 1;	/* The next one to take a tag flushes all. */
+}
+
+static int vmx_enable_cpu(void)
+{
+	const u64 wanted = FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+	u64 feature_control;
+	int ret;
+
+	if (cr4_read_shadow() & X86_CR4_VMXE)
+		return -EBUSY;
+	rdmsrl(MSR_IA32_FEAT_CTL, feature_control);
+	if ((feature_control & wanted) != wanted)
+		return -EIO;
+	cr4_set_bits(X86_CR4_VMXE);
+	ret = vmx_on(page_to_phys(cpu->vmxon));
+	if (ret) {
+		cr4_clear_bits(X86_CR4_VMXE);
+		return ret;
+	}
+	cpu->owner = NOBODY;	/* Another hypervisor's guest may have been here. */
+	renew_vmcs(cpu);
+	cpu->enabled = true;
+	return 0;
+}
+
+static void vmx_disable_cpu(void)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+
+	if (!cpu->enabled)
+		return;
+	cpu->enabled = false;
+	vmx_clear(page_to_phys(cpu->vmcs));
+	vmx_off();
+	cr4_clear_bits(X86_CR4_VMXE);
+}
+
+static u64 eptp_of(const struct vm *vm)
+{
+	return __pa(vm->memory.s2.root) | EPTP_FLAGS;
+}
+
+static void load_state(const struct vm *vm)
+{
+	const struct mayfly_vcpu_state *state = &vm->state;
+
+	vmx_load_segments(state);
+	vmx_write(GUEST_CR0, state->cr0);
+	vmx_write(CR0_READ_SHADOW, state->cr0);
+	vmx_write(GUEST_CR3, state->cr3);
+	vmx_write(GUEST_CR4, state->cr4 | X86_CR4_VMXE);
+	vmx_write(CR4_READ_SHADOW, state->cr4);
+	vmx_write(GUEST_IA32_EFER, state->efer);
+	vmx_write(GUEST_SYSENTER_CS, state->sysenter_cs);
+	vmx_write(GUEST_SYSENTER_ESP, state->sysenter_esp);
+	vmx_write(GUEST_SYSENTER_EIP, state->sysenter_eip);
+	vmx_write(TSC_OFFSET, vm->tsc_offset);
+	vmx_write(EPT_POINTER, eptp_of(vm));
+}
+
+/* The order of syscall_msrs. */
+static void switch_msrs_in(struct vmx_cpu *cpu, const struct mayfly_vcpu_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < SYSCALL_MSRS; i++)
+		rdmsrl(syscall_msrs[i], cpu->host_msrs[i]);
+	wrmsrl(MSR_STAR, state->star);
+	wrmsrl(MSR_LSTAR, state->lstar);
+	wrmsrl(MSR_CSTAR, state->cstar);
+	wrmsrl(MSR_SYSCALL_MASK, state->sfmask);
+	wrmsrl(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
+}
+
+static void switch_msrs_out(struct vmx_cpu *cpu, struct mayfly_vcpu_state *state)
+{
+	unsigned int i;
+
+	rdmsrl(MSR_STAR, state->star);
+	rdmsrl(MSR_LSTAR, state->lstar);
+	rdmsrl(MSR_CSTAR, state->cstar);
+	rdmsrl(MSR_SYSCALL_MASK, state->sfmask);
+	rdmsrl(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
+	for (i = 0; i < SYSCALL_MSRS; i++)
+		wrmsrl(syscall_msrs[i], cpu->host_msrs[i]);
+}
+
+/* What an exit sets to fixed values: selectors, DEBUGCTL. SDM 3C 28.5 */
+static void remember_host(struct vmx_cpu *cpu)
+{
+	u64 fs_base;
+
+	savesegment(ds, cpu->ds);
+	savesegment(es, cpu->es);
+	savesegment(fs, cpu->fs);
+	savesegment(gs, cpu->gs);
+	cpu->ldt = 0;
+	cpu->host_debugctl = get_debugctlmsr();
+	rdmsrl(MSR_FS_BASE, fs_base);
+	vmx_write(HOST_FS_BASE, fs_base);
+}
+
+static void restore_host(struct vmx_cpu *cpu)
+{
+	u64 base;
+
+	if (cpu->ds)
+		loadsegment(ds, cpu->ds);
+	if (cpu->es)
+		loadsegment(es, cpu->es);
+	if (cpu->fs) {
+		rdmsrl(MSR_FS_BASE, base);
+		loadsegment(fs, cpu->fs);
+		wrmsrl(MSR_FS_BASE, base);
+	}
+	if (cpu->gs) {
+		/* The user's base is where swapgs will find it. */
+		rdmsrl(MSR_KERNEL_GS_BASE, base);
+		load_gs_index(cpu->gs);
+		wrmsrl(MSR_KERNEL_GS_BASE, base);
+	}
+	if (cpu->ldt)
+		asm volatile("lldt %0" : : "rm" (cpu->ldt));
+	/* The exit has made both as long as they can be, or as short. */
+	load_fixmap_gdt(smp_processor_id());
+	invalidate_tss_limit();
+	if (cpu->host_debugctl)
+		update_debugctlmsr(cpu->host_debugctl);
+}
+
+/* The guest before ours may have trained the predictors against this one. */
+static void change_owner(struct vmx_cpu *cpu, uid_t owner)
+{
+	if (cpu->owner == owner)
+		return;
+	cpu->owner = owner;
+	indirect_branch_prediction_barrier();
+}
+
+/*
+ * A VPID nobody has used in this generation has no linear mappings; the EPT's
+ * own mappings are tagged by its root, which may have been another VM's.
+ */
+static void take_new_tag(struct vmx_cpu *cpu, struct vm *vm)
+{
+	if (cpu->next_vpid > MAX_VPID) {
+		cpu->generation++;
+		cpu->next_vpid = 1;	/* 0 is the host's. */
+		vmx_invvpid(VMX_ALL, 0);
+		vmx_invept(VMX_ALL, 0);
+		cpu->flushed_all = true;
+	}
+	vmx_invept(VMX_ONE, eptp_of(vm));
+	vm->tag = (struct vm_tag){
+		.cpu = smp_processor_id(),
+		.asid = cpu->next_vpid++,
+		.generation = cpu->generation,
+		.flushed = vm->memory.s2.changes,
+	};
+	vmx_write(VIRTUAL_PROCESSOR_ID, vm->tag.asid);
+}
+
+static int vmx_load_vm(struct vm *vm)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+
+	if (!cpu->enabled)
+		return -EAGAIN;
+	remember_host(cpu);
+	switch_msrs_in(cpu, &vm->state);
+	change_owner(cpu, vm->key.uid);
+	if (cpu->loaded != vm->id || vm->tag.cpu != smp_processor_id() ||
+	    vm->state_changed) {
+		load_state(vm);
+		vmx_write(VIRTUAL_PROCESSOR_ID, vm->tag.asid);
+		cpu->loaded = vm->id;
+		vm->state_changed = false;
+	}
+	if (vm->tag.cpu != smp_processor_id() ||
+	    vm->tag.generation != cpu->generation)
+		take_new_tag(cpu, vm);
+	return 0;
+}
+
+static void vmx_save_vm(struct vm *vm)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+	struct mayfly_vcpu_state *state = &vm->state;
+
+	if (cpu->enabled) {
+		vmx_save_segments(state);
+		state->cr3 = vmx_read(GUEST_CR3);
+		state->sysenter_cs = vmx_read(GUEST_SYSENTER_CS);
+		state->sysenter_esp = vmx_read(GUEST_SYSENTER_ESP);
+		state->sysenter_eip = vmx_read(GUEST_SYSENTER_EIP);
+	}
+	switch_msrs_out(cpu, state);
+	restore_host(cpu);
+}
+
+static void prepare_exception(struct mayfly_vcpu_state *state)
+{
+	/* #DF #TS #NP #SS #GP #PF #AC. SDM 3A 6.13 */
+	static const u32 with_error_code = 1u << 8 | 1u << 10 | 1u << 11 |
+					   1u << 12 | 1u << 13 | 1u << 14 | 1u << 17;
+	u32 info = state->exception | INTR_TYPE_HARD_EXCEPTION | INTR_INFO_VALID_MASK;
+
+	if (!(state->flags & MAYFLY_STATE_EXCEPTION))
+		return;
+	if (with_error_code >> state->exception & 1) {
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+		vmx_write(VM_ENTRY_EXCEPTION_ERROR_CODE, state->error_code);
+	}
+	vmx_write(VM_ENTRY_INTR_INFO_FIELD, info);
+	state->flags &= ~MAYFLY_STATE_EXCEPTION;
+	state->exception = 0;
+	state->error_code = 0;
+}
+
+/* SDM 3C 27.3.1.5: shadow, IF, TF and the pending single step must agree. */
+static void prepare_shadow(const struct mayfly_vcpu_state *state)
+{
+	bool shadow = state->flags & MAYFLY_STATE_SHADOW;
+	u32 kind = state->rflags & X86_EFLAGS_IF ? GUEST_INTR_STATE_STI :
+						   GUEST_INTR_STATE_MOV_SS;
+
+	vmx_write(GUEST_INTERRUPTIBILITY_INFO, shadow ? kind : 0);
+	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS,
+		  shadow && state->rflags & X86_EFLAGS_TF ? PENDING_BS : 0);
+}
+
+static void before_entry(struct vmx_cpu *cpu, struct vm *vm)
+{
+	struct mayfly_vcpu_state *state = &vm->state;
+	u16 ldt;
+
+	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
+	vmx_write(GUEST_RIP, state->rip);
+	vmx_write(GUEST_RFLAGS, state->rflags);
+	vmx_write(HOST_CR3, __read_cr3());
+	vmx_write(HOST_CR4, cr4_read_shadow());
+	vmx_write(VMX_PREEMPTION_TIMER_VALUE, controls.timer);
+	prepare_shadow(state);
+	prepare_exception(state);
+	if (native_read_cr2() != state->cr2)
+		native_write_cr2(state->cr2);
+	if (unlikely(vm->tag.flushed != vm->memory.s2.changes))
+		take_new_tag(cpu, vm);
+	/* An interrupt may have loaded an LDT since; the exit clears it. */
+	asm("sldt %0" : "=rm" (ldt));
+	if (unlikely(ldt))
+		cpu->ldt = ldt;
+}
+
+/* An exit in the middle of raising an exception: raise it again. 28.2.4 */
+static void resume_exception(u32 info, struct mayfly_vcpu_state *state)
+{
+	/* What an instruction raises, the instruction raises again. */
+	if ((info & VECTORING_INFO_TYPE_MASK) != INTR_TYPE_HARD_EXCEPTION)
+		return;
+	state->flags |= MAYFLY_STATE_EXCEPTION;
+	state->exception = info & VECTORING_INFO_VECTOR_MASK;
+	state->error_code = info & VECTORING_INFO_DELIVER_CODE_MASK ?
+				    vmx_read(IDT_VECTORING_ERROR_CODE) : 0;
+}
+
+static void after_exit(struct vm *vm)
+{
+	struct mayfly_vcpu_state *state = &vm->state;
+	u32 vectoring = vmx_read(IDT_VECTORING_INFO_FIELD);
+
+	state->regs[MAYFLY_RSP] = vmx_read(GUEST_RSP);
+	state->rip = vmx_read(GUEST_RIP);
+	state->rflags = vmx_read(GUEST_RFLAGS);
+	state->cr2 = native_read_cr2();
+	state->flags = vmx_read(GUEST_INTERRUPTIBILITY_INFO) &
+				       (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS) ?
+			       MAYFLY_STATE_SHADOW : 0;
+	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
+		resume_exception(vectoring, state);
+}
+
+static void denied(struct vm_exit *exit, u8 vector)
+{
+	exit->reason = MAYFLY_EXIT_DENIED;
+	exit->vector = vector;
+}
+
+static void exception_exit(struct vm_exit *exit)
+{
+	u32 info = vmx_read(VM_EXIT_INTR_INFO);
+	u32 vector = info & INTR_INFO_VECTOR_MASK;
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
+		exit->reason = MAYFLY_EXIT_INTERRUPT;
+		vmx_do_nmi();
+	} else if (vector == X86_TRAP_MC) {
+		/* As on SVM: the guest would meet the same bad memory again. */
+		struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+		exit->reason = MAYFLY_EXIT_INVALID;
+		do_machine_check(&regs);
+	} else {
+		exit->reason = MAYFLY_EXIT_EXCEPTION;
+		exit->vector = vector;
+	}
+}
+
+static void memory_exit(struct vm_exit *exit)
+{
+	u64 qualification = vmx_read(EXIT_QUALIFICATION);
+
+	exit->reason = MAYFLY_EXIT_MEMORY;
+	exit->gpa = vmx_read(GUEST_PHYSICAL_ADDRESS);
+	exit->write = qualification & EPT_VIOLATION_ACC_WRITE;
+	exit->execute = qualification & EPT_VIOLATION_ACC_INSTR;
+}
+
+static void describe(struct vm_exit *exit)
+{
+	u32 reason = vmx_read(VM_EXIT_REASON);
+
+	*exit = (struct vm_exit){
+		.cpl = vmx_read(GUEST_SS_AR_BYTES) >> 5 & 3,
+		.length = vmx_read(VM_EXIT_INSTRUCTION_LEN),
+		.detail = reason,
+	};
+	switch (reason) {
+	case EXIT_REASON_EXTERNAL_INTERRUPT:
+	case EXIT_REASON_PREEMPTION_TIMER:
+	case EXIT_REASON_INIT_SIGNAL:
+	case EXIT_REASON_SIPI_SIGNAL:
+		exit->reason = MAYFLY_EXIT_INTERRUPT;
+		break;
+	case EXIT_REASON_EXCEPTION_NMI:
+		exception_exit(exit);
+		break;
+	case EXIT_REASON_EPT_VIOLATION:
+		memory_exit(exit);
+		break;
+	case EXIT_REASON_VMCALL:
+		exit->reason = MAYFLY_EXIT_HYPERCALL;
+		break;
+	case EXIT_REASON_CPUID:
+		exit->reason = MAYFLY_EXIT_CPUID;
+		break;
+	case EXIT_REASON_HLT:
+		exit->reason = MAYFLY_EXIT_HLT;
+		break;
+	case EXIT_REASON_MSR_READ:
+		exit->reason = MAYFLY_EXIT_MSR;
+		break;
+	case EXIT_REASON_MSR_WRITE:
+		exit->reason = MAYFLY_EXIT_MSR;
+		exit->write = true;
+		break;
+	case EXIT_REASON_CR_ACCESS:
+	case EXIT_REASON_DR_ACCESS:
+	case EXIT_REASON_IO_INSTRUCTION:
+	case EXIT_REASON_RDPMC:
+	case EXIT_REASON_WBINVD:
+	case EXIT_REASON_INVD:
+		denied(exit, X86_TRAP_GP);
+		break;
+	case EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON:
+	case EXIT_REASON_INVEPT:
+	case EXIT_REASON_INVVPID:
+	case EXIT_REASON_INVPCID:
+	case EXIT_REASON_RDTSCP:
+	case EXIT_REASON_MWAIT_INSTRUCTION:
+	case EXIT_REASON_MONITOR_INSTRUCTION:
+	case EXIT_REASON_XSETBV:
+		denied(exit, X86_TRAP_UD);
+		break;
+	case EXIT_REASON_TRIPLE_FAULT:
+		exit->reason = MAYFLY_EXIT_SHUTDOWN;
+		break;
+	default:
+		exit->reason = MAYFLY_EXIT_INVALID;
+		break;
+	}
+}
+
+static void flush_l1d(void)
+{
+	if (boot_cpu_has_bug(X86_BUG_L1TF) &&
+	    l1tf_vmx_mitigation != VMENTER_L1D_FLUSH_NEVER &&
+	    static_cpu_has(X86_FEATURE_FLUSH_L1D))
+		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+}
+
+static void vmx_run(struct vm *vm, struct vm_exit *exit)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+	bool refused;
+
+	/* Taken away since vmx_load_vm(): the machine is going down. */
+	if (unlikely(!cpu->enabled)) {
+		*exit = (struct vm_exit){ .reason = MAYFLY_EXIT_INTERRUPT };
+		return;
+	}
+	before_entry(cpu, vm);
+	tlbmodel_enter(&vm->memory.s2, vm->id, vm->tag.asid, cpu->flushed_all);
+	cpu->flushed_all = false;
+	flush_l1d();
+	refused = vmx_enter(vm->state.regs, cpu->launched);
+	tlbmodel_leave(&vm->memory.s2);
+	/* The exit has cleared DR7. SDM 3C 28.5.1 */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
+		native_wrmsrl(MSR_IA32_SPEC_CTRL, this_cpu_read(x86_spec_ctrl_current));
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+	if (unlikely(refused)) {
+		*exit = (struct vm_exit){
+			.reason = MAYFLY_EXIT_INVALID,
+			.detail = vmx_read(VM_INSTRUCTION_ERROR),
+		};
+	} else {
+		cpu->launched = true;
+		after_exit(vm);
+		describe(exit);
+	}
+	/* It says nothing about a guest that can be trusted any more. */
+	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID))
+		renew_vmcs(cpu);
+}
+
+const struct backend_ops vmx_ops = {
+	.name = "VT-x",
+	.id = 2,
+	.stub = { 0x0f, 0x01, 0xc1, 0xc3,	/* vmcall; ret */
+		  0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
+		  0xcc, 0xcc },
+	.stage2 = &ept_format,
+	.setup = vmx_setup,
+	.teardown = vmx_teardown,
+	.levels = vmx_levels,
+	.enable_cpu = vmx_enable_cpu,
+	.disable_cpu = vmx_disable_cpu,
+	.load = vmx_load_vm,
+	.run = vmx_run,
+	.save = vmx_save_vm,
+};
