@@ -23,10 +23,11 @@
 static DEFINE_MUTEX(hardware_lock);
 static atomic_t users = ATOMIC_INIT(0);
 static int hotplug_state;
+static bool going_down;	/* The machine is; nobody gets a CPU any more. */
 
 static void enable_here(void *error)
 {
-	int ret = backend->enable_cpu();
+	int ret = READ_ONCE(going_down) ? -EBUSY : backend->enable_cpu();
 
 	if (ret)
 		atomic_cmpxchg(error, 0, ret);
@@ -137,6 +138,7 @@ static void resume(void)
 static int on_reboot(struct notifier_block *block, unsigned long event, void *data)
 {
 	/* The next kernel, by kexec, must find the CPUs free. */
+	WRITE_ONCE(going_down, true);
 	on_each_cpu(disable_here, NULL, 1);
 	return NOTIFY_OK;
 }

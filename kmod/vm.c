@@ -451,6 +451,8 @@ int vm_start(struct vm *vm)
 		ret = -EALREADY;
 	else if (vm->attached)
 		ret = -EBUSY;
+	else if (vm->run_state == MAYFLY_RUNNING)
+		ret = -ESRCH;	/* Claimed by its killer. */
 	else
 		vm->started = true;
 	if (!ret && vm->run_state != MAYFLY_PAUSED)
@@ -562,7 +564,10 @@ static int stands_still(const struct vm *vm)
 		return -ESRCH;
 	if (vm->run_state == MAYFLY_PAUSED)
 		return 0;
-	return vm->started || vm->attached ? -EBUSY : 0;
+	if (vm->started || vm->attached)
+		return -EBUSY;
+	/* In nobody's hands but its killer's? */
+	return vm->run_state == MAYFLY_RUNNING ? -ESRCH : 0;
 }
 
 /**

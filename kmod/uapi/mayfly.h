@@ -302,7 +302,8 @@ struct mayfly_control {
 
 /*
  * START: -EALREADY started, -ESRCH ended, -EBUSY in RUN, -EXDEV its creator's
- * cgroup has no workers yet and the caller is in another one, -ENOMEM.
+ * cgroup has no workers yet and the caller is in another one, or workers cannot
+ * join it, -ENOMEM, -EINTR.
  */
 #define MAYFLY_OP_START		1
 #define MAYFLY_OP_PAUSE		2	/* waits till it stands; -EALREADY, -ESRCH ended */
@@ -345,7 +346,8 @@ struct mayfly_vm_stat {
  * @reserved: zero
  *
  * Runs the VM in the calling thread, waiting included, until it ends or what
- * @flags ask for happens. -EINTR when a signal came: call again to go on.
+ * @flags ask for happens. -EINTR when a signal came, or when the kernel has other
+ * work for the thread outside: call again to go on.
  * -EBUSY when the workers or another thread run it.
  */
 struct mayfly_run {
@@ -414,8 +416,8 @@ struct mayfly_table_register {
  * @sysenter_cs: MSR
  * @sysenter_esp: MSR
  * @sysenter_eip: MSR
- * @exception: with MAYFLY_STATE_EXCEPTION the vector (0-31) to raise at the
- *	next entry
+ * @exception: with MAYFLY_STATE_EXCEPTION the vector to raise at the next entry:
+ *	0 to 19 but 2, 3, 4, 9, 15 and 18
  * @error_code: its error code, where the vector has one
  * @reserved: zero
  * @fpu: an FXSAVE image; MXCSR has no reserved bit
@@ -487,11 +489,11 @@ MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
  * IMAGE_CREATE  returns an image descriptor (close-on-exec). -EINVAL segments
  *               unsorted, unaligned, overlapping, below MAYFLY_GPA_IMAGE or
  *               above MAYFLY_MEMORY_MAX, cr3 or rip bad, memory_min
- *               unaligned, name bad; -ENOMEM; -EINTR; -EMFILE.
+ *               unaligned, name bad; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
  * SPAWN         0. -EBADF, -EINVAL image is not one, count or memory or name
  *               bad, memory smaller than the image; -EEXIST name taken; -EDQUOT
  *               more than max_vms; -ENOMEM; -EBUSY another hypervisor has the
- *               CPU; -EIO firmware forbids it; -EXDEV the caller's cgroup takes
+ *               CPU, or somebody else already runs the VM just made; -EIO firmware forbids it; -EXDEV the caller's cgroup takes
  *               no kernel threads; -EMFILE, -ENFILE; -EINTR. What was made before
  *               an error stays, and @created tells how many that is; without
  *               DETACHED nothing stays. -EINVAL comes before anything is made,

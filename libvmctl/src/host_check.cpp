@@ -80,8 +80,7 @@ host_check::finding host_check::cpu() const
 	if (has_word(flags, "svm"))
 		return {"cpu", verdict::good, "the CPU has AMD SVM", ""};
 	if (has_word(flags, "vmx"))
-		return {"cpu", verdict::bad, "the CPU has Intel VT-x, which this version does not drive yet",
-			"use a machine with AMD SVM, or an emulated one: scripts/nested-host"};
+		return {"cpu", verdict::good, "the CPU has Intel VT-x", ""};
 	if (has_word(flags, "hypervisor"))
 		return {"cpu", verdict::bad,
 			"the CPU has neither SVM nor VT-x: this is a virtual machine without nested virtualization",
@@ -92,14 +91,17 @@ host_check::finding host_check::cpu() const
 
 host_check::finding host_check::firmware() const
 {
-	// AMD: VM_CR, SVMDIS (APM volume 2, 15.30.1).
+	// AMD: VM_CR, SVMDIS (APM volume 2, 15.30.1). Intel: IA32_FEATURE_CONTROL,
+	// locked without VMX outside SMX (SDM volume 3C, 24.7).
 	constexpr std::uint64_t vm_cr = 0xc0010114, svm_disable = 1 << 4;
+	constexpr std::uint64_t feature_control = 0x3a, locked = 1 << 0, vmx_enabled = 1 << 2;
+	const bool intel = has_word(words_after(text_of("/proc/cpuinfo"), "flags"), "vmx");
 	const int fd = system_->open("/dev/cpu/0/msr", O_RDONLY);
 	std::array<std::byte, sizeof(std::uint64_t)> bytes{};
 	ssize_t got = -1;
 
 	if (fd >= 0) {
-		got = system_->pread(fd, bytes, vm_cr);
+		got = system_->pread(fd, bytes, intel ? feature_control : vm_cr);
 		system_->close(fd);
 	}
 	if (got != static_cast<ssize_t>(bytes.size()))
@@ -109,6 +111,11 @@ host_check::finding host_check::firmware() const
 	std::uint64_t value;
 
 	std::memcpy(&value, bytes.data(), sizeof value);
+	if (intel && (value & (locked | vmx_enabled)) == locked)
+		return {"firmware", verdict::bad, "the firmware has turned VT-x off",
+			"turn on virtualization (VT-x) in the firmware setup and power-cycle the machine"};
+	if (intel)
+		return {"firmware", verdict::good, "the firmware allows VT-x", ""};
 	if (value & svm_disable)
 		return {"firmware", verdict::bad, "the firmware has turned SVM off",
 			"turn on SVM (AMD-V) in the firmware setup and power-cycle the machine"};

@@ -164,6 +164,29 @@ TEST_F(Regress, AChangeOfTheLdtDuringASliceStays)
 	changer.join();
 }
 
+/// A VM that was being killed could be started, and ran on freed tables.
+TEST_F(Regress, WhatIsBeingKilledIsNotStarted)
+{
+	const live::fd image = live::make_image(device, guests::park_stamped);
+
+	for (int round = 0; round < 5; round++) {
+		const machine vm(image, device, 0, 64 << 20);
+
+		// Enough memory that to free it takes a while.
+		vm.set_parameters(guests::range_gpa, 8000);
+		while (vm.run(MAYFLY_RUN_UNTIL_PARK) == -EINTR)
+			;
+		std::thread killer([&] { EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0); });
+		int ret = 0;
+
+		while (vm.info().state == MAYFLY_PARKED)
+			;
+		ret = vm.control(MAYFLY_OP_START);
+		EXPECT_EQ(ret, -ESRCH);
+		killer.join();
+	}
+}
+
 /// Names that grow too long were found out in the middle of the batch.
 TEST_F(Regress, NumbersThatDoNotFitAreRefusedAtOnce)
 {

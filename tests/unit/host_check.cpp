@@ -74,7 +74,13 @@ TEST_F(host_check_test, intel)
 {
 	unload();
 	fake.files["/proc/cpuinfo"] = "flags\t\t: vmx fpu\n";
-	EXPECT_NE(cause().what.find("VT-x"), std::string::npos);
+	EXPECT_EQ(cause().what, "the mayfly module is not loaded");
+	fake.files["/dev/cpu/0/msr"] = "";
+	fake.msr = 0x5;
+	EXPECT_EQ(cause().what, "the mayfly module is not loaded");
+	fake.msr = 0x1;
+	EXPECT_EQ(cause().what, "the firmware has turned VT-x off");
+	EXPECT_NE(cause().fix.find("firmware setup"), std::string::npos);
 }
 
 TEST_F(host_check_test, firmware_off)
