@@ -14,22 +14,7 @@
 #include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
-/* Offsets in mayfly_vcpu_state.regs, whose order is that of the encoding. */
-#define RAX	0
-#define RCX	8
-#define RDX	16
-#define RBX	24
-#define RBP	40
-#define RSI	48
-#define RDI	56
-#define R8	64
-#define R9	72
-#define R10	80
-#define R11	88
-#define R12	96
-#define R13	104
-#define R14	112
-#define R15	120
+#include "entry_asm.h"
 
 #define HOST_RSP	0x6c14
 
@@ -37,13 +22,7 @@
 
 /* bool vmx_enter(u64 *regs, bool launched) */
 SYM_FUNC_START(vmx_enter)
-	push	%rbp
-	mov	%rsp, %rbp
-	push	%r15
-	push	%r14
-	push	%r13
-	push	%r12
-	push	%rbx
+	push_callee_saved
 	push	%rdi			/* regs */
 
 	mov	$HOST_RSP, %eax
@@ -53,20 +32,7 @@ SYM_FUNC_START(vmx_enter)
 	bt	$0, %esi
 
 	mov	RAX(%rdi), %rax
-	mov	RCX(%rdi), %rcx
-	mov	RDX(%rdi), %rdx
-	mov	RBX(%rdi), %rbx
-	mov	RBP(%rdi), %rbp
-	mov	RSI(%rdi), %rsi
-	mov	R8(%rdi), %r8
-	mov	R9(%rdi), %r9
-	mov	R10(%rdi), %r10
-	mov	R11(%rdi), %r11
-	mov	R12(%rdi), %r12
-	mov	R13(%rdi), %r13
-	mov	R14(%rdi), %r14
-	mov	R15(%rdi), %r15
-	mov	RDI(%rdi), %rdi
+	load_guest_registers
 
 	/* What follows comes back at vmx_exit with the stack as it is now. */
 	UNWIND_HINT_SAVE
@@ -83,23 +49,8 @@ SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 	UNWIND_HINT_RESTORE
 	ENDBR
 	/* rsp is the host's again, all else is the guest's. */
-	push	%rdi
-	mov	8(%rsp), %rdi		/* regs */
+	save_guest_registers
 	mov	%rax, RAX(%rdi)
-	mov	%rcx, RCX(%rdi)
-	mov	%rdx, RDX(%rdi)
-	mov	%rbx, RBX(%rdi)
-	mov	%rbp, RBP(%rdi)
-	mov	%rsi, RSI(%rdi)
-	pop	RDI(%rdi)
-	mov	%r8, R8(%rdi)
-	mov	%r9, R9(%rdi)
-	mov	%r10, R10(%rdi)
-	mov	%r11, R11(%rdi)
-	mov	%r12, R12(%rdi)
-	mov	%r13, R13(%rdi)
-	mov	%r14, R14(%rdi)
-	mov	%r15, R15(%rdi)
 
 	/* Before the first RET: the guest chose what it would predict. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
@@ -108,26 +59,9 @@ SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 	xor	%eax, %eax
 
 .Lreturn:
-	/*
-	 * Nothing the guest chose may steer the host, not even speculatively; the
-	 * others are popped before anything uses them.
-	 */
-	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%esi, %esi
-	xor	%edi, %edi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-
+	clear_guest_registers
 	add	$8, %rsp		/* regs */
-	pop	%rbx
-	pop	%r12
-	pop	%r13
-	pop	%r14
-	pop	%r15
-	pop	%rbp
+	pop_callee_saved
 	RET
 SYM_FUNC_END(vmx_enter)
 
