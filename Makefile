@@ -67,7 +67,7 @@ test: deps
 
 test-vmx: deps
 	+@$(MAKE) all
-	@scripts/run-tests live-vmx
+	@scripts/run-tests live-vmx nested-vmx
 
 check: deps
 	+@$(MAKE) tests kernel
