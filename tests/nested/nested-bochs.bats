@@ -1,0 +1,40 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# The same machine with VT-x: see nested-host.bats. A boot of Bochs takes long,
+# so one test checks what can be checked in one.
+
+setup()
+{
+	cd "$BATS_TEST_DIRNAME/../.." || return
+	nested=(scripts/nested-host --cpu vmx --no-load --timeout 300)
+}
+
+@test "Bochs: status, output, folder, two CPUs with VT-x, KVM's module" {
+	# shellcheck disable=SC2016 # the nested shell expands it
+	run "${nested[@]}" -- bash -c '
+		echo "folder $PWD"; test -e "$MAYFLY_KO" && echo "module $MAYFLY_KO"
+		test -t 1 || echo "no terminal"
+		echo "CPUs $(nproc), with vmx $(grep -cE "^flags.* vmx " /proc/cpuinfo)"
+		vmctl --version >/dev/null && echo "vmctl runs"
+		modprobe kvm_intel && test -c /dev/kvm && echo "KVM loads"
+		printf "<%s>" "$@"
+		sleep 1000 & # must not hold the machine up
+		exit 42' bash 'a b' '' '$HOME' "'"
+	echo "$output" # shown if something is missing
+	[ "$status" -eq 42 ]
+	[[ $output == *"folder $PWD"*"module "*"/mayfly.ko"*"no terminal"* ]]
+	[[ $output == *"CPUs 2, with vmx 2"*"vmctl runs"*"KVM loads"* ]]
+	[[ $output == *"<a b><><\$HOME><'>"* ]]
+}
+
+@test "Bochs: what it cannot do is refused at once" {
+	run "${nested[@]}"
+	[ "$status" -eq 2 ]
+	run "${nested[@]}" --memory 4G -- true
+	[ "$status" -eq 2 ]
+	run "${nested[@]}" --share "$BATS_TEST_TMPDIR" -- true
+	[ "$status" -eq 2 ]
+	run "${nested[@]}" --tty -- true
+	[ "$status" -eq 2 ]
+}
