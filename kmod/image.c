@@ -35,10 +35,8 @@ static struct page *image_page(struct image *image, gfp_t gfp)
 {
 	struct page *page = memory_page_alloc(gfp);
 
-	if (page) {
+	if (page)
 		list_add(&page->lru, &image->pages);
-		image->nr_pages++;
-	}
 	return page;
 }
 

@@ -18,7 +18,6 @@
  * @s2: tables; leaves are never writable, those of writable segments carry the
  *	copy-on-write bit
  * @pages: all pages and tables, linked by page->lru
- * @nr_pages: how many
  * @memory_min: bytes of memory a VM needs
  * @hot: guest page numbers that the first VM had written when it first waited;
  *	later VMs get them at once instead of by faults
@@ -34,7 +33,6 @@ struct image {
 	struct kref ref;
 	struct stage2 s2;
 	struct list_head pages;
-	u64 nr_pages;
 	u64 memory_min;
 	u32 hot[IMAGE_HOT_MAX];
 	unsigned int nr_hot;

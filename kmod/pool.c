@@ -225,7 +225,6 @@ void pool_cancel_fetch(struct vm *vm)
  */
 void pool_release(struct vm *vm, enum verdict verdict)
 {
-	static const struct vm_end_info killed = { .reason = MAYFLY_END_KILLED };
 	struct pool *pool = vm->pool;
 	unsigned long flags;
 
@@ -237,7 +236,7 @@ void pool_release(struct vm *vm, enum verdict verdict)
 	vm->runner = NULL;
 	if (test_bit(VM_REQUEST_KILL, &vm->requests)) {
 		spin_unlock_irqrestore(&pool->lock, flags);
-		vm_end(vm, &killed);
+		vm_end(vm, &vm_killed);
 		return;
 	}
 	if (verdict == VERDICT_FAULT) {

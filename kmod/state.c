@@ -52,9 +52,6 @@
 #define MXCSR_MAY	0xffff
 #define FCW_DEFAULT	0x037f
 
-/* Exceptions that push an error code: #DF #TS #NP #SS #GP #PF #AC. */
-#define HAS_ERROR_CODE	(1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | \
-			 1u << 14 | 1u << 17)
 /*
  * Those that may be raised: #DE #DB #BR #UD #NM #DF #TS #NP #SS #GP #PF #MF #AC
  * #XM. Not #BP and #OF, which belong to an instruction, nor NMI, #MC or what is
@@ -214,7 +211,7 @@ static bool exception_is_valid(const struct mayfly_vcpu_state *state)
 		return !state->exception && !state->error_code;
 	if (state->exception > 31 || !(MAY_RAISE >> state->exception & 1))
 		return false;
-	if (!(HAS_ERROR_CODE >> state->exception & 1))
+	if (!state_has_error_code(state->exception))
 		return !state->error_code;
 	return state->error_code <= 0xffff;
 }

@@ -14,6 +14,35 @@ void state_init(struct mayfly_vcpu_state *state, u64 rip, u64 rsp, u64 cr3,
 		u64 rdi);
 bool state_is_valid(const struct mayfly_vcpu_state *state);
 
+/*
+ * Do exceptions of this vector push an error code? #DF #TS #NP #SS #GP #PF #AC.
+ * APM 2 8.2, SDM 3A 6.13
+ */
+static inline bool state_has_error_code(u32 vector)
+{
+	const u32 those = 1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 |
+			  1u << 14 | 1u << 17;
+
+	return those >> vector & 1;
+}
+
+/* Makes an exception pending: it is raised at the next entry. */
+static inline void state_raise(struct mayfly_vcpu_state *state, u32 vector,
+			       u32 error_code)
+{
+	state->flags |= MAYFLY_STATE_EXCEPTION;
+	state->exception = vector;
+	state->error_code = error_code;
+}
+
+/* The pending exception has been handed to the CPU. */
+static inline void state_raised(struct mayfly_vcpu_state *state)
+{
+	state->flags &= ~MAYFLY_STATE_EXCEPTION;
+	state->exception = 0;
+	state->error_code = 0;
+}
+
 /* Are bits 47 to 63 of an address all alike? */
 static inline bool state_canonical(u64 address)
 {

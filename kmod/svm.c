@@ -25,6 +25,7 @@
 #include <asm/virtext.h>
 
 #include "backend.h"
+#include "state.h"
 #include "svm_entry.h"
 #include "tlbmodel.h"
 #include "vm.h"
@@ -427,20 +428,14 @@ static void svm_save(struct vm *vm)
 static void prepare_exception(struct vmcb_control_area *control,
 			      struct mayfly_vcpu_state *state)
 {
-	/* #DF #TS #NP #SS #GP #PF #AC. APM 2 8.2 */
-	static const u32 with_error_code = 1u << 8 | 1u << 10 | 1u << 11 |
-					   1u << 12 | 1u << 13 | 1u << 14 | 1u << 17;
-
 	if (!(state->flags & MAYFLY_STATE_EXCEPTION))
 		return;
 	control->event_inj = state->exception | SVM_EVTINJ_TYPE_EXEPT |
 			     SVM_EVTINJ_VALID;
-	if (with_error_code >> state->exception & 1)
+	if (state_has_error_code(state->exception))
 		control->event_inj |= SVM_EVTINJ_VALID_ERR;
 	control->event_inj_err = state->error_code;
-	state->flags &= ~MAYFLY_STATE_EXCEPTION;
-	state->exception = 0;
-	state->error_code = 0;
+	state_raised(state);
 }
 
 /* An exit in the middle of raising an exception: raise it again. 15.7.2 */
@@ -454,10 +449,8 @@ static void resume_exception(const struct vmcb_control_area *control,
 		return;	/* INT n is executed again. */
 	if (vector == X86_TRAP_BP || vector == X86_TRAP_OF)
 		return;	/* So are INT3 and INTO. */
-	state->flags |= MAYFLY_STATE_EXCEPTION;
-	state->exception = vector;
-	state->error_code = info & SVM_EXITINTINFO_VALID_ERR ?
-				    control->exit_int_info_err : 0;
+	state_raise(state, vector, info & SVM_EXITINTINFO_VALID_ERR ?
+					   control->exit_int_info_err : 0);
 }
 
 /* The guest would meet the same bad memory again: it does not go on. */

@@ -20,6 +20,7 @@
 #include "channel.h"
 #include "cpuid.h"
 #include "image.h"
+#include "state.h"
 #include "trap.h"
 #include "vm.h"
 
@@ -33,9 +34,7 @@ static enum verdict end(struct vm *vm, u32 reason, u64 address, u64 detail)
 
 static enum verdict raise(struct vm *vm, u32 vector)
 {
-	vm->state.flags |= MAYFLY_STATE_EXCEPTION;
-	vm->state.exception = vector;
-	vm->state.error_code = 0;
+	state_raise(&vm->state, vector, 0);
 	return VERDICT_ENTER;
 }
 

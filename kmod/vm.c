@@ -27,6 +27,8 @@ static unsigned long max_vms = 2000000;
 module_param(max_vms, ulong, 0644);
 MODULE_PARM_DESC(max_vms, "VMs that may exist at once, of all users");
 
+const struct vm_end_info vm_killed = { .reason = MAYFLY_END_KILLED };
+
 static struct kmem_cache *vm_cache;
 static DEFINE_XARRAY_FLAGS(vms, XA_FLAGS_ACCOUNT);
 static atomic64_t last_id = ATOMIC64_INIT(0);
@@ -352,7 +354,6 @@ static void request(struct vm *vm, int what)
 /* Ends a VM nobody runs, or asks its runner to. -ESRCH when it had ended. */
 static int begin_kill(struct vm *vm)
 {
-	static const struct vm_end_info killed = { .reason = MAYFLY_END_KILLED };
 	int ret = 0;
 
 	spin_lock_irq(&vm->pool->lock);
@@ -367,7 +368,7 @@ static int begin_kill(struct vm *vm)
 		pool_withdraw(vm);
 		WRITE_ONCE(vm->run_state, MAYFLY_RUNNING);
 		spin_unlock_irq(&vm->pool->lock);
-		vm_end(vm, &killed);
+		vm_end(vm, &vm_killed);
 		return 0;
 	}
 	spin_unlock_irq(&vm->pool->lock);
@@ -387,7 +388,6 @@ int vm_kill(struct vm *vm)
 	int ret = begin_kill(vm);
 
 	pool_cancel_fetch(vm);
-
 	if (!ret && wait_event_killable(vm->wait, vm_has_ended(vm)))
 		ret = -EINTR;
 	return ret;

@@ -152,6 +152,9 @@ struct vm_template {
 	bool detached;
 };
 
+/* The end that comes from outside. */
+extern const struct vm_end_info vm_killed;
+
 struct vm *vm_create(const struct vm_template *template, const char *name);
 struct vm *vm_find(u64 id);
 struct vm *vm_find_from(u64 *id);

@@ -30,6 +30,7 @@
 #include <uapi/asm/vmx.h>
 
 #include "backend.h"
+#include "state.h"
 #include "tlbmodel.h"
 #include "vm.h"
 #include "vmx_asm.h"
@@ -570,21 +571,16 @@ static void vmx_save_vm(struct vm *vm)
 
 static void prepare_exception(struct mayfly_vcpu_state *state)
 {
-	/* #DF #TS #NP #SS #GP #PF #AC. SDM 3A 6.13 */
-	static const u32 with_error_code = 1u << 8 | 1u << 10 | 1u << 11 |
-					   1u << 12 | 1u << 13 | 1u << 14 | 1u << 17;
 	u32 info = state->exception | INTR_TYPE_HARD_EXCEPTION | INTR_INFO_VALID_MASK;
 
 	if (!(state->flags & MAYFLY_STATE_EXCEPTION))
 		return;
-	if (with_error_code >> state->exception & 1) {
+	if (state_has_error_code(state->exception)) {
 		info |= INTR_INFO_DELIVER_CODE_MASK;
 		vmx_write(VM_ENTRY_EXCEPTION_ERROR_CODE, state->error_code);
 	}
 	vmx_write(VM_ENTRY_INTR_INFO_FIELD, info);
-	state->flags &= ~MAYFLY_STATE_EXCEPTION;
-	state->exception = 0;
-	state->error_code = 0;
+	state_raised(state);
 }
 
 /* SDM 3C 27.3.1.5: shadow, IF, TF and the pending single step must agree. */
@@ -628,10 +624,9 @@ static void resume_exception(u32 info, struct mayfly_vcpu_state *state)
 	/* What an instruction raises, the instruction raises again. */
 	if ((info & VECTORING_INFO_TYPE_MASK) != INTR_TYPE_HARD_EXCEPTION)
 		return;
-	state->flags |= MAYFLY_STATE_EXCEPTION;
-	state->exception = info & VECTORING_INFO_VECTOR_MASK;
-	state->error_code = info & VECTORING_INFO_DELIVER_CODE_MASK ?
-				    vmx_read(IDT_VECTORING_ERROR_CODE) : 0;
+	state_raise(state, info & VECTORING_INFO_VECTOR_MASK,
+		    info & VECTORING_INFO_DELIVER_CODE_MASK ?
+			    vmx_read(IDT_VECTORING_ERROR_CODE) : 0);
 }
 
 static void after_exit(struct vm *vm)
