@@ -49,7 +49,7 @@ static bool try_claim(struct vm *vm)
 		pool_settle(vm);	/* Its deadline may have passed. */
 	ready = vm->run_state == MAYFLY_READY;
 	if (ready) {
-		WRITE_ONCE(vm->run_state, MAYFLY_RUNNING);
+		vm_set_run_state(vm, MAYFLY_RUNNING);
 		vm->runner = current;
 	}
 	spin_unlock_irq(&vm->pool->lock);

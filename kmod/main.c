@@ -13,6 +13,9 @@
 #include "tlbmodel.h"
 #include "vm.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 const struct backend_ops *backend;
 DEFINE_STATIC_CALL(backend_run, svm_run);
 

@@ -85,7 +85,7 @@ static void make_ready(struct vm *vm)
 {
 	struct pool *pool = vm->pool;
 
-	WRITE_ONCE(vm->run_state, MAYFLY_READY);
+	vm_set_run_state(vm, MAYFLY_READY);
 	if (!vm->started)
 		return;	/* The thread in RUN will see it. */
 	list_add_tail(&vm->queue, &pool->ready);
@@ -101,7 +101,7 @@ static void make_parked(struct vm *vm, u64 now)
 		vm->parked++;
 		atomic64_inc(&nr_parked);
 	}
-	WRITE_ONCE(vm->run_state, MAYFLY_PARKED);
+	vm_set_run_state(vm, MAYFLY_PARKED);
 	if (!vm->started || vm->deadline == MAYFLY_FOREVER)
 		return;
 	vm->sleeper.expires = ktime_add_ns(ktime_get(),
@@ -246,7 +246,7 @@ void pool_release(struct vm *vm, enum verdict verdict)
 		return;
 	}
 	if (test_and_clear_bit(VM_REQUEST_PAUSE, &vm->requests))
-		WRITE_ONCE(vm->run_state, MAYFLY_PAUSED);
+		vm_set_run_state(vm, MAYFLY_PAUSED);
 	else
 		pool_settle(vm);
 	/* Under the lock: after it the VM may be gone. */
@@ -263,7 +263,7 @@ static struct vm *claim_next(struct pool *pool)
 	vm = list_first_entry_or_null(&pool->ready, struct vm, queue);
 	if (vm) {
 		list_del_init(&vm->queue);
-		WRITE_ONCE(vm->run_state, MAYFLY_RUNNING);
+		vm_set_run_state(vm, MAYFLY_RUNNING);
 		vm->runner = current;
 	}
 	spin_unlock_irq(&pool->lock);

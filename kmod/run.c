@@ -35,9 +35,12 @@ static enum verdict enter_once(struct vm *vm, const bool *over)
 		local_irq_enable();
 		return VERDICT_LEAVE;
 	}
+	trace_vm_entry(vm->id, vm->state.rip);
 	static_call(backend_run)(vm, &exit);
 	local_irq_enable();
 	vm->exits[exit.reason]++;
+	trace_vm_exit(vm->id, vm->state.rip, exit.reason,
+		      vm->state.regs[MAYFLY_RAX], exit.detail);
 	return trap_handle(vm, &exit);
 }
 
@@ -92,7 +95,10 @@ enum verdict run_slice(struct vm *vm, const bool *over, bool stop_on_output)
  */
 enum verdict run_fetch_memory(struct vm *vm)
 {
-	if (!memory_fault(&vm->memory, &vm->fault, MEMORY_SLEEP))
+	int ret = memory_fault(&vm->memory, &vm->fault, MEMORY_SLEEP);
+
+	trace_fault(vm->id, vm->fault.gpa, vm->fault.write, vm->fault.execute, ret);
+	if (!ret)
 		return VERDICT_LEAVE;
 	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_NO_MEMORY };
 	return VERDICT_END;

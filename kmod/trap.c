@@ -168,10 +168,14 @@ static enum verdict answer_msr(struct vm *vm, const struct vm_exit *exit)
 
 static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 {
+	int ret;
+
 	vm->fault = (struct vm_fault_info){
 		.gpa = exit->gpa, .write = exit->write, .execute = exit->execute,
 	};
-	switch (memory_fault(&vm->memory, &vm->fault, MEMORY_ATOMIC)) {
+	ret = memory_fault(&vm->memory, &vm->fault, MEMORY_ATOMIC);
+	trace_fault(vm->id, exit->gpa, exit->write, exit->execute, ret);
+	switch (ret) {
 	case 0:
 		return VERDICT_ENTER;
 	case -ENOMEM:

@@ -331,7 +331,7 @@ void vm_end(struct vm *vm, const struct vm_end_info *end)
 	spin_lock_irqsave(&vm->pool->lock, flags);
 	vm->runner = NULL;
 	vm->ended_ns = ktime_get_real_ns();
-	WRITE_ONCE(vm->run_state, MAYFLY_ENDED);
+	vm_set_run_state(vm, MAYFLY_ENDED);
 	spin_unlock_irqrestore(&vm->pool->lock, flags);
 	wake_up_all(&vm->wait);
 	atomic64_inc(&nr_ended);
@@ -366,7 +366,7 @@ static int begin_kill(struct vm *vm)
 		break;
 	default:
 		pool_withdraw(vm);
-		WRITE_ONCE(vm->run_state, MAYFLY_RUNNING);
+		vm_set_run_state(vm, MAYFLY_RUNNING);
 		spin_unlock_irq(&vm->pool->lock);
 		vm_end(vm, &vm_killed);
 		return 0;
@@ -492,7 +492,7 @@ int vm_pause(struct vm *vm)
 		break;
 	default:
 		pool_withdraw(vm);
-		WRITE_ONCE(vm->run_state, MAYFLY_PAUSED);
+		vm_set_run_state(vm, MAYFLY_PAUSED);
 		break;
 	}
 	spin_unlock_irq(&vm->pool->lock);

@@ -25,6 +25,7 @@
 #include "backend.h"
 #include "channel.h"
 #include "memory.h"
+#include "trace.h"
 #include "uapi/mayfly.h"
 #include "uapi/mayfly_guest.h"
 
@@ -190,6 +191,14 @@ void vm_teardown(void);
 static inline void vm_get(struct vm *vm)
 {
 	kref_get(&vm->ref);
+}
+
+/* The only way to change run_state; pool->lock is held once the VM is published. */
+static inline void vm_set_run_state(struct vm *vm, u32 state)
+{
+	trace_vm_state(vm->id, vm->run_state, state,
+		       state == MAYFLY_ENDED ? vm->end.reason : MAYFLY_END_NONE);
+	WRITE_ONCE(vm->run_state, state);
 }
 
 static inline bool vm_has_ended(const struct vm *vm)
