@@ -136,22 +136,20 @@ static bool data_is_valid(const struct mayfly_segment_register *s)
 	return segment_limit_fits(s);
 }
 
-static bool code_and_stack_are_valid(const struct mayfly_vcpu_state *state)
+/* Accessed, non-conforming or conforming 64-bit code at SS's DPL, the CPL. */
+static bool code_is_valid(const struct mayfly_segment_register *cs, unsigned int cpl)
 {
-	const struct mayfly_segment_register *cs = &state->cs, *ss = &state->ss;
-	unsigned int cpl = dpl(ss);
-
-	/* Accessed, non-conforming or conforming 64-bit code. */
 	if (cs->attributes & ~ATTR_VALID || cs->base || is_empty(cs) ||
 	    !(cs->attributes & ATTR_S) || (cs->attributes & 0x9) != 0x9 ||
 	    (cs->attributes & (ATTR_L | ATTR_DB)) != ATTR_L ||
-	    !segment_limit_fits(cs))
+	    !segment_limit_fits(cs) || (cs->selector & 3) != cpl)
 		return false;
-	if (cs->attributes & 0x4 ? dpl(cs) > cpl : dpl(cs) != cpl)
-		return false;
-	if ((cs->selector & 3) != cpl || (ss->selector & 3) != cpl)
-		return false;
-	if (ss->attributes & ~ATTR_VALID || ss->base)
+	return cs->attributes & 0x4 ? dpl(cs) <= cpl : dpl(cs) == cpl;
+}
+
+static bool stack_is_valid(const struct mayfly_segment_register *ss)
+{
+	if (ss->attributes & ~ATTR_VALID || ss->base || (ss->selector & 3) != dpl(ss))
 		return false;
 	if (is_empty(ss))
 		return true;
@@ -159,14 +157,15 @@ static bool code_and_stack_are_valid(const struct mayfly_vcpu_state *state)
 	       segment_limit_fits(ss);
 }
 
-static bool system_segments_are_valid(const struct mayfly_vcpu_state *state)
+static bool task_is_valid(const struct mayfly_segment_register *tr)
 {
-	const struct mayfly_segment_register *tr = &state->tr, *ldtr = &state->ldtr;
+	return (tr->attributes & ~ATTR_G) == TSS_BUSY && !(tr->selector & 4) &&
+	       state_canonical(tr->base) && segment_limit_fits(tr) &&
+	       tr->limit >= 0x67;
+}
 
-	if ((tr->attributes & ~ATTR_G) != TSS_BUSY || tr->selector & 4 ||
-	    !state_canonical(tr->base) || !segment_limit_fits(tr) ||
-	    tr->limit < 0x67)
-		return false;
+static bool ldt_is_valid(const struct mayfly_segment_register *ldtr)
+{
 	if (ldtr->attributes & ~ATTR_VALID || !state_canonical(ldtr->base))
 		return false;
 	if (is_empty(ldtr))
@@ -175,34 +174,15 @@ static bool system_segments_are_valid(const struct mayfly_vcpu_state *state)
 	       !(ldtr->selector & 4) && segment_limit_fits(ldtr);
 }
 
-static bool tables_are_valid(const struct mayfly_vcpu_state *state)
+static bool table_is_valid(const struct mayfly_table_register *table)
 {
-	return state_canonical(state->gdtr.base) && state->gdtr.limit <= 0xffff &&
-	       !state->gdtr.reserved && state_canonical(state->idtr.base) &&
-	       state->idtr.limit <= 0xffff && !state->idtr.reserved;
+	return state_canonical(table->base) && table->limit <= 0xffff &&
+	       !table->reserved;
 }
 
 static bool within(u64 value, u64 must, u64 may)
 {
 	return (value & must) == must && !(value & ~may);
-}
-
-static bool control_is_valid(const struct mayfly_vcpu_state *state)
-{
-	return within(state->cr0, CR0_MUST, CR0_MAY) &&
-	       within(state->cr4, CR4_MUST, CR4_MAY) &&
-	       within(state->efer, EFER_MUST, EFER_MAY) &&
-	       within(state->rflags, X86_EFLAGS_FIXED, RFLAGS_MAY) &&
-	       !(state->cr3 & ~CR3_MAY) && state_canonical(state->rip);
-}
-
-static bool msrs_are_valid(const struct mayfly_vcpu_state *state)
-{
-	return state_canonical(state->lstar) && state_canonical(state->cstar) &&
-	       state_canonical(state->kernel_gs_base) &&
-	       state_canonical(state->sysenter_esp) &&
-	       state_canonical(state->sysenter_eip) &&
-	       state->sfmask <= 0xffffffff && state->sysenter_cs <= 0xffffffff;
 }
 
 static bool exception_is_valid(const struct mayfly_vcpu_state *state)
@@ -232,21 +212,47 @@ static bool is_zero(const u64 *words, int n)
 	return true;
 }
 
+#define RULE(field, holds) \
+	do { \
+		if (!(holds)) \
+			return offsetof(struct mayfly_vcpu_state, field); \
+	} while (0)
+
 /**
- * state_is_valid - would every CPU accept this?
- * @state: from outside, already in kernel memory
+ * state_wrong_field - which register would a CPU refuse?
+ * @s: from outside and already in kernel memory, or refused by a CPU
  *
- * Return: true when it is safe to enter the guest with it.
+ * Return: its offset in struct mayfly_vcpu_state, or STATE_ALL_RIGHT.
  */
-bool state_is_valid(const struct mayfly_vcpu_state *state)
+unsigned int state_wrong_field(const struct mayfly_vcpu_state *s)
 {
-	return !state->vcpu &&
-	       !(state->flags & ~(MAYFLY_STATE_EXCEPTION | MAYFLY_STATE_SHADOW)) &&
-	       is_zero(state->reserved, sizeof(state->reserved) / sizeof(u64)) &&
-	       control_is_valid(state) && code_and_stack_are_valid(state) &&
-	       data_is_valid(&state->ds) && data_is_valid(&state->es) &&
-	       data_is_valid(&state->fs) && data_is_valid(&state->gs) &&
-	       system_segments_are_valid(state) && tables_are_valid(state) &&
-	       msrs_are_valid(state) && exception_is_valid(state) &&
-	       fpu_is_valid(state);
+	RULE(vcpu, !s->vcpu);
+	RULE(flags, !(s->flags & ~(MAYFLY_STATE_EXCEPTION | MAYFLY_STATE_SHADOW)));
+	RULE(reserved, is_zero(s->reserved, sizeof(s->reserved) / sizeof(u64)));
+	RULE(rip, state_canonical(s->rip));
+	RULE(rflags, within(s->rflags, X86_EFLAGS_FIXED, RFLAGS_MAY));
+	RULE(cr0, within(s->cr0, CR0_MUST, CR0_MAY));
+	RULE(cr3, within(s->cr3, 0, CR3_MAY));
+	RULE(cr4, within(s->cr4, CR4_MUST, CR4_MAY));
+	RULE(efer, within(s->efer, EFER_MUST, EFER_MAY));
+	RULE(cs, code_is_valid(&s->cs, dpl(&s->ss)));
+	RULE(ss, stack_is_valid(&s->ss));
+	RULE(ds, data_is_valid(&s->ds));
+	RULE(es, data_is_valid(&s->es));
+	RULE(fs, data_is_valid(&s->fs));
+	RULE(gs, data_is_valid(&s->gs));
+	RULE(ldtr, ldt_is_valid(&s->ldtr));
+	RULE(tr, task_is_valid(&s->tr));
+	RULE(gdtr, table_is_valid(&s->gdtr));
+	RULE(idtr, table_is_valid(&s->idtr));
+	RULE(lstar, state_canonical(s->lstar));
+	RULE(cstar, state_canonical(s->cstar));
+	RULE(sfmask, s->sfmask <= 0xffffffff);
+	RULE(kernel_gs_base, state_canonical(s->kernel_gs_base));
+	RULE(sysenter_cs, s->sysenter_cs <= 0xffffffff);
+	RULE(sysenter_esp, state_canonical(s->sysenter_esp));
+	RULE(sysenter_eip, state_canonical(s->sysenter_eip));
+	RULE(exception, exception_is_valid(s));
+	RULE(fpu, fpu_is_valid(s));
+	return STATE_ALL_RIGHT;
 }

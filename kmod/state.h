@@ -12,7 +12,16 @@
 
 void state_init(struct mayfly_vcpu_state *state, u64 rip, u64 rsp, u64 cr3,
 		u64 rdi);
-bool state_is_valid(const struct mayfly_vcpu_state *state);
+unsigned int state_wrong_field(const struct mayfly_vcpu_state *s);
+
+/* No field has this offset. */
+#define STATE_ALL_RIGHT		sizeof(struct mayfly_vcpu_state)
+
+/* Would every CPU accept it, so that it is safe to enter the guest with it? */
+static inline bool state_is_valid(const struct mayfly_vcpu_state *state)
+{
+	return state_wrong_field(state) == STATE_ALL_RIGHT;
+}
 
 /*
  * Do exceptions of this vector push an error code? #DF #TS #NP #SS #GP #PF #AC.
