@@ -25,7 +25,7 @@ struct vm;
  * @execute: MAYFLY_EXIT_MEMORY: it was an instruction fetch
  * @cpl: current privilege level of the guest
  * @gpa: MAYFLY_EXIT_MEMORY: guest-physical address
- * @detail: vendor's exit code, for people only
+ * @detail: vendor's exit code and what qualifies it, for people only
  */
 struct vm_exit {
 	u8 reason;
@@ -70,7 +70,8 @@ struct vm_tag {
  *	when this CPU is not enabled.
  * @run: enter the guest once and describe the exit; interrupts off, NMI safe.
  *	rax, rsp, rip, rflags and all other general registers in @vm->state are
- *	true afterwards; the rest is only after @save.
+ *	true afterwards; the rest is only after @save, or after
+ *	MAYFLY_EXIT_INVALID, when it is what was refused.
  * @save: bring everything back into @vm->state; preemption off
  */
 struct backend_ops {

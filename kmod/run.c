@@ -13,6 +13,7 @@
 #include <asm/fpu/api.h>
 
 #include "fpu_asm.h"
+#include "mutation.h"
 #include "run.h"
 #include "vm.h"
 
@@ -59,6 +60,14 @@ static enum verdict enter_until(struct vm *vm, const bool *over,
 	return verdict;
 }
 
+static void mutate(struct vm *vm)
+{
+	if (mutation_is(MUTATION_GUEST_CS)) {
+		vm->state.cs.attributes = 0x0e9b;	/* L and D/B */
+		vm->state_changed = true;
+	}
+}
+
 /**
  * run_slice - run a VM on this CPU for a while
  * @vm: claimed by the caller
@@ -72,6 +81,7 @@ enum verdict run_slice(struct vm *vm, const bool *over, bool stop_on_output)
 {
 	enum verdict verdict = VERDICT_MOVE;
 
+	mutate(vm);
 	kernel_fpu_begin_mask(0);
 	if (!backend->load(vm)) {
 		u64 start = local_clock();

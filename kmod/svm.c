@@ -421,7 +421,8 @@ static void svm_save(struct vm *vm)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
-	save_state(&vm->state, &cpu->vmcb->save);
+	if (cpu->loaded == vm->id)
+		save_state(&vm->state, &cpu->vmcb->save);
 	hide_block_stepping(false);
 }
 
@@ -651,8 +652,12 @@ void svm_run(struct vm *vm, struct vm_exit *exit)
 	/* VMSCAPE: the guest trained what user space will be predicted with. */
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
-	after_exit(cpu, vm);
 	describe(cpu->vmcb, exit);
+	/* A guest that was refused has changed nothing; QEMU saves its own rip. */
+	if (likely(cpu->vmcb->control.exit_code != (u32)SVM_EXIT_ERR))
+		after_exit(cpu, vm);
+	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID))
+		save_state(&vm->state, &cpu->vmcb->save);
 	if (unlikely(exit->reason >= MAYFLY_EXIT_SHUTDOWN))
 		distrust(cpu);
 }

@@ -128,6 +128,46 @@ TRACE_EVENT(vm_state,
 		  __print_symbolic(__entry->reason, mayfly_end_reasons))
 );
 
+#define mayfly_register(name) { offsetof(struct mayfly_vcpu_state, name), #name }
+#define mayfly_registers						\
+	mayfly_register(vcpu), mayfly_register(flags),			\
+	mayfly_register(reserved), mayfly_register(rip),		\
+	mayfly_register(rflags), mayfly_register(cr0),			\
+	mayfly_register(cr3), mayfly_register(cr4),			\
+	mayfly_register(efer), mayfly_register(cs),			\
+	mayfly_register(ss), mayfly_register(ds),			\
+	mayfly_register(es), mayfly_register(fs),			\
+	mayfly_register(gs), mayfly_register(ldtr),			\
+	mayfly_register(tr), mayfly_register(gdtr),			\
+	mayfly_register(idtr), mayfly_register(lstar),			\
+	mayfly_register(cstar), mayfly_register(sfmask),		\
+	mayfly_register(kernel_gs_base), mayfly_register(sysenter_cs),	\
+	mayfly_register(sysenter_esp), mayfly_register(sysenter_eip),	\
+	mayfly_register(exception), mayfly_register(fpu),		\
+	{ sizeof(struct mayfly_vcpu_state), "-" }
+
+/*
+ * The CPU refused a guest: its own code, and the first register that the manuals'
+ * rules forbid, or "-" when it is none of them.
+ */
+TRACE_EVENT(entry_failed,
+	TP_PROTO(u64 vm, u64 detail, u32 wrong),
+	TP_ARGS(vm, detail, wrong),
+	TP_STRUCT__entry(
+		__field(u64, vm)
+		__field(u64, detail)
+		__field(u32, wrong)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->detail = detail;
+		__entry->wrong = wrong;
+	),
+	TP_printk("vm=%llu detail=%#llx register=%s", __entry->vm,
+		  __entry->detail,
+		  __print_symbolic(__entry->wrong, mayfly_registers))
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

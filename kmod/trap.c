@@ -185,6 +185,17 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 	}
 }
 
+/* The CPU would not enter, or left for a reason that it should not have. */
+static enum verdict refused(struct vm *vm, const struct vm_exit *exit)
+{
+	unsigned int wrong = state_wrong_field(&vm->state);
+
+	trace_entry_failed(vm->id, exit->detail, wrong);
+	if (wrong == STATE_ALL_RIGHT)
+		return end(vm, MAYFLY_END_ENTRY_FAILED, 0, exit->detail);
+	return end(vm, MAYFLY_END_BAD_STATE, wrong, exit->detail);
+}
+
 /**
  * trap_handle - answer an exit
  * @vm: claimed and out of guest mode
@@ -214,6 +225,6 @@ enum verdict trap_handle(struct vm *vm, const struct vm_exit *exit)
 	case MAYFLY_EXIT_SHUTDOWN:
 		return end(vm, MAYFLY_END_TRIPLE_FAULT, 0, 0);
 	default:
-		return end(vm, MAYFLY_END_ENTRY_FAILED, 0, exit->detail);
+		return refused(vm, exit);
 	}
 }

@@ -553,19 +553,22 @@ static int vmx_load_vm(struct vm *vm)
 	return 0;
 }
 
+static void save_state(struct mayfly_vcpu_state *state)
+{
+	vmx_save_segments(state);
+	state->cr3 = vmx_read(GUEST_CR3);
+	state->sysenter_cs = vmx_read(GUEST_SYSENTER_CS);
+	state->sysenter_esp = vmx_read(GUEST_SYSENTER_ESP);
+	state->sysenter_eip = vmx_read(GUEST_SYSENTER_EIP);
+}
+
 static void vmx_save_vm(struct vm *vm)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
-	struct mayfly_vcpu_state *state = &vm->state;
 
-	if (cpu->enabled) {
-		vmx_save_segments(state);
-		state->cr3 = vmx_read(GUEST_CR3);
-		state->sysenter_cs = vmx_read(GUEST_SYSENTER_CS);
-		state->sysenter_esp = vmx_read(GUEST_SYSENTER_ESP);
-		state->sysenter_eip = vmx_read(GUEST_SYSENTER_EIP);
-	}
-	switch_msrs_out(cpu, state);
+	if (cpu->enabled && cpu->loaded == vm->id)
+		save_state(&vm->state);
+	switch_msrs_out(cpu, &vm->state);
 	restore_host(cpu);
 }
 
@@ -741,7 +744,9 @@ static void describe(struct vm_exit *exit)
 		exit->reason = MAYFLY_EXIT_SHUTDOWN;
 		break;
 	default:
+		/* Entry failures among them: which rule was broken. SDM 3C 27.8 */
 		exit->reason = MAYFLY_EXIT_INVALID;
+		exit->detail |= vmx_read(EXIT_QUALIFICATION) << 32;
 		break;
 	}
 }
@@ -787,9 +792,11 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 		after_exit(vm);
 		describe(exit);
 	}
-	/* It says nothing about a guest that can be trusted any more. */
-	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID))
+	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID)) {
+		save_state(&vm->state);
+		/* It says nothing about a guest that can be trusted any more. */
 		renew_vmcs(cpu);
+	}
 }
 
 const struct backend_ops vmx_ops = {

@@ -40,7 +40,7 @@ json to_json(const vm_info &row)
 		object["rip"] = fmt::format("{:#x}", raw.rip);
 	if (reason == end_reason::bad_access)
 		object["address"] = fmt::format("{:#x}", raw.address);
-	if (reason == end_reason::entry_failed)
+	if (reason == end_reason::entry_failed || reason == end_reason::bad_state)
 		object["detail"] = fmt::format("{:#x}", raw.detail);
 	return object;
 }

@@ -207,8 +207,13 @@ struct mayfly_spawn {
  * @created_ns: Unix time
  * @ended_ns: Unix time, 0 while alive
  * @rip: where it ended, 0 while alive
- * @address: guest-physical address of MAYFLY_END_BAD_ACCESS
- * @detail: vendor's code of MAYFLY_END_ENTRY_FAILED, for the bug report
+ * @address: guest-physical address of MAYFLY_END_BAD_ACCESS; for
+ *	MAYFLY_END_BAD_STATE the offset in struct mayfly_vcpu_state of the register
+ *	that no CPU would take
+ * @detail: the CPU's own code for MAYFLY_END_BAD_STATE and
+ *	MAYFLY_END_ENTRY_FAILED, for the bug report: SVM's exit code; VT-x's exit
+ *	reason with its qualification in the upper half (SDM 3C 27.8), or the
+ *	VM-instruction error number (SDM 3C 31.4)
  * @flags: MAYFLY_VM_*
  * @reserved: zero
  * @name: NUL-terminated

@@ -2,11 +2,36 @@
 // Words for states and ends.
 #include "vmctl/vm_info.hpp"
 
+#include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
 namespace vmctl {
+
+namespace {
+
+// The register at an offset in mayfly_vcpu_state.
+std::string register_at(std::uint64_t offset)
+{
+#define REGISTER(name) {offsetof(mayfly_vcpu_state, name), #name}
+	static constexpr std::pair<std::size_t, const char *> registers[] = {
+		REGISTER(rip), REGISTER(rflags), REGISTER(cr0), REGISTER(cr3), REGISTER(cr4), REGISTER(efer),
+		REGISTER(cs), REGISTER(ss), REGISTER(ds), REGISTER(es), REGISTER(fs), REGISTER(gs),
+		REGISTER(ldtr), REGISTER(tr), REGISTER(gdtr), REGISTER(idtr), REGISTER(lstar), REGISTER(cstar),
+		REGISTER(sfmask), REGISTER(kernel_gs_base), REGISTER(sysenter_cs), REGISTER(sysenter_esp),
+		REGISTER(sysenter_eip), REGISTER(exception), REGISTER(fpu),
+	};
+#undef REGISTER
+
+	for (const auto &[at, name] : registers)
+		if (at == offset)
+			return name;
+	return fmt::format("state at offset {}", offset);
+}
+
+} // namespace
 
 std::string_view to_string(vm_state state)
 {
@@ -69,7 +94,8 @@ std::string vm_info::end_text() const
 	case end_reason::bad_access:
 		return fmt::format("bad access to guest-physical {:#x} at rip {:#x}", row_.address, row_.rip);
 	case end_reason::bad_state:
-		return fmt::format("CPU state that no CPU would take at rip {:#x}", row_.rip);
+		return fmt::format("the CPU refused the guest's {} (code {:#x}) at rip {:#x}",
+				   register_at(row_.address), row_.detail, row_.rip);
 	case end_reason::no_memory:
 		return "the host, or the cgroup, had no memory left";
 	case end_reason::entry_failed:

@@ -57,7 +57,7 @@ vmctl::vm_info ended(std::uint32_t reason, int status = 0)
 	row.reason = reason;
 	row.status = status;
 	row.rip = 0xffffffff80100004;
-	row.address = 0x5000000;
+	row.address = reason == MAYFLY_END_BAD_STATE ? offsetof(mayfly_vcpu_state, cr4) : 0x5000000;
 	row.detail = 0xffffffff;
 	return vmctl::vm_info(row);
 }
@@ -71,7 +71,7 @@ TEST(text, tells_how_a_vm_ended)
 	EXPECT_EQ(ended(MAYFLY_END_BAD_ACCESS).end_text(),
 		  "bad access to guest-physical 0x5000000 at rip 0xffffffff80100004");
 	EXPECT_EQ(ended(MAYFLY_END_BAD_STATE).end_text(),
-		  "CPU state that no CPU would take at rip 0xffffffff80100004");
+		  "the CPU refused the guest's cr4 (code 0xffffffff) at rip 0xffffffff80100004");
 	EXPECT_EQ(ended(MAYFLY_END_NO_MEMORY).end_text(), "the host, or the cgroup, had no memory left");
 	EXPECT_EQ(ended(MAYFLY_END_ENTRY_FAILED).end_text(),
 		  "the CPU refused to enter the guest (code 0xffffffff) at rip 0xffffffff80100004");

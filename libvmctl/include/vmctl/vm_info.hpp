@@ -27,9 +27,9 @@ enum class end_reason : std::uint32_t {
 	killed = MAYFLY_END_KILLED,             ///< someone killed it
 	triple_fault = MAYFLY_END_TRIPLE_FAULT, ///< a fault its fault handlers could not take
 	bad_access = MAYFLY_END_BAD_ACCESS,     ///< outside its memory, or a forbidden write
-	bad_state = MAYFLY_END_BAD_STATE,       ///< state the CPU would refuse
+	bad_state = MAYFLY_END_BAD_STATE,       ///< the CPU refused one of its registers
 	no_memory = MAYFLY_END_NO_MEMORY,       ///< the host, or its cgroup, had none left
-	entry_failed = MAYFLY_END_ENTRY_FAILED, ///< the CPU refused to enter it
+	entry_failed = MAYFLY_END_ENTRY_FAILED, ///< the CPU refused to enter it, who knows why
 	limit = MAYFLY_END_LIMIT,               ///< a limit was reached
 };
 

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * mutation.h - break a rule on purpose, in DEBUG builds only.
+ *
+ * A check that has never fired proves nothing. Root writes one of these numbers
+ * to the module parameter "mutation", and the module does that one thing wrong
+ * until 0 is written: a test then sees the check fire.
+ */
+#ifndef MAYFLY_MUTATION_H
+#define MAYFLY_MUTATION_H
+
+#include <linux/types.h>
+
+enum mutation {
+	MUTATION_NONE,
+	MUTATION_GUEST_CS,	/* guests start with a CS that no CPU takes */
+};
+
+#ifdef MAYFLY_DEBUG
+bool mutation_is(enum mutation mutation);
+#else
+static inline bool mutation_is(enum mutation mutation) { return false; }
+#endif
+
+#endif
