@@ -13,9 +13,6 @@
 #include "run.h"
 #include "vm.h"
 
-/* Nobody cuts an attached VM's slice; the scheduler asks for the CPU instead. */
-static const bool never_over;
-
 /* Makes the VM the caller's until detach(). */
 static int attach(struct vm *vm)
 {
@@ -98,7 +95,8 @@ static int claim(struct vm *vm, u32 flags)
 /* 0 to go on, or an outcome, or -EINTR. */
 static int run_once(struct vm *vm, u32 flags)
 {
-	enum verdict verdict = run_slice(vm, &never_over,
+	struct slice slice;	/* Nobody cuts it; the scheduler asks for the CPU. */
+	enum verdict verdict = run_slice(vm, &slice,
 					 flags & MAYFLY_RUN_UNTIL_OUTPUT);
 
 	if (verdict == VERDICT_FAULT)

@@ -3,9 +3,9 @@
  * pool.c - workers, the run queue, and parked VMs with a deadline.
  *
  * A pool belongs to a cgroup, and so do its workers: CPU time and memory of the
- * VMs are the creator's. One queue serves all workers of a pool, first come,
- * first served, in slices of at most a millisecond; a parked VM is in no queue
- * and costs nothing. pool->lock protects who runs, waits or sleeps.
+ * VMs are the creator's. One queue serves all workers of a pool, a millisecond a
+ * turn; a parked VM is in no queue and costs nothing. pool->lock protects who
+ * runs, waits or sleeps.
  */
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
@@ -13,6 +13,7 @@
 #include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <uapi/linux/sched/types.h>
@@ -23,6 +24,11 @@
 #include "vm.h"
 
 #define SLICE_NS	NSEC_PER_MSEC
+#define MIN_SLICE_NS	(SLICE_NS / 8)
+#define MAX_CREDIT_NS	(2 * SLICE_NS)
+#define MAX_DEBT_NS	(16 * SLICE_NS)
+/* Turns passed over in a row, before the next VM runs whatever it has had. */
+#define MAX_SKIPS	32
 /* No guest gets more timer interrupts out of a host CPU than these allow. */
 #define WAKES_PER_PASS	64
 #define MIN_TIMER_NS	(50 * NSEC_PER_USEC)
@@ -32,13 +38,13 @@
  * @task: the thread
  * @pool: whose VMs
  * @timer: ends the slice
- * @over: the slice has ended
+ * @slice: the turn of the VM that runs, or ran last
  */
 struct worker {
 	struct task_struct *task;
 	struct pool *pool;
 	struct hrtimer timer;
-	bool over;
+	struct slice slice;
 };
 
 static DEFINE_MUTEX(pools_lock);
@@ -101,6 +107,7 @@ static void make_parked(struct vm *vm, u64 now)
 		vm->parked++;
 		atomic64_inc(&nr_parked);
 	}
+	vm->credit = min_t(s64, vm->credit, 0);	/* Turns not used are not saved. */
 	vm_set_run_state(vm, MAYFLY_PARKED);
 	if (!vm->started || vm->deadline == MAYFLY_FOREVER)
 		return;
@@ -255,12 +262,43 @@ void pool_release(struct vm *vm, enum verdict verdict)
 	spin_unlock_irqrestore(&pool->lock, flags);
 }
 
+/*
+ * Deficit round robin: every turn is worth a slice, and what a VM takes more or
+ * less of it, because an interrupt was late or the scheduler early, is made up
+ * for in its next turns. So all get the same CPU time, not the same turns.
+ */
+static bool take_turn(struct vm *vm)
+{
+	vm->credit = min_t(s64, vm->credit + SLICE_NS, MAX_CREDIT_NS);
+	return vm->credit >= MIN_SLICE_NS;
+}
+
+static void pay(struct vm *vm, u64 ns)
+{
+	vm->credit = max_t(s64, vm->credit - ns, -MAX_DEBT_NS);
+}
+
+static struct vm *choose_next(struct pool *pool)
+{
+	struct vm *vm;
+	int skips;
+
+	for (skips = 0; skips < MAX_SKIPS; skips++) {
+		vm = list_first_entry_or_null(&pool->ready, struct vm, queue);
+		if (!vm || take_turn(vm))
+			return vm;
+		list_rotate_left(&pool->ready);
+	}
+	vm->credit = MIN_SLICE_NS;
+	return vm;
+}
+
 static struct vm *claim_next(struct pool *pool)
 {
 	struct vm *vm;
 
 	spin_lock_irq(&pool->lock);
-	vm = list_first_entry_or_null(&pool->ready, struct vm, queue);
+	vm = choose_next(pool);
 	if (vm) {
 		list_del_init(&vm->queue);
 		vm_set_run_state(vm, MAYFLY_RUNNING);
@@ -273,26 +311,36 @@ static struct vm *claim_next(struct pool *pool)
 static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
 {
 	struct worker *worker = container_of(timer, struct worker, timer);
+	u64 used = local_clock() - READ_ONCE(worker->slice.began);
 
-	WRITE_ONCE(worker->over, true);
+	u64 length = READ_ONCE(worker->slice.length);
+
+	if (used < length) {
+		hrtimer_forward_now(timer, ns_to_ktime(length - used));
+		return HRTIMER_RESTART;
+	}
+	WRITE_ONCE(worker->slice.over, true);
 	/* The worker may have moved; the interrupt that ends guest mode not. */
 	kick_process(worker->task);
 	return HRTIMER_NORESTART;
 }
 
 /*
- * The timer is left running when a VM parks early, and cuts the next one's
- * slice: at most one timer is armed per millisecond, however short the visits.
+ * The timer is left running when a VM parks early, and gives the next one the
+ * rest of its slice when it fires: at most one timer is armed per millisecond,
+ * however short the visits, and nobody's slice is cut by who was there before.
  */
 static void run_one(struct worker *worker, struct vm *vm)
 {
+	u64 before = vm->cpu_ns;
 	enum verdict verdict;
 
-	WRITE_ONCE(worker->over, false);
+	WRITE_ONCE(worker->slice.length, vm->credit);
 	if (!hrtimer_is_queued(&worker->timer))
-		hrtimer_start(&worker->timer, ns_to_ktime(SLICE_NS),
+		hrtimer_start(&worker->timer, ns_to_ktime(vm->credit),
 			      HRTIMER_MODE_REL_PINNED_HARD);
-	verdict = run_slice(vm, &worker->over, false);
+	verdict = run_slice(vm, &worker->slice, false);
+	pay(vm, vm->cpu_ns - before);
 	pool_release(vm, verdict);
 	if (verdict == VERDICT_MOVE)	/* This CPU is on its way out. */
 		schedule_timeout_uninterruptible(1);

@@ -21,18 +21,18 @@
  * Called with interrupts off, right before entry: a kick that comes later is a
  * pending interrupt, and ends guest mode at once.
  */
-static bool must_leave(const struct vm *vm, const bool *over)
+static bool must_leave(const struct vm *vm, const struct slice *slice)
 {
-	return READ_ONCE(vm->requests) || READ_ONCE(*over) || need_resched() ||
+	return READ_ONCE(vm->requests) || READ_ONCE(slice->over) || need_resched() ||
 	       run_is_wanted_outside();
 }
 
-static enum verdict enter_once(struct vm *vm, const bool *over)
+static enum verdict enter_once(struct vm *vm, const struct slice *slice)
 {
 	struct vm_exit exit;
 
 	local_irq_disable();
-	if (must_leave(vm, over)) {
+	if (must_leave(vm, slice)) {
 		local_irq_enable();
 		return VERDICT_LEAVE;
 	}
@@ -45,7 +45,7 @@ static enum verdict enter_once(struct vm *vm, const bool *over)
 	return trap_handle(vm, &exit);
 }
 
-static enum verdict enter_until(struct vm *vm, const bool *over,
+static enum verdict enter_until(struct vm *vm, const struct slice *slice,
 				bool stop_on_output)
 {
 	enum verdict verdict;
@@ -53,7 +53,7 @@ static enum verdict enter_until(struct vm *vm, const bool *over,
 	if (vm->waiting)
 		trap_finish_wait(vm);
 	do {
-		verdict = enter_once(vm, over);
+		verdict = enter_once(vm, slice);
 		if (verdict == VERDICT_OUTPUT && !stop_on_output)
 			verdict = VERDICT_ENTER;
 	} while (verdict == VERDICT_ENTER);
@@ -71,26 +71,26 @@ static void mutate(struct vm *vm)
 /**
  * run_slice - run a VM on this CPU for a while
  * @vm: claimed by the caller
- * @over: becomes true when the slice is over
+ * @slice: this turn; cut from outside through its @over
  * @stop_on_output: come back when the console has grown
  *
  * Context: may sleep before and after; preemption is off in between.
  * Return: why it stopped; never VERDICT_ENTER.
  */
-enum verdict run_slice(struct vm *vm, const bool *over, bool stop_on_output)
+enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 {
 	enum verdict verdict = VERDICT_MOVE;
 
 	mutate(vm);
 	kernel_fpu_begin_mask(0);
+	slice->began = local_clock();
+	WRITE_ONCE(slice->over, false);
 	if (!backend->load(vm)) {
-		u64 start = local_clock();
-
 		fpu_load_guest(vm->state.fpu, &vm->tag.cpu);
-		verdict = enter_until(vm, over, stop_on_output);
+		verdict = enter_until(vm, slice, stop_on_output);
 		fpu_save_guest(vm->state.fpu);
 		backend->save(vm);
-		vm->cpu_ns += local_clock() - start;
+		vm->cpu_ns += local_clock() - slice->began;
 	}
 	kernel_fpu_end();
 	return verdict;

@@ -11,7 +11,19 @@
 
 struct vm;
 
-enum verdict run_slice(struct vm *vm, const bool *over, bool stop_on_output);
+/**
+ * struct slice - a VM's turn on a CPU
+ * @began: local_clock() at its start, in ns
+ * @length: ns it should take
+ * @over: set from outside when it should end; run_slice() clears it
+ */
+struct slice {
+	u64 began;
+	u64 length;
+	bool over;
+};
+
+enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output);
 enum verdict run_fetch_memory(struct vm *vm);
 
 /**

@@ -87,6 +87,7 @@ struct vm {
 	u64 exits[MAYFLY_EXIT_REASONS];	/* [C] */
 	u64 parked;			/* [C] */
 	u64 cpu_ns;			/* [C] */
+	s64 credit;			/* [C] ns, see take_turn() in pool.c */
 
 	u32 run_state;			/* [P] MAYFLY_READY … */
 	bool started;			/* [P] belongs to the workers */

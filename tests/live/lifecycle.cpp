@@ -111,29 +111,6 @@ TEST_F(Lifecycle, ASpinnerDoesNotStallItsCpu)
 	sched_setaffinity(0, sizeof(all), &all);
 }
 
-TEST_F(Lifecycle, SpinnersShareFairly)
-{
-	constexpr std::uint32_t count = 10;
-	const std::vector<std::uint64_t> ids = spawn_detached(guests::spin_cli, count);
-
-	sleep(3);
-	control(MAYFLY_OP_PAUSE, ids);
-
-	unsigned long long least = ~0ull, most = 0;
-
-	for (const mayfly_vm_info &row : list()) {
-		least = std::min<unsigned long long>(least, row.cpu_ns);
-		most = std::max<unsigned long long>(most, row.cpu_ns);
-	}
-	std::printf("cpu_ns from %llu to %llu\n", least, most);
-	EXPECT_GT(least, 0u);
-	// An emulated CPU's clock also runs while the other one has its turn, so
-	// slices differ in length.
-	EXPECT_LT(most - least, most / 3) << least << " to " << most;
-	EXPECT_EQ(control(MAYFLY_OP_KILL, ids), count);
-	EXPECT_EQ(control(MAYFLY_OP_REMOVE, ids), count);
-}
-
 TEST_F(Lifecycle, PausedStandsStill)
 {
 	const machine vm = started(guests::count_forever);

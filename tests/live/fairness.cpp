@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who gets how much of a CPU that all want. Only a machine whose clock stands still
+// when it does can tell (Bochs; QEMU with --icount): elsewhere what the emulator
+// loses to other processes is charged to whichever VM ran just then.
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include <sched.h>
+
+#include "machine.hpp"
+
+namespace
+{
+
+using live::machine;
+
+class Fairness : public live::Live
+{
+protected:
+	/// Puts every worker on the first CPU.
+	static void gather_workers()
+	{
+		cpu_set_t first;
+		int workers = 0;
+
+		CPU_ZERO(&first);
+		CPU_SET(0, &first);
+		for (const auto &entry : std::filesystem::directory_iterator("/proc")) {
+			std::ifstream file(entry.path() / "comm");
+			std::string name;
+
+			if (std::getline(file, name) && name.starts_with("mayfly/")) {
+				EXPECT_EQ(sched_setaffinity(std::stoi(entry.path().filename()), sizeof(first), &first), 0);
+				workers++;
+			}
+		}
+		EXPECT_GT(workers, 0);
+	}
+	static std::uint64_t least_cpu(const std::vector<machine> &vms)
+	{
+		std::uint64_t least = ~0ull;
+
+		for (const machine &vm : vms)
+			least = std::min<std::uint64_t>(least, vm.info().cpu_ns);
+		return least;
+	}
+	/// Until each of them has had \p ns more.
+	static void run_for(const std::vector<machine> &vms, std::uint64_t ns)
+	{
+		const std::uint64_t enough = least_cpu(vms) + ns;
+
+		EXPECT_TRUE(live::eventually([&] { return usleep(100000), least_cpu(vms) > enough; }, 200));
+	}
+	/// How much less than the most the least gets, while each gets \p ns and more.
+	static double spread_over(const std::vector<machine> &vms, std::uint64_t ns)
+	{
+		std::vector<std::uint64_t> before, got;
+
+		for (const machine &vm : vms)
+			before.push_back(vm.info().cpu_ns);
+		run_for(vms, ns);
+		for (std::size_t i = 0; i < vms.size(); i++)
+			got.push_back(vms[i].info().cpu_ns - before[i]);
+
+		const auto [least, most] = std::ranges::minmax(got);
+
+		return static_cast<double>(most - least) / static_cast<double>(most);
+	}
+};
+
+TEST_F(Fairness, SpinnersShareACpuAndSleepersGetOn)
+{
+	const live::fd spin = live::make_image(device, guests::spin);
+	const live::fd spin_cli = live::make_image(device, guests::spin_cli);
+	const live::fd wait = live::make_image(device, guests::wait_loop);
+	std::vector<machine> spinners, sleepers;
+
+	for (int i = 0; i < 25; i++) {
+		spinners.emplace_back(spin, device, MAYFLY_SPAWN_START);
+		spinners.emplace_back(spin_cli, device, MAYFLY_SPAWN_START);
+	}
+	for (int i = 0; i < 4; i++)
+		sleepers.emplace_back(wait, device, MAYFLY_SPAWN_START);
+	gather_workers();
+
+	std::vector<std::uint64_t> parked;
+
+	for (const machine &vm : sleepers)
+		parked.push_back(vm.stat().parked);
+
+	run_for(spinners, 30'000'000); // what came before is made up for
+
+	const double spread = spread_over(spinners, 120'000'000);
+
+	std::printf("CPU time of equals differs by %.1f %%\n", spread * 100);
+	EXPECT_LE(spread, 0.05);
+	for (std::size_t i = 0; i < sleepers.size(); i++)
+		EXPECT_GE(sleepers[i].stat().parked - parked[i], 50u);
+}
+
+}
