@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "text.hpp"
+
 namespace vmctl::cli {
 
 using json = nlohmann::ordered_json;
@@ -42,6 +44,23 @@ json to_json(const vm_info &row)
 		object["address"] = fmt::format("{:#x}", raw.address);
 	if (reason == end_reason::entry_failed || reason == end_reason::bad_state)
 		object["detail"] = fmt::format("{:#x}", raw.detail);
+	return object;
+}
+
+json to_json(const mayfly_vm_stat &stat)
+{
+	json object = to_json(vm_info(stat.info));
+	json &exits = object["exits_by_reason"];
+
+	for (std::size_t i = 0; i < exit_reasons.size(); i++)
+		exits[exit_reasons[i]] = stat.exits[i];
+	object["guest_pages"] = stat.guest_pages;
+	object["table_pages"] = stat.table_pages;
+	object["device_pages"] = stat.device_pages;
+	object["struct_bytes"] = stat.struct_bytes;
+	object["console_bytes"] = stat.console_bytes;
+	object["console_lost"] = stat.console_lost;
+	object["parked"] = stat.parked;
 	return object;
 }
 

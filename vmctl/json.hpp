@@ -12,6 +12,9 @@ namespace vmctl::cli {
 // A row of `ps --json`. Addresses are strings: readers of JSON count in doubles.
 nlohmann::ordered_json to_json(const vm_info &row);
 
+// An element of `inspect`: the row with everything that is counted.
+nlohmann::ordered_json to_json(const mayfly_vm_stat &stat);
+
 // Prints one array, an element a line, without holding it whole.
 class json_array {
 public:

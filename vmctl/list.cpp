@@ -80,79 +80,30 @@ void print_table(const context &world, std::span<const vm_info> rows, bool whole
 		fmt::print(world.out, "… {} more (--all-rows or --json shows them)\n", rows.size() - fits);
 }
 
-struct listed {
-	std::vector<vm_info> rows;
-	bool some_missing;
-};
-
-// Those named, or without names all, the ended ones only with -a.
-outcome<listed> rows_to_show(const context &world, const invocation &in)
-{
-	auto from = open_device(world);
-
-	if (!from)
-		return std::unexpected(from.error());
-	if (in.operands.empty()) {
-		auto rows = from->list();
-
-		if (!rows)
-			return give_up(status::broken, rows.error());
-		if (!in.has("all"))
-			std::erase_if(*rows, [](const vm_info &row) { return row.ended(); });
-		return listed{std::move(*rows), false};
-	}
-
-	const auto picked = select(*from, in.operands, false);
-	listed found{};
-
-	if (!picked)
-		return std::unexpected(picked.error());
-	for (const error &missing : picked->missing)
-		world.complain(missing);
-	for (const chosen &one : picked->vms)
-		found.rows.push_back(one.row);
-	found.some_missing = !picked->missing.empty();
-	return found;
-}
-
-nlohmann::ordered_json to_json(const mayfly_vm_stat &stat)
-{
-	constexpr std::array<const char *, MAYFLY_EXIT_REASONS> names{
-		"interrupt", "hypercall", "cpuid", "hlt", "msr", "memory", "denied", "exception", "shutdown",
-		"invalid"};
-	auto object = cli::to_json(vm_info(stat.info));
-	auto &exits = object["exits_by_reason"];
-
-	for (std::size_t i = 0; i < names.size(); i++)
-		exits[names[i]] = stat.exits[i];
-	object["guest_pages"] = stat.guest_pages;
-	object["table_pages"] = stat.table_pages;
-	object["device_pages"] = stat.device_pages;
-	object["struct_bytes"] = stat.struct_bytes;
-	object["console_bytes"] = stat.console_bytes;
-	object["console_lost"] = stat.console_lost;
-	object["parked"] = stat.parked;
-	return object;
-}
-
 } // namespace
 
 int verb_ps(const context &world, const invocation &in)
 {
-	const listed found = CLI_TRY(world, rows_to_show(world, in));
+	const device from = CLI_TRY(world, open_device(world));
+	const selection picked = CLI_TRY(world, select_shown(from, in.operands, in.has("all")));
+	std::vector<vm_info> rows;
 
+	for (const error &missing : picked.missing)
+		world.complain(missing);
+	for (const chosen &one : picked.vms)
+		rows.push_back(one.row);
 	if (in.has("json")) {
 		json_array array(world.out);
 
-		for (const vm_info &row : found.rows)
-			array.add(cli::to_json(row));
+		for (const vm_info &row : rows)
+			array.add(to_json(row));
 	} else if (in.has("quiet")) {
-		for (const vm_info &row : found.rows)
+		for (const vm_info &row : rows)
 			fmt::print(world.out, "{}\n", row.id());
 	} else {
-		print_table(world, found.rows, in.has("all-rows"));
+		print_table(world, rows, in.has("all-rows"));
 	}
-	return found.some_missing ? status::some_failed : status::ok;
+	return picked.missing.empty() ? status::ok : status::some_failed;
 }
 
 int verb_inspect(const context &world, const invocation &in)

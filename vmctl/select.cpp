@@ -170,4 +170,13 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 	return made;
 }
 
+outcome<selection> select_shown(const device &from, std::span<const std::string> words, bool ended_too)
+{
+	auto made = select(from, words, words.empty());
+
+	if (made && words.empty() && !ended_too)
+		std::erase_if(made->vms, [](const chosen &one) { return one.row.ended(); });
+	return made;
+}
+
 } // namespace vmctl::cli

@@ -136,9 +136,10 @@ void table::add(std::vector<std::string> cells)
 	rows_.push_back(std::move(cells));
 }
 
-void table::print(std::FILE *out) const
+std::vector<std::string> table::lines() const
 {
 	std::vector<std::size_t> widths(numbers_.size());
+	std::vector<std::string> made;
 
 	for (const auto &row : rows_)
 		for (std::size_t i = 0; i < row.size(); i++)
@@ -153,8 +154,15 @@ void table::print(std::FILE *out) const
 					    last && !numbers_[i] ? 0 : widths[i]);
 			line += last ? "\n" : "  ";
 		}
-		fmt::print(out, "{}", line);
+		made.push_back(std::move(line));
 	}
+	return made;
+}
+
+void table::print(std::FILE *out) const
+{
+	for (const std::string &line : lines())
+		std::fputs(line.c_str(), out);
 }
 
 } // namespace vmctl::cli

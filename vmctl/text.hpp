@@ -2,6 +2,7 @@
 // From text to numbers and back.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -12,6 +13,10 @@
 #include "cli.hpp"
 
 namespace vmctl::cli {
+
+// Why guests leave guest mode, by MAYFLY_EXIT_*.
+inline constexpr std::array<const char *, MAYFLY_EXIT_REASONS> exit_reasons{
+	"interrupt", "hypercall", "cpuid", "hlt", "msr", "memory", "denied", "exception", "shutdown", "invalid"};
 
 // Digits only; nothing for anything else and for what does not fit.
 std::optional<std::uint64_t> parse_number(std::string_view text);
@@ -45,6 +50,8 @@ class table {
 public:
 	table(std::vector<std::string> titles, std::vector<bool> numbers);
 	void add(std::vector<std::string> cells);
+	// Lines that end with a newline each.
+	[[nodiscard]] std::vector<std::string> lines() const;
 	void print(std::FILE *out) const;
 
 private:
