@@ -141,6 +141,7 @@ int verb_rm(const context &, const invocation &);
 int verb_run(const context &, const invocation &);
 int verb_spawn(const context &, const invocation &);
 int verb_start(const context &, const invocation &);
+int verb_stats(const context &, const invocation &);
 int verb_stop(const context &, const invocation &);
 int verb_unpause(const context &, const invocation &);
 int verb_version(const context &, const invocation &);

@@ -108,6 +108,7 @@ void print_overview(const context &world)
 			      "  vmctl run daytime -- 3     another image, with arguments\n"
 			      "  vmctl spawn -n 1000        a thousand in the background\n"
 			      "  vmctl ps                   what is there\n"
+			      "  vmctl stats                what it uses, as it goes\n"
 			      "  vmctl logs 17              what VM 17 has said\n"
 			      "  vmctl stop --all           end them, politely\n"
 			      "  vmctl rm --all             and forget them\n"

@@ -37,6 +37,13 @@ constexpr std::array ps_options{
 	option{"all-rows", "", "more than a screenful, on a terminal"},
 	json,
 };
+constexpr std::array stats_options{
+	option{"all,a", "", "ended ones too"},
+	option{"exits", "", "why VMs left guest mode, a column for each reason"},
+	option{"interval,i", "SECONDS", "from one sample to the next, from 0.1 on (1)"},
+	option{"no-stream", "", "one sample, over one interval"},
+	option{"json", "", "one JSON array a sample, with all counters"},
+};
 constexpr std::array logs_options{
 	option{"follow,f", "", "go on until the VM ends"},
 	all,
@@ -76,6 +83,9 @@ constexpr std::array table{
 	     wait_options, any, false, verb_wait},
 	verb{"ps", "ls list status show", look, "ps [-a] [-q] [--json] [VM…]", "List VMs", ps_options, any, false,
 	     verb_ps},
+	verb{"stats", "top domstats", look, "stats [-a] [--exits] [-i SECONDS] [--no-stream] [--json] [VM…]",
+	     "Watch what VMs use; Ctrl-C leaves", stats_options, any, false,
+	     verb_stats},
 	verb{"logs", "", look, "logs [-f] VM… | --all", "Print what guests have written", logs_options, any, false,
 	     verb_logs},
 	verb{"console", "attach", look, "console VM", "Watch a guest's console; Ctrl-] leaves", {}, 1, false,

@@ -15,7 +15,7 @@ load common
 @test "help names every command and its aliases" {
 	vm help
 	expect_status 0
-	for word in run spawn ps logs console inspect pause unpause stop kill rm wait info doctor version; do
+	for word in run spawn ps stats logs console inspect pause unpause stop kill rm wait info doctor version; do
 		grep -qE "^  $word " <<<"$output"
 	done
 	[[ $output == *"ls list status show"* ]]
@@ -104,7 +104,7 @@ load common
 # --- without the module -----------------------------------------------------
 
 @test "without the module every verb names the cause and the fix" {
-	for verb in ps run spawn info "kill 1" "logs 1" "wait 1" "inspect 1"; do
+	for verb in ps stats run spawn info "kill 1" "logs 1" "wait 1" "inspect 1"; do
 		# shellcheck disable=SC2086
 		vm $verb
 		expect_status 125

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
+#include <span>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -27,6 +28,11 @@ protected:
 
 	int run(std::initializer_list<const char *> words)
 	{
+		return run(std::span(words.begin(), words.size()));
+	}
+
+	int run(std::span<const char *const> words)
+	{
 		char *out_text = nullptr, *err_text = nullptr;
 		std::size_t out_size = 0, err_size = 0;
 		vmctl::cli::context world{.calls = fake,
@@ -37,7 +43,7 @@ protected:
 		world.err_is_terminal = terminal;
 		world.image_folders = {"/guests"};
 
-		const int status = vmctl::cli::dispatch(world, {words.begin(), words.size()});
+		const int status = vmctl::cli::dispatch(world, words);
 
 		std::fclose(world.out);
 		std::fclose(world.err);

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
 #include <vector>
 
 #include <mayfly.h>
+#include <sys/ioctl.h>
 #include <vmctl/vmctl.hpp>
 
 class fake_module final : public vmctl::system {
@@ -26,10 +28,15 @@ public:
 	std::map<std::uint64_t, std::string> consoles;
 	mayfly_info module_info{};
 	std::uint32_t list_most = MAYFLY_MAX_BATCH; // rows in one LIST, whatever is asked
+	int list_error = 0;
 	std::uint64_t spawn_most = UINT64_MAX;      // VMs until SPAWN fails ...
 	int spawn_error = ENOMEM;                   // ... like this
 	bool ends_when_notified = true;
 	int interruptions = 0; // how many CONTROLs are cut short
+	std::map<std::uint64_t, mayfly_vm_stat> counters; // what STAT adds to a VM's row
+	std::function<void()> while_waiting; // what happens during a poll()
+	std::function<void(std::uint64_t)> before_open; // and right before an OPEN
+	winsize terminal{}; // no terminal while it has no rows
 
 	// What was asked of it.
 	std::map<unsigned long, int> calls;
@@ -96,7 +103,7 @@ public:
 		return 0;
 	}
 
-	int ioctl(int, unsigned long request, void *argument) override
+	int ioctl(int fd, unsigned long request, void *argument) override
 	{
 		calls[request]++;
 		switch (request) {
@@ -114,11 +121,20 @@ public:
 		case MAYFLY_OPEN: {
 			auto *wanted = static_cast<mayfly_open *>(argument);
 
+			if (before_open)
+				before_open(wanted->id);
 			if (find(wanted->id) == nullptr)
 				return -ENOENT;
 			wanted->fd = grant(vm_fd + static_cast<int>(wanted->id));
 			return 0;
 		}
+		case MAYFLY_STAT:
+			return stat(static_cast<std::uint64_t>(fd - vm_fd), *static_cast<mayfly_vm_stat *>(argument));
+		case TIOCGWINSZ:
+			if (terminal.ws_row == 0)
+				return -ENOTTY;
+			*static_cast<winsize *>(argument) = terminal;
+			return 0;
 		default:
 			return -ENOTTY;
 		}
@@ -140,7 +156,13 @@ public:
 		return sizeof msr;
 	}
 
-	int poll(std::span<pollfd>, int) override { return 0; }
+	int poll(std::span<pollfd>, int) override
+	{
+		if (while_waiting)
+			while_waiting();
+		return 0;
+	}
+
 	int set_nonblocking(int) override { return 0; }
 	bool exists(const std::string &path) override { return files.contains(path); }
 
@@ -205,6 +227,8 @@ private:
 	{
 		const std::uint32_t room = std::min(wanted.count, list_most);
 
+		if (list_error != 0)
+			return -list_error;
 		if (wanted.count == 0 || wanted.count > MAYFLY_MAX_BATCH)
 			return -EINVAL;
 		wanted.count = 0;
@@ -218,6 +242,18 @@ private:
 			}
 			at<mayfly_vm_info>(wanted.rows)[wanted.count++] = row;
 		}
+		return 0;
+	}
+
+	int stat(std::uint64_t id, mayfly_vm_stat &answer)
+	{
+		const mayfly_vm_info *row = find(id);
+
+		// A descriptor keeps what was removed; no test removes so late.
+		if (row == nullptr)
+			return -EIO;
+		answer = counters[id];
+		answer.info = *row;
 		return 0;
 	}
 
