@@ -32,17 +32,17 @@ protected:
 
 TEST_F(Isolation, MemoryIsEachVmsOwn)
 {
-	all_end_with(guests::park_stamped, 100, 0);
+	all_end_with(guests::park_stamped, 200, 0);
 }
 
 TEST_F(Isolation, RegistersAreEachVmsOwn)
 {
-	all_end_with(guests::registers_park, 100, 0);
+	all_end_with(guests::registers_park, 200, 0);
 }
 
 TEST_F(Isolation, FpuRegistersAreEachVmsOwn)
 {
-	all_end_with(guests::xmm_park, 100, 0);
+	all_end_with(guests::xmm_park, 200, 0);
 }
 
 TEST_F(Isolation, FpuRegistersOfTheCallerSurviveRun)

@@ -33,6 +33,7 @@ mayfly_vcpu_state everything(const mayfly_vcpu_state &start)
 	s.rflags = 0x2 | 0x1 | 0x4 | 0x40 | 0x80 | 0x800 | 0x200;
 	s.cr0 = start.cr0 ^ (1u << 18);
 	s.cr2 = 0xffff800012345678;
+	s.cr3 = start.cr3 | 0x18; // PWT and PCD
 	s.cr4 = start.cr4 ^ (1u << 2);
 	s.efer = start.efer ^ 1;
 	s.cs.selector = 0x18;
@@ -54,6 +55,9 @@ mayfly_vcpu_state everything(const mayfly_vcpu_state &start)
 	s.sysenter_cs = 0x10;
 	s.sysenter_esp = 0xffff80000000a000;
 	s.sysenter_eip = 0xffff80000000b000;
+	for (unsigned i = 0; i < 8; i++) // 80 bits each, in 16 bytes
+		for (unsigned j = 0; j < 10; j++)
+			s.fpu[32 + 16 * i + j] = static_cast<__u8>(0x81 + i * 10 + j);
 	for (unsigned i = 160; i < 416; i++)
 		s.fpu[i] = static_cast<__u8>(i * 7);
 	return s;
@@ -103,6 +107,8 @@ void expect_same(const mayfly_vcpu_state &got, const mayfly_vcpu_state &want)
 	EXPECT_EQ(got.error_code, want.error_code);
 	EXPECT_EQ(got.flags, want.flags);
 	// The FXSAVE image but for what hardware owns: control words, MXCSR mask.
+	for (unsigned i = 0; i < 8; i++)
+		EXPECT_EQ(std::memcmp(got.fpu + 32 + 16 * i, want.fpu + 32 + 16 * i, 10), 0) << "st" << i;
 	EXPECT_EQ(std::memcmp(got.fpu + 160, want.fpu + 160, 256), 0) << "xmm0-xmm15";
 	EXPECT_EQ(std::memcmp(got.fpu, want.fpu, 5), 0) << "x87 control, status, tags";
 	EXPECT_EQ(std::memcmp(got.fpu + 24, want.fpu + 24, 4), 0) << "mxcsr";
