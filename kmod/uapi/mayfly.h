@@ -83,6 +83,13 @@
  * @spawned: VMs made since the module was loaded
  * @parked: times a VM has parked since the module was loaded
  * @flags: MAYFLY_INFO_*
+ * @cold: VMs that are cold now: parked, and all that can be derived given back
+ * @warmed: times a cold VM has been made ready to run again
+ * @max_vms_user: module parameter: VMs one user may have
+ * @max_bytes: module parameter: bytes all VMs together may hold alone
+ * @max_bytes_user: module parameter: the same for one user's
+ * @user_vms: VMs the caller has
+ * @user_bytes: bytes they hold alone
  * @reserved: zero
  */
 struct mayfly_info {
@@ -99,7 +106,14 @@ struct mayfly_info {
 	__u64 spawned;
 	__u64 parked;
 	__u64 flags;
-	__u64 reserved[4];
+	__u64 cold;
+	__u64 warmed;
+	__u64 max_vms_user;
+	__u64 max_bytes;
+	__u64 max_bytes_user;
+	__u64 user_vms;
+	__u64 user_bytes;
+	__u64 reserved[5];
 };
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
@@ -242,6 +256,7 @@ struct mayfly_vm_info {
 
 #define MAYFLY_VM_DETACHED	1
 #define MAYFLY_VM_STARTED	2	/* belongs to the workers */
+#define MAYFLY_VM_COLD		4	/* parked; its tables and device page are given back */
 
 /**
  * struct mayfly_list - argument of MAYFLY_LIST
@@ -475,7 +490,7 @@ struct mayfly_vcpu_state {
 #define MAYFLY_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "layout is ABI")
 #endif
 
-MAYFLY_SIZE(struct mayfly_info, 128);
+MAYFLY_SIZE(struct mayfly_info, 192);
 MAYFLY_SIZE(struct mayfly_segment, 32);
 MAYFLY_SIZE(struct mayfly_image_create, 152);
 MAYFLY_SIZE(struct mayfly_spawn, 152);
