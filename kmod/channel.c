@@ -57,27 +57,29 @@ u64 channel_guest_now(const struct vm *vm)
 	return mul_u64_u32_shr(rdtsc() + vm->tsc_offset, clock_mult, clock_shift);
 }
 
-/* From the kernel's batch of random numbers, a fifth of a fresh request's cost. */
-static void fill_seed(struct mayfly_device_page *page)
+/**
+ * channel_seed - give a new VM its random numbers
+ * @vm: not yet to be found by anybody
+ *
+ * From the kernel's batch of them, a fifth of a fresh request's cost.
+ */
+void channel_seed(struct vm *vm)
 {
-	u64 word;
 	unsigned int i;
 
-	for (i = 0; i < sizeof(page->seed); i += sizeof(word)) {
-		word = get_random_u64();
-		memcpy(page->seed + i, &word, sizeof(word));
-	}
+	for (i = 0; i < ARRAY_SIZE(vm->seed); i++)
+		vm->seed[i] = get_random_u64();
 }
 
 /**
- * channel_fill - write a new VM's device page
- * @vm: not yet to be found by anybody
- * @argc: arguments
- * @args_length: their bytes
+ * channel_fill - write a VM's device page
+ * @vm: with an empty one; claimed, or not yet to be found by anybody
+ *
+ * All that is on it comes from @vm, so that it can be forgotten and written again.
  *
  * Context: any.
  */
-void channel_fill(struct vm *vm, u32 argc, u32 args_length)
+void channel_fill(struct vm *vm)
 {
 	struct mayfly_device_page *page = vm->device_page;
 
@@ -87,9 +89,9 @@ void channel_fill(struct vm *vm, u32 argc, u32 args_length)
 	page->generation = 1;
 	page->memory_bytes = vm->memory.size;
 	page->args_gpa = MAYFLY_GPA_ARGS;
-	page->args_len = args_length;
-	page->argc = argc;
-	fill_seed(page);
+	page->args_len = vm->args_length;
+	page->argc = vm->argc;
+	memcpy(page->seed, vm->seed, sizeof(page->seed));
 	page->clock.flags = channel_clock_is_stable() ? MAYFLY_CLOCK_STABLE : 0;
 	page->clock.mult = clock_mult;
 	page->clock.shift = clock_shift;

@@ -38,6 +38,7 @@ void console_free(struct console *console);
 int channel_setup(void);
 bool channel_clock_is_stable(void);
 u64 channel_guest_now(const struct vm *vm);
-void channel_fill(struct vm *vm, u32 argc, u32 args_length);
+void channel_fill(struct vm *vm);
+void channel_seed(struct vm *vm);
 
 #endif

@@ -164,6 +164,8 @@ static void init(struct vm *vm, const struct vm_template *template)
 	vm->args = template->args;
 	if (vm->args)
 		get_page(vm->args);
+	vm->args_length = template->args_length;
+	vm->argc = template->argc;
 	vm->created_ns = ktime_get_real_ns();
 	vm->tsc_offset = -rdtsc();
 }
@@ -185,7 +187,8 @@ static int build(struct vm *vm, const struct vm_template *template,
 	vm->id = atomic64_inc_return(&last_id);
 	vm->key.uid = from_kuid(&init_user_ns, current_euid());
 	names_give(&vm->key, vm->id, name);
-	channel_fill(vm, template->argc, template->args_length);
+	channel_seed(vm);
+	channel_fill(vm);
 	return 0;
 }
 

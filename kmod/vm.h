@@ -114,6 +114,9 @@ struct vm {
 	struct image *image;		/* [I] */
 	struct pool *pool;		/* [I] */
 	struct page *args;		/* [I] shared argument page or NULL */
+	u32 args_length;		/* [I] bytes on it */
+	u32 argc;			/* [I] strings on it */
+	u64 seed[MAYFLY_SEED_SIZE / 8];	/* [I] random, for the device page */
 	void *device_page;		/* [C] */
 	u64 tsc_offset;			/* [I] guest TSC = host TSC + this */
 	u64 created_ns;			/* [I] Unix time */
