@@ -110,9 +110,9 @@ static u64 *own(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 
 /* Maps one page of Mayfly's own at a fixed place, read-only. */
 static int map_fixed(struct vm_memory *memory, u64 gpa, struct page *page,
-		     bool execute, u64 software)
+		     bool execute, u64 software, gfp_t gfp)
 {
-	u64 *entry = own(memory, gpa, MEMORY_SLEEP);
+	u64 *entry = own(memory, gpa, gfp);
 
 	if (!entry)
 		return -ENOMEM;
@@ -122,9 +122,10 @@ static int map_fixed(struct vm_memory *memory, u64 gpa, struct page *page,
 	return 0;
 }
 
-static int map_device_page(struct vm_memory *memory, void **device_page)
+static int map_device_page(struct vm_memory *memory, void **device_page,
+			   gfp_t gfp)
 {
-	struct page *page = memory_page_alloc(MEMORY_SLEEP | __GFP_ZERO);
+	struct page *page = memory_page_alloc(gfp | __GFP_ZERO);
 
 	if (!page)
 		return -ENOMEM;
@@ -132,23 +133,25 @@ static int map_device_page(struct vm_memory *memory, void **device_page)
 	memory->device_pages++;
 	*device_page = page_address(page);
 	return map_fixed(memory, MAYFLY_GPA_DEVICE, page, false,
-			 memory->s2.format->owned);
+			 memory->s2.format->owned, gfp);
 }
 
-static int init(struct vm_memory *memory, struct page *args, void **device_page)
+/* The tables of a VM that has written nothing yet. */
+static int lay_out(struct vm_memory *memory, struct page *args,
+		   void **device_page, gfp_t gfp)
 {
-	struct table_source source = { .memory = memory, .gfp = MEMORY_SLEEP };
+	struct table_source source = { .memory = memory, .gfp = gfp };
 	int ret;
 
 	memory->s2.root = alloc_table(&source);
 	if (!memory->s2.root)
 		return -ENOMEM;
 	copy_page(memory->s2.root, memory->image->s2.root);
-	ret = map_device_page(memory, device_page);
+	ret = map_device_page(memory, device_page, gfp);
 	if (!ret)
-		ret = map_fixed(memory, MAYFLY_GPA_STUB, stub_page, true, 0);
+		ret = map_fixed(memory, MAYFLY_GPA_STUB, stub_page, true, 0, gfp);
 	if (!ret && args)
-		ret = map_fixed(memory, MAYFLY_GPA_ARGS, args, false, 0);
+		ret = map_fixed(memory, MAYFLY_GPA_ARGS, args, false, 0, gfp);
 	return ret;
 }
 
@@ -179,7 +182,7 @@ int memory_init(struct vm_memory *memory, struct image *image, u64 size,
 	INIT_LIST_HEAD(&memory->pages);
 
 	old = set_active_memcg(memcg);
-	ret = init(memory, args, device_page);
+	ret = lay_out(memory, args, device_page, MEMORY_SLEEP);
 	set_active_memcg(old);
 	return ret;
 }
@@ -196,9 +199,21 @@ static struct page *guest_page(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 	return page;
 }
 
-static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+/* A private page may do what the image's may, and be written. */
+static void map_private(struct vm_memory *memory, u64 *entry, u64 shared,
+			struct page *page)
 {
 	const struct stage2_format *format = memory->s2.format;
+	u64 leaf = shared & format->present ?
+			   (shared & ~(STAGE2_ADDRESS | format->cow)) :
+			   stage2_leaf(format, 0, true, true);
+
+	stage2_set(&memory->s2, entry,
+		   leaf | format->write | format->owned | page_to_phys(page));
+}
+
+static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+{
 	u64 *entry = own(memory, gpa, gfp);
 	struct page *page;
 
@@ -207,15 +222,12 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 	page = guest_page(memory, gpa, gfp | __GFP_ZERO);
 	if (!page)
 		return -ENOMEM;
-	stage2_set(&memory->s2, entry,
-		   stage2_leaf(format, page_to_phys(page), true, true) |
-		   format->owned);
+	map_private(memory, entry, 0, page);
 	return 0;
 }
 
 static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gfp)
 {
-	const struct stage2_format *format = memory->s2.format;
 	u64 *entry = own(memory, gpa, gfp);
 	struct page *page;
 
@@ -225,9 +237,7 @@ static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gf
 	if (!page)
 		return -ENOMEM;
 	copy_page(page_address(page), page_address(page_of(shared)));
-	stage2_set(&memory->s2, entry,
-		   (shared & ~(STAGE2_ADDRESS | format->cow)) | format->write |
-		   format->owned | page_to_phys(page));
+	map_private(memory, entry, shared, page);
 	return 0;
 }
 
@@ -278,13 +288,14 @@ int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 }
 
 /**
- * memory_copy_hot - give a new VM the pages its kind always writes
+ * memory_copy_hot - give a VM the pages its kind always writes
  * @memory: the VM's
+ * @gfp: MEMORY_SLEEP, MEMORY_WAIT or MEMORY_ATOMIC
  *
- * Context: may sleep.
+ * Context: as @gfp.
  * Return: 0 or -ENOMEM.
  */
-int memory_copy_hot(struct vm_memory *memory)
+int memory_copy_hot(struct vm_memory *memory, gfp_t gfp)
 {
 	struct image *image = memory->image;
 	unsigned int i, n = smp_load_acquire(&image->nr_hot);
@@ -296,7 +307,7 @@ int memory_copy_hot(struct vm_memory *memory)
 		};
 
 		/* -EFAULT: the first VM had more memory than this one. */
-		if (memory_fault(memory, &fault, MEMORY_SLEEP) == -ENOMEM)
+		if (memory_fault(memory, &fault, gfp) == -ENOMEM)
 			return -ENOMEM;
 	}
 	return 0;
@@ -395,6 +406,113 @@ int memory_discard(struct vm_memory *memory, u64 gpa, u64 pages)
 	for (i = 0; i < pages; i++)
 		discard_page(memory, gpa + (i << PAGE_SHIFT));
 	return pages;
+}
+
+static bool is_guest_memory(const struct page *page)
+{
+	return page->index != NOT_GUEST_MEMORY;
+}
+
+/* Does the guest find the same bytes there without this page? */
+static bool is_derived(const struct vm_memory *memory, const struct page *page)
+{
+	u64 *shared = stage2_find(&memory->image->s2, (u64)page->index << PAGE_SHIFT);
+
+	if (shared && *shared & memory->s2.format->present)
+		return !memcmp(page_address(page), page_address(page_of(*shared)),
+			       PAGE_SIZE);
+	return !memchr_inv(page_address(page), 0, PAGE_SIZE);
+}
+
+/**
+ * memory_may_chill - is memory_chill() worth it, and short?
+ * @memory: the VM's
+ *
+ * Return: true for a warm VM with few pages.
+ */
+bool memory_may_chill(const struct vm_memory *memory)
+{
+	return memory->s2.root && memory->guest_pages <= MEMORY_CHILL_MAX;
+}
+
+/**
+ * memory_chill - give back all that memory_warm() can make again
+ * @memory: a VM's that memory_may_chill(); nobody runs it or looks at its memory
+ *
+ * What stays are the pages whose bytes are nowhere else.
+ *
+ * Context: any.
+ * Return: pages given back.
+ */
+unsigned int memory_chill(struct vm_memory *memory)
+{
+	struct page *page, *next;
+	unsigned int freed = 0;
+
+	list_for_each_entry_safe(page, next, &memory->pages, lru) {
+		if (is_guest_memory(page)) {
+			if (!is_derived(memory, page)) {
+				tlbmodel_page_kept(page_to_phys(page));
+				continue;
+			}
+			WRITE_ONCE(memory->guest_pages, memory->guest_pages - 1);
+		}
+		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
+		list_del(&page->lru);
+		memory_page_free(page);
+		freed++;
+	}
+	WRITE_ONCE(memory->table_pages, 0);
+	WRITE_ONCE(memory->device_pages, 0);
+	stage2_drop(&memory->s2);
+	return freed;
+}
+
+static int map_kept(struct vm_memory *memory, gfp_t gfp)
+{
+	struct page *page;
+
+	list_for_each_entry(page, &memory->pages, lru) {
+		u64 gpa = (u64)page->index << PAGE_SHIFT;
+		u64 *entry, *shared;
+
+		if (!is_guest_memory(page))
+			continue;
+		entry = own(memory, gpa, gfp);
+		if (!entry)
+			return -ENOMEM;
+		shared = stage2_find(&memory->image->s2, gpa);
+		map_private(memory, entry, shared ? *shared : 0, page);
+	}
+	return 0;
+}
+
+/**
+ * memory_warm - undo memory_chill()
+ * @memory: a cold VM's
+ * @args: the argument page or NULL
+ * @device_page: out: the VM's device page, zeroed
+ * @gfp: MEMORY_WAIT or MEMORY_ATOMIC
+ *
+ * Context: as @gfp.
+ * Return: 0, or -ENOMEM: it is as cold as before.
+ */
+int memory_warm(struct vm_memory *memory, struct page *args, void **device_page,
+		gfp_t gfp)
+{
+	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	int ret;
+
+	ret = lay_out(memory, args, device_page, gfp);
+	if (!ret)
+		ret = map_kept(memory, gfp);
+	/* Those that were the image's again, or zero. */
+	if (!ret)
+		ret = memory_copy_hot(memory, gfp);
+	set_active_memcg(old);
+	if (ret)
+		memory_chill(memory);
+	return ret;
 }
 
 /**

@@ -14,7 +14,8 @@ struct mem_cgroup;
 
 /**
  * struct vm_memory - a VM's guest-physical address space
- * @s2: second-level tables; all owned pages hang from @pages
+ * @s2: second-level tables; all owned pages hang from @pages. Without a root
+ *	while the VM is cold.
  * @size: first guest-physical address that is not memory, in bytes
  * @image: what the VM was made from
  * @memcg: who is charged
@@ -53,20 +54,31 @@ struct vm_fault_info {
 /* Pages freed between two offers to let somebody else run. */
 #define MEMORY_FREE_BATCH	512
 
-/* Flags for callers that may sleep, and for those that may not. */
+/* A VM with more guest pages keeps its tables: they are a small part of it. */
+#define MEMORY_CHILL_MAX	32
+
+/*
+ * Flags for callers that may sleep, for those that would rather wait long than do
+ * without, and for those that may not sleep.
+ */
 #define MEMORY_SLEEP	(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+#define MEMORY_WAIT	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 #define MEMORY_ATOMIC	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
 
 int __must_check memory_init(struct vm_memory *memory, struct image *image,
 			     u64 size, struct page *args,
 			     struct mem_cgroup *memcg, void **device_page);
-int __must_check memory_copy_hot(struct vm_memory *memory);
+int __must_check memory_copy_hot(struct vm_memory *memory, gfp_t gfp);
 int __must_check memory_fault(struct vm_memory *memory,
 			      const struct vm_fault_info *fault, gfp_t gfp);
 bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);
 void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length);
 int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);
 void memory_free(struct vm_memory *memory);
+bool memory_may_chill(const struct vm_memory *memory);
+unsigned int memory_chill(struct vm_memory *memory);
+int __must_check memory_warm(struct vm_memory *memory, struct page *args,
+			     void **device_page, gfp_t gfp);
 
 int memory_setup(void);
 void memory_teardown(void);

@@ -86,6 +86,17 @@ void stage2_set(struct stage2 *s2, u64 *entry, u64 value)
 }
 
 /**
+ * stage2_drop - forget a tree whose tables have been freed
+ * @s2: the tree; it needs a new root before it is used again
+ */
+void stage2_drop(struct stage2 *s2)
+{
+	s2->root = NULL;
+	s2->changes++;
+	tlbmodel_dropped(s2);
+}
+
+/**
  * stage2_own - make the path to a page the tree's own
  * @s2: the tree
  * @gpa: any address in the page

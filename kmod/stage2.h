@@ -68,6 +68,7 @@ u64 *stage2_find(const struct stage2 *s2, u64 gpa);
 u64 *stage2_own(struct stage2 *s2, u64 gpa, stage2_alloc_fn *alloc,
 		void *context);
 void stage2_set(struct stage2 *s2, u64 *entry, u64 value);
+void stage2_drop(struct stage2 *s2);
 u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
 		bool execute);
 

@@ -119,6 +119,24 @@ void tlbmodel_changed(struct stage2 *s2, u64 old, u64 new)
 }
 
 /**
+ * tlbmodel_dropped - all entries of a tree are gone, with its tables
+ * @s2: the tree
+ */
+void tlbmodel_dropped(struct stage2 *s2)
+{
+	s2->model++;
+}
+
+/**
+ * tlbmodel_page_kept - a page outlives the tree that was dropped
+ * @pa: where it is; nothing maps it any more
+ */
+void tlbmodel_page_kept(u64 pa)
+{
+	set_page_private(pfn_to_page(pa >> PAGE_SHIFT), 0);
+}
+
+/**
  * tlbmodel_page_freed - a page is about to be freed
  * @s2: the tree it belonged to
  * @pa: where it is

@@ -20,6 +20,8 @@ bool tlbmodel_is_on(void);
 int tlbmodel_setup(void);
 void tlbmodel_teardown(void);
 void tlbmodel_changed(struct stage2 *s2, u64 old, u64 new);
+void tlbmodel_dropped(struct stage2 *s2);
+void tlbmodel_page_kept(u64 pa);
 void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead);
 void tlbmodel_enter(const struct stage2 *s2, u64 vm, u32 tag, bool flush_all);
 void tlbmodel_leave(const struct stage2 *s2);
@@ -28,6 +30,8 @@ static inline bool tlbmodel_is_on(void) { return false; }
 static inline int tlbmodel_setup(void) { return 0; }
 static inline void tlbmodel_teardown(void) {}
 static inline void tlbmodel_changed(struct stage2 *s2, u64 old, u64 new) {}
+static inline void tlbmodel_dropped(struct stage2 *s2) {}
+static inline void tlbmodel_page_kept(u64 pa) {}
 static inline void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead) {}
 static inline void tlbmodel_enter(const struct stage2 *s2, u64 vm, u32 tag,
 				  bool flush_all) {}

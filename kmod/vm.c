@@ -179,7 +179,7 @@ static int build(struct vm *vm, const struct vm_template *template,
 	ret = memory_init(&vm->memory, vm->image, template->memory, vm->args,
 			  vm->pool->memcg, &vm->device_page);
 	if (!ret)
-		ret = memory_copy_hot(&vm->memory);
+		ret = memory_copy_hot(&vm->memory, MEMORY_SLEEP);
 	if (ret)
 		return ret;
 	state_init(&vm->state, vm->image->rip, vm->image->rsp, vm->image->cr3,
