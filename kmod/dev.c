@@ -16,6 +16,7 @@
 #include <linux/uaccess.h>
 
 #include "backend.h"
+#include "cold.h"
 #include "control.h"
 #include "dev.h"
 #include "image.h"
@@ -76,6 +77,8 @@ static long do_info(void __user *user)
 		.parked = pool_parked(),
 		.flags = (channel_clock_is_stable() ? MAYFLY_INFO_CLOCK : 0) |
 			 (tlbmodel_is_on() ? MAYFLY_INFO_DEBUG : 0),
+		.cold = cold_count(),
+		.warmed = cold_warmed(),
 	};
 
 	return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;

@@ -10,6 +10,7 @@
 #include "hardware.h"
 #include "memory.h"
 #include "pool.h"
+#include "reclaim.h"
 #include "tlbmodel.h"
 #include "vm.h"
 
@@ -58,9 +59,12 @@ static int __init mayfly_init(void)
 	ret = vm_setup();
 	if (ret)
 		goto out_pool;
-	ret = hardware_setup();
+	ret = reclaim_setup();
 	if (ret)
 		goto out_vm;
+	ret = hardware_setup();
+	if (ret)
+		goto out_reclaim;
 	ret = dev_setup();
 	if (ret)
 		goto out_hardware;
@@ -69,6 +73,8 @@ static int __init mayfly_init(void)
 
 out_hardware:
 	hardware_teardown();
+out_reclaim:
+	reclaim_teardown();
 out_vm:
 	vm_teardown();
 out_pool:
@@ -86,6 +92,7 @@ static void __exit mayfly_exit(void)
 {
 	dev_teardown();
 	hardware_teardown();
+	reclaim_teardown();
 	pool_teardown();
 	vm_teardown();
 	memory_teardown();

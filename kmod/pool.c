@@ -9,6 +9,7 @@
  */
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
@@ -19,6 +20,7 @@
 #include <uapi/linux/sched/types.h>
 
 #include "channel.h"
+#include "cold.h"
 #include "pool.h"
 #include "run.h"
 #include "vm.h"
@@ -109,6 +111,11 @@ static void make_parked(struct vm *vm, u64 now)
 	}
 	vm->credit = min_t(s64, vm->credit, 0);	/* Turns not used are not saved. */
 	vm_set_run_state(vm, MAYFLY_PARKED);
+	vm->parked_at = jiffies;
+	if (memory_may_chill(&vm->memory)) {
+		list_add_tail(&vm->queue, &pool->warm);
+		pool->nr_warm++;
+	}
 	if (!vm->started || vm->deadline == MAYFLY_FOREVER)
 		return;
 	vm->sleeper.expires = ktime_add_ns(ktime_get(),
@@ -120,7 +127,8 @@ static void make_parked(struct vm *vm, u64 now)
 
 /**
  * pool_settle - put a VM where it belongs: it waits, or wants to run
- * @vm: withdrawn, or claimed by the caller, who gives the claim back by this
+ * @vm: ready, parked or paused, or claimed by the caller, who gives the claim
+ *	back by this
  *
  * Parks it when its guest waits for something that has not come yet; otherwise
  * it is ready, and queued if it belongs to the workers.
@@ -129,7 +137,7 @@ static void make_parked(struct vm *vm, u64 now)
  */
 void pool_settle(struct vm *vm)
 {
-	lockdep_assert_held(&vm->pool->lock);
+	pool_withdraw(vm);
 	if (vm->waiting && !atomic64_read(&vm->pending)) {
 		u64 now = channel_guest_now(vm);
 
@@ -150,6 +158,8 @@ void pool_settle(struct vm *vm)
 void pool_withdraw(struct vm *vm)
 {
 	lockdep_assert_held(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_PARKED && !list_empty(&vm->queue))
+		vm->pool->nr_warm--;
 	list_del_init(&vm->queue);
 	if (!RB_EMPTY_NODE(&vm->sleeper.node))
 		timerqueue_del(&vm->pool->sleepers, &vm->sleeper);
@@ -180,7 +190,6 @@ static ktime_t wake_sleepers(struct pool *pool)
 			return KTIME_MAX;
 		if (node->expires > now)
 			return node->expires;
-		timerqueue_del(&pool->sleepers, node);
 		pool_settle(vm_of_sleeper(node));
 	}
 	return now;
@@ -503,6 +512,7 @@ static struct pool *make_pool(struct cgroup *cgroup)
 	pool->memcg = get_mem_cgroup_from_mm(current->mm);
 	spin_lock_init(&pool->lock);
 	INIT_LIST_HEAD(&pool->ready);
+	INIT_LIST_HEAD(&pool->warm);
 	timerqueue_init_head(&pool->sleepers);
 	hrtimer_init(&pool->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 	pool->timer.function = on_deadline;
@@ -560,6 +570,69 @@ struct pool *pool_get_current(void)
 out_cgroup:
 	cgroup_put(cgroup);
 	return pool;
+}
+
+/* The VM that has slept longest goes cold. 0 when it has not slept that long. */
+static unsigned int chill_one(struct pool *pool, unsigned long before)
+{
+	unsigned int pages = 0;
+	unsigned long flags;
+	struct vm *vm;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	vm = list_first_entry_or_null(&pool->warm, struct vm, queue);
+	if (vm && time_before_eq(vm->parked_at, before)) {
+		list_del_init(&vm->queue);
+		pool->nr_warm--;
+		pages = cold_chill(vm);
+	}
+	spin_unlock_irqrestore(&pool->lock, flags);
+	return pages;
+}
+
+/**
+ * pool_chill - let VMs that sleep go cold
+ * @before: only those that have slept since then, in jiffies
+ * @vms: so many at most
+ * @pages: out: pages given back
+ *
+ * Context: may sleep, but not for memory: it is called when there is none.
+ * Return: true when there may be more of them.
+ */
+bool pool_chill(unsigned long before, unsigned int vms, unsigned int *pages)
+{
+	struct pool *pool;
+
+	*pages = 0;
+	mutex_lock(&pools_lock);
+	list_for_each_entry(pool, &pools, node) {
+		unsigned int got;
+
+		while (vms && (got = chill_one(pool, before))) {
+			*pages += got;
+			vms--;
+		}
+	}
+	mutex_unlock(&pools_lock);
+	return !vms;
+}
+
+/**
+ * pool_warm_sleepers - VMs that pool_chill() could take
+ *
+ * Context: as pool_chill().
+ * Return: how many, about.
+ */
+unsigned long pool_warm_sleepers(void)
+{
+	unsigned long sum = 0;
+	struct pool *pool;
+
+	mutex_lock(&pools_lock);
+	list_for_each_entry(pool, &pools, node)
+		sum += READ_ONCE(pool->nr_warm);
+	mutex_unlock(&pools_lock);
+	return sum;
 }
 
 static void pool_free(struct kref *ref)

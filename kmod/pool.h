@@ -29,6 +29,8 @@ struct worker;
  * @lock: everything marked [P] in struct vm, and what follows; taken in hard
  *	interrupts
  * @ready: VMs that want a worker, longest waiting first
+ * @warm: parked VMs that could go cold, longest parked first
+ * @nr_warm: how many
  * @sleepers: parked VMs with a deadline
  * @timer: fires for the first of @sleepers
  * @idle: workers with nothing to do
@@ -45,6 +47,8 @@ struct pool {
 	struct mem_cgroup *memcg;
 	spinlock_t lock;
 	struct list_head ready;
+	struct list_head warm;
+	unsigned long nr_warm;
 	struct timerqueue_head sleepers;
 	struct hrtimer timer;
 	wait_queue_head_t idle;
@@ -64,6 +68,9 @@ void pool_withdraw(struct vm *vm);
 void pool_release(struct vm *vm, enum verdict verdict);
 void pool_init_vm(struct vm *vm);
 void pool_cancel_fetch(struct vm *vm);
+
+bool pool_chill(unsigned long before, unsigned int vms, unsigned int *pages);
+unsigned long pool_warm_sleepers(void);
 
 u64 pool_count(void);
 u64 pool_parked(void);

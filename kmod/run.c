@@ -12,6 +12,7 @@
 #include <linux/sched/clock.h>
 #include <asm/fpu/api.h>
 
+#include "cold.h"
 #include "fpu_asm.h"
 #include "mutation.h"
 #include "run.h"
@@ -81,6 +82,8 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 {
 	enum verdict verdict = VERDICT_MOVE;
 
+	if (unlikely(cold_is(vm)) && cold_warm(vm, MEMORY_ATOMIC))
+		return VERDICT_FAULT;
 	mutate(vm);
 	kernel_fpu_begin_mask(0);
 	slice->began = local_clock();
@@ -97,7 +100,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 }
 
 /**
- * run_fetch_memory - after VERDICT_FAULT: get the page, and wait if need be
+ * run_fetch_memory - after VERDICT_FAULT: get what is missing, and wait if need be
  * @vm: claimed by the caller
  *
  * Context: may sleep.
@@ -105,9 +108,15 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
  */
 enum verdict run_fetch_memory(struct vm *vm)
 {
-	int ret = memory_fault(&vm->memory, &vm->fault, MEMORY_SLEEP);
+	int ret;
 
-	trace_fault(vm->id, vm->fault.gpa, vm->fault.write, vm->fault.execute, ret);
+	if (cold_is(vm)) {
+		ret = cold_warm(vm, MEMORY_WAIT);
+	} else {
+		ret = memory_fault(&vm->memory, &vm->fault, MEMORY_SLEEP);
+		trace_fault(vm->id, vm->fault.gpa, vm->fault.write,
+			    vm->fault.execute, ret);
+	}
 	if (!ret)
 		return VERDICT_LEAVE;
 	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_NO_MEMORY };

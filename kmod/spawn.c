@@ -15,6 +15,7 @@
 #include "image.h"
 #include "names.h"
 #include "pool.h"
+#include "reclaim.h"
 #include "spawn.h"
 #include "vm.h"
 #include "vmfd.h"
@@ -219,6 +220,8 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 		ret = make_detached(&template, spawn);
 	else
 		ret = make_owned(&template, spawn, file);
+	if (spawn->created)
+		reclaim_begin();
 	pool_put(template.pool);
 out_args:
 	if (template.args)

@@ -16,6 +16,7 @@
 #include <linux/xarray.h>
 #include <asm/msr.h>
 
+#include "cold.h"
 #include "hardware.h"
 #include "image.h"
 #include "names.h"
@@ -328,6 +329,7 @@ void vm_end(struct vm *vm, const struct vm_end_info *end)
 	unsigned long flags;
 
 	vm->end = *end;
+	cold_forget(vm);
 	memory_free(&vm->memory);
 	vm->device_page = NULL;
 	vm_get(vm);
@@ -549,10 +551,8 @@ int vm_notify(struct vm *vm, u32 port)
 		atomic64_or(BIT_ULL(port), &vm->pending);
 		woken = vm->run_state == MAYFLY_PARKED;
 	}
-	if (woken) {
-		pool_withdraw(vm);
+	if (woken)
 		pool_settle(vm);
-	}
 	spin_unlock_irq(&vm->pool->lock);
 	if (woken)
 		wake_up_all(&vm->wait);
@@ -660,7 +660,9 @@ void vm_describe(struct vm *vm, struct mayfly_vm_info *info)
 	info->state = vm->run_state;
 	info->cpu_ns = vm->cpu_ns;
 	info->flags = (vm->detached ? MAYFLY_VM_DETACHED : 0) |
-		      (vm->started ? MAYFLY_VM_STARTED : 0);
+		      (vm->started ? MAYFLY_VM_STARTED : 0) |
+		      (vm->run_state == MAYFLY_PARKED && cold_is(vm) ?
+			       MAYFLY_VM_COLD : 0);
 	if (vm->run_state == MAYFLY_ENDED) {
 		info->reason = vm->end.reason;
 		info->status = vm->end.status;

@@ -93,7 +93,8 @@ struct vm {
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
-	struct list_head queue;		/* [P] in pool->ready */
+	struct list_head queue;		/* [P] in pool->ready, or pool->warm */
+	unsigned long parked_at;	/* [P] jiffies, while parked */
 	struct timerqueue_node sleeper;	/* [P] in pool->sleepers */
 	unsigned long requests;		/* [a] VM_REQUEST_* */
 	atomic64_t pending;		/* [a] events not yet taken */

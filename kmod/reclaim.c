@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * reclaim.c - when sleeping VMs go cold: by age, and when the host needs memory.
+ *
+ * Both take those that have slept longest first. A VM that goes cold leaves its
+ * pool's list of warm sleepers, so nothing is looked at twice.
+ */
+#include <linux/jiffies.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/shrinker.h>
+#include <linux/workqueue.h>
+
+#include "pool.h"
+#include "reclaim.h"
+#include "vm.h"
+
+/* VMs between two offers to let somebody else run. */
+#define BATCH		64
+/* What a small VM gives back: four tables, device page, entry table. */
+#define PAGES_PER_VM	6
+
+static unsigned int cold_after_ms = 10000;
+module_param(cold_after_ms, uint, 0644);
+MODULE_PARM_DESC(cold_after_ms, "a VM that has slept so long goes cold (0: only when memory is short)");
+
+static void on_age_work(struct work_struct *work);
+static DECLARE_DELAYED_WORK(age_work, on_age_work);
+
+static void look_again_after(unsigned int ms)
+{
+	queue_delayed_work(system_unbound_wq, &age_work, msecs_to_jiffies(ms));
+}
+
+static void on_age_work(struct work_struct *work)
+{
+	unsigned int age = READ_ONCE(cold_after_ms);
+	unsigned long before = jiffies - msecs_to_jiffies(age);
+	unsigned int pages;
+
+	while (age && pool_chill(before, BATCH, &pages))
+		cond_resched();
+	if (vm_count())
+		look_again_after(clamp(age / 4, 50u, 1000u));
+}
+
+/**
+ * reclaim_begin - there are VMs now
+ *
+ * Looks after them as long as there are any. Cheap when it does so already.
+ */
+void reclaim_begin(void)
+{
+	if (!delayed_work_pending(&age_work))
+		look_again_after(0);
+}
+
+static unsigned long count_objects(struct shrinker *shrinker,
+				   struct shrink_control *control)
+{
+	return pool_warm_sleepers() * PAGES_PER_VM;
+}
+
+static unsigned long scan_objects(struct shrinker *shrinker,
+				  struct shrink_control *control)
+{
+	unsigned long vms = DIV_ROUND_UP(control->nr_to_scan, PAGES_PER_VM);
+	unsigned int pages;
+
+	pool_chill(jiffies, vms, &pages);
+	return pages ?: SHRINK_STOP;
+}
+
+static struct shrinker shrinker = {
+	.count_objects = count_objects,
+	.scan_objects = scan_objects,
+	.seeks = DEFAULT_SEEKS,
+};
+
+/**
+ * reclaim_setup - at load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int reclaim_setup(void)
+{
+	return register_shrinker(&shrinker, "mayfly");
+}
+
+/**
+ * reclaim_teardown - at unload; there are no VMs
+ */
+void reclaim_teardown(void)
+{
+	unregister_shrinker(&shrinker);
+	cancel_delayed_work_sync(&age_work);
+}
