@@ -19,6 +19,7 @@
 
 #include "backend.h"
 #include "hardware.h"
+#include "neighbour.h"
 
 static DEFINE_MUTEX(hardware_lock);
 static atomic_t users = ATOMIC_INIT(0);
@@ -48,6 +49,17 @@ static int enable_all(void)
 	return atomic_read(&error);
 }
 
+static const char *cause(int error)
+{
+	if (error != -EBUSY)
+		return "disabled by firmware";
+	if (READ_ONCE(going_down))
+		return "the machine is going down";
+	if (neighbour_has_vms())
+		return "KVM is using it; end its virtual machines, its modules may stay";
+	return "another hypervisor is using it; end its virtual machines or unload it";
+}
+
 /**
  * hardware_get - make sure guests can run
  *
@@ -71,9 +83,7 @@ int hardware_get(void)
 	cpus_read_unlock();
 	if (ret)
 		pr_notice_ratelimited("mayfly: cannot take the CPU's %s (error %d): %s\n",
-				      backend->name, ret,
-				      ret == -EBUSY ? "another hypervisor is using it" :
-						      "disabled by firmware");
+				      backend->name, ret, cause(ret));
 	return ret;
 }
 

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * neighbour.h - KVM on the same machine.
+ */
+#ifndef MAYFLY_NEIGHBOUR_H
+#define MAYFLY_NEIGHBOUR_H
+
+#include <linux/types.h>
+
+bool neighbour_has_vms(void);
+
+#endif
