@@ -66,6 +66,8 @@ struct vm_tag {
  * @enable_cpu: take this CPU; interrupts off. 0, -EBUSY when somebody else has
  *	it, -EIO when firmware forbids it.
  * @disable_cpu: give this CPU back, if it was taken; interrupts off
+ * @emergency: the same when the machine crashes, from an NMI and for ever; NULL
+ *	where the kernel does it by itself
  * @load: bring @vm into this CPU's control block; preemption off. 0, or -EAGAIN
  *	when this CPU is not enabled.
  * @run: enter the guest once and describe the exit; interrupts off, NMI safe.
@@ -84,6 +86,7 @@ struct backend_ops {
 	int (*levels)(void);
 	int (*enable_cpu)(void);
 	void (*disable_cpu)(void);
+	void (*emergency)(void);
 	int (*load)(struct vm *vm);
 	void (*run)(struct vm *vm, struct vm_exit *exit);
 	void (*save)(struct vm *vm);

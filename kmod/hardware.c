@@ -77,8 +77,10 @@ int hardware_get(void)
 	mutex_lock(&hardware_lock);
 	if (!atomic_read(&users))
 		ret = enable_all();
-	if (!ret)
+	if (!ret) {
+		neighbour_take_slot();
 		atomic_inc(&users);
+	}
 	mutex_unlock(&hardware_lock);
 	cpus_read_unlock();
 	if (ret)
@@ -169,11 +171,16 @@ static struct syscore_ops power_ops = {
  */
 int hardware_setup(void)
 {
-	int ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "mayfly:online",
-				    on_cpu_online, on_cpu_offline);
+	int ret = neighbour_setup();
 
-	if (ret < 0)
+	if (ret)
 		return ret;
+	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "mayfly:online",
+				on_cpu_online, on_cpu_offline);
+	if (ret < 0) {
+		neighbour_teardown();
+		return ret;
+	}
 	hotplug_state = ret;
 	register_syscore_ops(&power_ops);
 	register_reboot_notifier(&reboot_notifier);
@@ -188,4 +195,5 @@ void hardware_teardown(void)
 	unregister_reboot_notifier(&reboot_notifier);
 	unregister_syscore_ops(&power_ops);
 	cpuhp_remove_state(hotplug_state);
+	neighbour_teardown();
 }

@@ -8,5 +8,8 @@
 #include <linux/types.h>
 
 bool neighbour_has_vms(void);
+void neighbour_take_slot(void);
+int neighbour_setup(void);
+void neighbour_teardown(void);
 
 #endif

@@ -406,6 +406,18 @@ static void vmx_disable_cpu(void)
 	cr4_clear_bits(X86_CR4_VMXE);
 }
 
+/* Between two instructions of the functions above, if it must be. */
+static void vmx_emergency(void)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+
+	if (cpu->enabled) {
+		cpu->enabled = false;
+		vmx_clear(page_to_phys(cpu->vmcs));
+	}
+	__cpu_emergency_vmxoff();
+}
+
 static u64 eptp_of(const struct vm *vm)
 {
 	return __pa(vm->memory.s2.root) | EPTP_FLAGS;
@@ -811,6 +823,7 @@ const struct backend_ops vmx_ops = {
 	.levels = vmx_levels,
 	.enable_cpu = vmx_enable_cpu,
 	.disable_cpu = vmx_disable_cpu,
+	.emergency = vmx_emergency,
 	.load = vmx_load_vm,
 	.run = vmx_run,
 	.save = vmx_save_vm,
