@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include <fcntl.h>
+#include <mayfly.h>
 
 namespace vmctl {
 
@@ -166,23 +167,47 @@ host_check::finding host_check::access() const
 	return {"device", verdict::bad, "cannot open " + device_ + ": " + errno_text(-fd), "see dmesg"};
 }
 
+bool host_check::has_vms() const
+{
+	const int fd = system_->open(device_, O_RDWR);
+	mayfly_info info{};
+
+	if (fd < 0)
+		return false;
+
+	const bool known = system_->ioctl(fd, MAYFLY_INFO, &info) == 0;
+
+	system_->close(fd);
+	return known && info.vms > 0;
+}
+
 host_check::finding host_check::owner() const
 {
+	constexpr const char *subject = "other hypervisors";
 	const std::string modules = text_of("/proc/modules");
+	const auto users = std::max(module_users(modules, "kvm_amd"), module_users(modules, "kvm_intel"));
+	const bool built_in = !users && (system_->exists("/sys/module/kvm_amd") ||
+					 system_->exists("/sys/module/kvm_intel"));
 
-	for (const char *name : {"kvm_amd", "kvm_intel"}) {
-		if (module_users(modules, name).value_or(0) == 0)
-			continue;
-		return {"other hypervisors", verdict::bad,
-			"KVM has virtual machines and holds the CPU's virtualization",
+	// An open /dev/kvm is a user too: who has VMs here need not look at it.
+	if (has_vms())
+		return {subject, verdict::good,
+			"Mayfly has VMs and holds the CPU: KVM gets EBUSY until the last one is removed", ""};
+	if (users > 0u)
+		return {subject, verdict::bad, "KVM has virtual machines and holds the CPU's virtualization",
 			"end KVM's machines (pgrep -a qemu finds most); its modules may stay loaded"};
-	}
 	// From Linux 6.12 on KVM may hold the CPU from the moment it is loaded.
-	if (text_of("/sys/module/kvm/parameters/enable_virt_at_load").starts_with('Y') &&
-	    (module_users(modules, "kvm_amd") || module_users(modules, "kvm_intel")))
-		return {"other hypervisors", verdict::bad, "KVM is loaded and holds the CPU's virtualization",
-			"sudo modprobe -r kvm_amd kvm_intel"};
-	return {"other hypervisors", verdict::good, "none holds the CPU", ""};
+	if ((users || built_in) && text_of("/sys/module/kvm/parameters/enable_virt_at_load").starts_with('Y'))
+		return {subject, verdict::bad, "KVM is loaded and holds the CPU's virtualization",
+			built_in ? "boot with kvm.enable_virt_at_load=0"
+				 : "sudo modprobe -r kvm_amd kvm_intel; with kvm.enable_virt_at_load=0 it may stay"};
+	if (built_in)
+		return {subject, verdict::unknown,
+			"KVM is part of this kernel: while it has virtual machines, Mayfly gets EBUSY", ""};
+	if (users)
+		return {subject, verdict::good,
+			"KVM is loaded and idle: whoever starts a VM first has the CPU, the other gets EBUSY", ""};
+	return {subject, verdict::good, "none holds the CPU", ""};
 }
 
 std::vector<host_check::finding> host_check::report() const

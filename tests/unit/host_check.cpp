@@ -24,6 +24,11 @@ protected:
 		return opened ? vmctl::error{} : opened.error();
 	}
 
+	vmctl::host_check::finding owner()
+	{
+		return vmctl::host_check(fake).report().back();
+	}
+
 	bool healthy()
 	{
 		for (const auto &found : vmctl::host_check(fake).report())
@@ -120,10 +125,42 @@ TEST_F(host_check_test, kvm_holds_the_cpu)
 
 TEST_F(host_check_test, loaded_kvm_alone_is_no_trouble)
 {
+	EXPECT_EQ(owner().text, "none holds the CPU");
+	fake.files["/proc/modules"] = "kvm_intel 155648 0 - Live 0x0\nkvm 1146880 1 kvm_intel, Live 0x0\n";
+	EXPECT_TRUE(healthy());
+	EXPECT_EQ(owner().text,
+		  "KVM is loaded and idle: whoever starts a VM first has the CPU, the other gets EBUSY");
+}
+
+TEST_F(host_check_test, kvm_that_holds_the_cpu_from_its_load_on)
+{
+	fake.files["/sys/module/kvm/parameters/enable_virt_at_load"] = "Y\n";
+	EXPECT_TRUE(healthy()); // kvm alone, without a vendor's module
 	fake.files["/proc/modules"] = "kvm_amd 155648 0 - Live 0x0\nkvm 1146880 1 kvm_amd, Live 0x0\n";
+	EXPECT_FALSE(healthy());
+	EXPECT_EQ(owner().text, "KVM is loaded and holds the CPU's virtualization");
+	EXPECT_NE(owner().fix.find("modprobe -r"), std::string::npos);
+	fake.files["/sys/module/kvm/parameters/enable_virt_at_load"] = "N\n";
+	EXPECT_TRUE(healthy());
+}
+
+TEST_F(host_check_test, kvm_that_is_built_in)
+{
+	fake.files["/sys/module/kvm_intel"] = "";
+	EXPECT_EQ(owner().outcome, vmctl::host_check::verdict::unknown);
 	EXPECT_TRUE(healthy());
 	fake.files["/sys/module/kvm/parameters/enable_virt_at_load"] = "Y\n";
 	EXPECT_FALSE(healthy());
+	EXPECT_EQ(owner().fix, "boot with kvm.enable_virt_at_load=0");
+}
+
+TEST_F(host_check_test, own_vms_hold_the_cpu)
+{
+	fake.module_info.vms = 1;
+	fake.files["/proc/modules"] = "kvm_amd 155648 1 - Live 0x0\nkvm 1146880 1 kvm_amd, Live 0x0\n";
+	EXPECT_TRUE(healthy());
+	EXPECT_EQ(owner().text, "Mayfly has VMs and holds the CPU: KVM gets EBUSY until the last one is removed");
+	EXPECT_TRUE(fake.open_fds.empty());
 }
 
 TEST_F(host_check_test, unknown_owner)

@@ -50,6 +50,7 @@ private:
 	[[nodiscard]] finding module() const;
 	[[nodiscard]] finding access() const;
 	[[nodiscard]] finding owner() const;
+	[[nodiscard]] bool has_vms() const;
 
 	[[nodiscard]] std::string text_of(const std::string &path) const;
 
