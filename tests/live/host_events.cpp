@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What happens to the host while VMs run: CPUs go and come.
+// What happens to the host while VMs run: CPUs go and come, workers are moved.
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
+
+#include <sched.h>
+#include <sys/stat.h>
 
 #include "machine.hpp"
 
@@ -15,12 +19,43 @@ using live::machine;
 class HostEvents : public live::Live
 {
 protected:
+	[[nodiscard]] static bool write(const std::string &path, const std::string &text)
+	{
+		std::ofstream file(path);
+
+		file << text << std::flush;
+		return file.good();
+	}
 	static bool set_online(bool online)
 	{
-		std::ofstream file("/sys/devices/system/cpu/cpu1/online");
+		return write("/sys/devices/system/cpu/cpu1/online", online ? "1" : "0");
+	}
+	[[nodiscard]] static bool has_two_cpus() { return sysconf(_SC_NPROCESSORS_ONLN) > 1; }
 
-		file << (online ? "1" : "0") << std::flush;
-		return file.good();
+	/// The threads that run VMs.
+	[[nodiscard]] static std::vector<pid_t> workers()
+	{
+		std::vector<pid_t> found;
+
+		for (const auto &entry : std::filesystem::directory_iterator("/proc")) {
+			std::ifstream file(entry.path() / "comm");
+			std::string name;
+
+			if (std::getline(file, name) && name.starts_with("mayfly/"))
+				found.push_back(std::stoi(entry.path().filename()));
+		}
+		return found;
+	}
+	/// Where a thread may run now, as the kernel says it: "0-1".
+	[[nodiscard]] static std::string allowed(pid_t thread)
+	{
+		std::ifstream file("/proc/" + std::to_string(thread) + "/status");
+		const std::string key = "Cpus_allowed_list:\t";
+
+		for (std::string line; std::getline(file, line);)
+			if (line.starts_with(key))
+				return line.substr(key.size());
+		return {};
 	}
 };
 
@@ -82,12 +117,61 @@ TEST_F(HostEvents, VmsLiveThroughCpusThatGoAndCome)
 
 	for (int round = 0; round < 3; round++) {
 		EXPECT_TRUE(set_online(false));
-		usleep(50000);
+		EXPECT_TRUE(vms.gets_on());
 		EXPECT_TRUE(set_online(true));
-		usleep(50000);
+		EXPECT_TRUE(vms.gets_on());
 	}
-	EXPECT_TRUE(vms.gets_on());
 	vms.stop();
+}
+
+TEST_F(HostEvents, VmsLiveThroughWorkersThatAreMoved)
+{
+	if (!has_two_cpus())
+		GTEST_SKIP() << "needs two CPUs";
+
+	const crowd vms(device, 50);
+	const std::vector<pid_t> threads = workers();
+
+	EXPECT_EQ(threads.size(), 2u);
+	for (const unsigned long mask : {1ul, 2ul, 1ul, 3ul}) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		for (const int cpu : {0, 1})
+			if (mask >> cpu & 1)
+				CPU_SET(cpu, &set);
+		for (const pid_t thread : threads)
+			EXPECT_EQ(sched_setaffinity(thread, sizeof set, &set), 0) << strerror(errno);
+		EXPECT_TRUE(vms.gets_on()) << "on CPUs " << mask;
+	}
+	vms.stop();
+}
+
+TEST_F(HostEvents, VmsLiveThroughACpusetThatChanges)
+{
+	const std::string root = "/sys/fs/cgroup", group = root + "/mayfly-live-cpuset";
+
+	if (!has_two_cpus())
+		GTEST_SKIP() << "needs two CPUs";
+	ASSERT_TRUE(write(root + "/cgroup.subtree_control", "+cpuset"));
+	ASSERT_EQ(mkdir(group.c_str(), 0755), 0) << strerror(errno);
+	EXPECT_TRUE(write(group + "/cpuset.cpus", "0-1"));
+	EXPECT_TRUE(write(group + "/cgroup.procs", "0"));
+	{
+		const crowd vms(device, 50);
+		const std::vector<pid_t> threads = workers();
+
+		EXPECT_EQ(threads.size(), 2u);
+		for (const char *cpus : {"0", "1", "0-1"}) {
+			EXPECT_TRUE(write(group + "/cpuset.cpus", cpus));
+			for (const pid_t thread : threads)
+				EXPECT_EQ(allowed(thread), cpus);
+			EXPECT_TRUE(vms.gets_on()) << "on CPUs " << cpus;
+		}
+		vms.stop();
+	}
+	EXPECT_TRUE(write(root + "/cgroup.procs", "0"));
+	EXPECT_TRUE(live::eventually([&] { return rmdir(group.c_str()) == 0; })) << strerror(errno);
 }
 
 }
