@@ -143,8 +143,9 @@ static int suspend(void)
 
 static void resume(void)
 {
-	if (atomic_read(&users))
-		WARN_ON_ONCE(backend->enable_cpu());
+	if (atomic_read(&users) && backend->enable_cpu())
+		pr_err("mayfly: %s is off after suspend; VMs stand still on CPU %u\n",
+		       backend->name, smp_processor_id());
 }
 
 static int on_reboot(struct notifier_block *block, unsigned long event, void *data)
