@@ -4,7 +4,7 @@
 # make deps     install what building and testing need (apt; sudo if not root)
 # make demo     a thousand VMs, from a fresh clone, on an emulated SVM machine
 # make test     every test tier; make check: only those that need no emulator
-# make test-vmx the live tests on VT-x, in Bochs; not part of make test yet
+# make test-vmx the tests on VT-x, in Bochs; not part of make test yet
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
 
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
@@ -67,7 +67,7 @@ test: deps
 
 test-vmx: deps
 	+@$(MAKE) all
-	@scripts/run-tests live-vmx nested-vmx
+	@scripts/run-tests live-vmx nested-vmx host-vmx
 
 check: deps
 	+@$(MAKE) tests kernel
