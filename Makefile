@@ -4,7 +4,7 @@
 # make deps     install what building and testing need (apt; sudo if not root)
 # make demo     a thousand VMs, from a fresh clone, on an emulated SVM machine
 # make test     every test tier; make check: only those that need no emulator
-# make test-vmx the tests on VT-x, in Bochs; not part of make test yet
+# make test-svm only the tiers of the emulated AMD machine; make test-vmx: Intel's
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
 
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
@@ -13,7 +13,7 @@ build := build
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 .PHONY: all kmod kmod-plain kmod-debug kmod-running kernel libvmctl vmctl \
-	guest-unikernel tests deps demo test test-vmx check clean
+	guest-unikernel tests deps demo test test-svm test-vmx check clean
 
 all: kmod vmctl guest-unikernel tests
 
@@ -64,6 +64,10 @@ demo: deps
 test: deps
 	+@$(MAKE) all
 	@scripts/run-tests
+
+test-svm: deps
+	+@$(MAKE) all
+	@scripts/run-tests cli nested live live-la57 host boots memory
 
 test-vmx: deps
 	+@$(MAKE) all

@@ -7,7 +7,7 @@
 setup()
 {
 	cd "$BATS_TEST_DIRNAME/../.." || return
-	nested=(scripts/nested-host --cpu vmx --no-load --timeout 300)
+	nested=(scripts/nested-host --cpu vmx --no-load --timeout 500)
 }
 
 @test "Bochs: status, output, folder, --share, two CPUs with VT-x, KVM's module" {

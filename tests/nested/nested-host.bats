@@ -51,10 +51,11 @@ setup()
 	[ "$status" -eq 124 ]
 }
 
-@test "a CPU without SVM, and one CPU that counts instructions" {
-	run "${nested[@]}" --cpu-model EPYC,-svm --icount -- bash -c 'nproc; grep -cw svm /proc/cpuinfo'
-	[ "$status" -eq 1 ]
-	[[ $output == $'1\n0' ]]
+@test "a CPU without SVM that uses 5-level paging, and one CPU that counts instructions" {
+	run "${nested[@]}" --cpu-model EPYC,-svm,la57=on --icount -- bash -c '
+		nproc; grep -cw svm /proc/cpuinfo; grep -cw la57 /proc/cpuinfo'
+	[ "$status" -eq 0 ]
+	[[ $output == $'1\n0\n1' ]]
 }
 
 @test "without SVM the module refuses to load, and vmctl says why" {
