@@ -71,7 +71,7 @@ test-svm: deps
 
 test-vmx: deps
 	+@$(MAKE) all
-	@scripts/run-tests live-vmx nested-vmx host-vmx
+	@scripts/run-tests live-vmx nested-vmx memory-vmx host-vmx
 
 check: deps
 	+@$(MAKE) tests kernel

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // cost [--json]: instructions per operation, Mayfly beside KVM. Means something
-// only under `nested-host --icount`, with kvm_amd loaded; see docs/benchmarks.md.
+// only under `nested-host --icount`, with kvm_amd or kvm_intel loaded; see docs/benchmarks.md.
 
 #include <array>
 #include <cstddef>
@@ -26,7 +26,7 @@ constexpr std::array rows{
 	row{"create_cold", &costs::create_cold, "<= 16000", "create, start, first guest exit"},
 	row{"create_own", &costs::create_own, "", "of that, in the calling thread (KVM: without waiting)"},
 	row{"exit", &costs::exit, "<= 280", "unknown hypercall; KVM: out to an ioeventfd"},
-	row{"exit_cpuid", &costs::exit_cpuid, "", "cpuid; KVM runs its emulator here (no NRIP save)"},
+	row{"exit_cpuid", &costs::exit_cpuid, "", "cpuid; on SVM KVM runs its emulator here (no NRIP save)"},
 	row{"destroy", &costs::destroy, "<= 7000", "kill and remove; KVM: close, ns of waiting included"},
 	row{"destroy_own", &costs::destroy_own, "", "of that, in the calling thread"},
 	row{"destroy_deferred", &costs::destroy_deferred, "", "afterwards: RCU, workers"},
@@ -72,6 +72,7 @@ int main(int argc, char **argv)
 		std::fprintf(stderr, "usage: cost [--json]\n");
 		return 2;
 	}
+	check_clock();
 	// One after the other: only one of them can have the CPU.
 	const costs theirs = kvm().measure();
 	parts parts;

@@ -63,6 +63,60 @@ inline double median(std::vector<double> values)
 	return *middle;
 }
 
+/// Ticks that \p rounds of two instructions take; the least of several readings,
+/// as interrupts make some larger.
+inline std::uint64_t ticks_of_loop(std::uint64_t rounds)
+{
+	std::uint64_t least = UINT64_MAX;
+
+	for (unsigned i = 0; i < 5; i++) {
+		std::uint64_t left = rounds;
+		const std::uint64_t start = ticks();
+
+		asm volatile("1: dec %0; jnz 1b" : "+r"(left) : : "cc");
+		least = std::min(least, ticks() - start);
+	}
+	return least;
+}
+
+/// Whether own_ticks() runs as fast as ticks(). The kernel corrects its idea of the
+/// TSC's frequency in the second second after boot.
+inline bool own_ticks_agree()
+{
+	constexpr std::uint64_t window = 1'000'000, patience = 3'000'000'000;
+	const std::uint64_t first = ticks();
+
+	while (ticks() - first < patience) {
+		const std::uint64_t own_start = own_ticks(), start = ticks();
+
+		while (ticks() - start < window)
+			;
+		const std::uint64_t all = ticks() - start, own = own_ticks() - own_start;
+		if (own > all - all / 1000 && own < all + all / 1000)
+			return true;
+	}
+	return false;
+}
+
+/// Ends the program if ticks are no instructions here. Says how it knows.
+inline void check_clock()
+{
+	constexpr std::uint64_t rounds = 100'000, instructions = 2 * rounds;
+	const std::uint64_t found = ticks_of_loop(rounds);
+
+	std::fprintf(stderr, "counted with the TSC: %llu ticks for a loop of %llu instructions\n",
+		     static_cast<unsigned long long>(found),
+		     static_cast<unsigned long long>(instructions));
+	if (found < instructions || found > instructions + instructions / 1000) {
+		std::fprintf(stderr, "bench: the TSC does not count instructions: --icount does that\n");
+		std::exit(1);
+	}
+	if (!own_ticks_agree()) {
+		std::fprintf(stderr, "bench: the threads' clock disagrees with the TSC\n");
+		std::exit(1);
+	}
+}
+
 /// Ticks that a few thousand instructions take which always are the same.
 inline std::uint64_t spin()
 {
