@@ -67,7 +67,7 @@ test: deps
 
 test-svm: deps
 	+@$(MAKE) all
-	@scripts/run-tests cli nested live live-la57 host boots memory
+	@scripts/run-tests cli nested live live-la57 fair host boots memory
 
 test-vmx: deps
 	+@$(MAKE) all

@@ -115,7 +115,7 @@ on_terminal()
 	vmctl spawn -q --name spinner selftest -- spin
 	vmctl spawn -q --name sleeper
 	vmctl spawn -q --name held selftest -- spin
-	vmctl spawn -q --name done noop
+	vmctl spawn -q --name "done" noop
 	eventually has_state spinner running
 	eventually has_state sleeper parked
 	vmctl pause held

@@ -499,6 +499,48 @@ guest_\name:
 2:	exit	1
 	end_guest
 
+// Fills the range with this VM's id and waits for events. At each it looks whether
+// the range and the device page are as they were, and ends with 1 or 2 if not; at
+// the one that asks it to stop it ends with 0.
+	guest remember
+	prepare
+	range
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	rep stosq
+	call	3f
+	mov	%rax, %rbp
+1:	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
+	mov	%rax, %r12
+	incq	COUNTER
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	repe scasq
+	jne	4f
+	call	3f
+	cmp	%rax, %rbp
+	jne	5f
+	bt	$MAYFLY_EVENT_STOP, %r12
+	jnc	1b
+	exit	0
+3:	mov	%r14, %rsi		# a sum of the device page in which order counts
+	mov	$512, %ecx
+	xor	%eax, %eax
+6:	rol	$7, %rax
+	add	(%rsi), %rax
+	add	$8, %rsi
+	dec	%ecx
+	jnz	6b
+	ret
+4:	exit	1
+5:	exit	2
+	end_guest
+
 // Fills the range, discards it, and ends with 0 if it is zero then, 1 if not, 2
 // if the call has not handled all of it.
 	guest discard_all
