@@ -119,7 +119,7 @@ on_terminal()
 	eventually has_state spinner running
 	eventually has_state sleeper parked
 	vmctl pause held
-	vmctl wait done
+	vmctl wait "done"
 	sampled -a | tee "$BATS_TEST_TMPDIR/sample" | jq -c '.[] | [.name, .state, .cpu_percent, .cpu_ns]'
 	jq -e 'map({(.name): .cpu_percent}) | add
 		| .spinner > 50 and .spinner < 150 and .sleeper < 5 and .held == 0 and .done == 0' "$BATS_TEST_TMPDIR/sample"
