@@ -127,7 +127,7 @@ on_terminal()
 	expect_status 0
 	some_line '$2 == "spinner" && $3 == "running" && $4 > 50'
 	some_line '$2 == "sleeper" && $3 == "parked" && $4 < 5'
-	run ! grep -qw done <<<"$output"
+	run ! grep -qw "done" <<<"$output"
 	[[ $stderr == "" ]]
 }
 
