@@ -47,6 +47,7 @@ void print_table(const costs &ours, const costs &theirs, const parts &parts)
 	print_part("  run", parts.run, "", "START of those until all have parked, per VM");
 	print_part("  first batch", parts.cold_first, "", "create_cold in memory never used before");
 	print_part("  park and wake", parts.wake, "<= 1500", "NOTIFY of 1000 until all have parked again");
+	print_part("  wake from cold", parts.wake_cold, "<= 20000", "the same after all have gone cold");
 	print_part("  kill", parts.kill, "", "of destroy");
 	print_part("  remove", parts.remove, "", "of destroy");
 }

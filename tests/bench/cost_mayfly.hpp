@@ -79,6 +79,7 @@ struct parts {
 	double spawn = 0;      ///< SPAWN without START
 	double run = 0;	       ///< START of those, until all have parked
 	double wake = 0;       ///< NOTIFY of all, until all have parked again
+	double wake_cold = 0;  ///< the same after all have gone cold
 	double kill = 0;       ///< of destroy
 	double remove = 0;     ///< of destroy
 	double cold_first = 0; ///< create_cold of the very first batch
@@ -215,9 +216,23 @@ private:
 		return static_cast<double>(ticks() - start) / vms;
 	}
 
+	// All that sleep go cold, as when the host is short of memory.
+	void chill()
+	{
+		const std::uint64_t start = ticks();
+
+		while (info().cold < ids_.size()) {
+			const int file = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+			if (file < 0 || write(file, "2", 1) != 1 || ticks() - start > patience)
+				die("the VMs do not go cold");
+			close(file);
+		}
+	}
+
 	void measure_life(int image, costs &result, parts &parts)
 	{
-		std::vector<double> colds, colds_own, destroys, own, deferred, kills, removes, spawns, runs, wakes;
+		std::vector<double> colds, colds_own, destroys, own, deferred, kills, removes, spawns, runs, wakes, wakes_cold;
 
 		for (unsigned i = 0; i < batches; i++) {
 			taken_by_others(quiet);
@@ -227,6 +242,11 @@ private:
 			colds.push_back(per_vm([&] { spawn(image, MAYFLY_SPAWN_START, vms); }));
 			colds_own.push_back(static_cast<double>(own_ticks() - own_start) / vms);
 			wakes.push_back(per_vm([&] {
+				control(MAYFLY_OP_NOTIFY, 1);
+				wait_for_parking();
+			}));
+			chill();
+			wakes_cold.push_back(per_vm([&] {
 				control(MAYFLY_OP_NOTIFY, 1);
 				wait_for_parking();
 			}));
@@ -251,7 +271,7 @@ private:
 		result.destroy_own = median(own);
 		result.destroy_deferred = median(deferred);
 		parts = {.spawn = median(spawns), .run = median(runs), .wake = median(wakes),
-			 .kill = median(kills), .remove = median(removes), .cold_first = colds[0]};
+			 .wake_cold = median(wakes_cold), .kill = median(kills), .remove = median(removes), .cold_first = colds[0]};
 	}
 
 	double measure_exit(const std::byte *code, const std::byte *end)
