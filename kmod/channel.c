@@ -133,7 +133,7 @@ static u64 oldest(const struct console *console)
 
 static void grow(struct console *console)
 {
-	struct page *page = memory_page_alloc(MEMORY_ATOMIC | __GFP_ZERO);
+	struct page *page = pages_alloc(MEMORY_ATOMIC | __GFP_ZERO);
 	u64 i;
 
 	if (!page)
@@ -212,5 +212,5 @@ u64 console_lost(struct console *console)
 void console_free(struct console *console)
 {
 	if (console->page)
-		memory_page_free(virt_to_page(console->page));
+		pages_free(virt_to_page(console->page));
 }

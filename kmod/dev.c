@@ -68,7 +68,7 @@ static long do_info(void __user *user)
 		.vms = vm_count(),
 		.images = image_count(),
 		.pools = pool_count(),
-		.pages = memory_pages(),
+		.pages = pages_count(),
 		.max_vms = vm_max(),
 		.memory_default = MAYFLY_MEMORY_DEFAULT,
 		.memory_max = MAYFLY_MEMORY_MAX,

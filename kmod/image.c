@@ -33,7 +33,7 @@ u64 image_count(void)
 
 static struct page *image_page(struct image *image, gfp_t gfp)
 {
-	struct page *page = memory_page_alloc(gfp);
+	struct page *page = pages_alloc(gfp);
 
 	if (page)
 		list_add(&page->lru, &image->pages);
@@ -209,7 +209,7 @@ static void image_free(struct kref *ref)
 
 	list_for_each_entry_safe(page, next, &image->pages, lru) {
 		list_del(&page->lru);
-		memory_page_free(page);
+		pages_free(page);
 		if (++n % MEMORY_FREE_BATCH == 0)
 			cond_resched();
 	}
@@ -246,11 +246,11 @@ void image_learn_hot(struct image *image, const struct list_head *pages)
 	if (atomic_cmpxchg(&image->hot_claimed, 0, 1))
 		return;
 	list_for_each_entry(page, pages, lru) {
-		if (page->index > U32_MAX)
+		if (!pages_is_guests(page))
 			continue;
-		if (n == IMAGE_HOT_MAX)
+		if (n == IMAGE_HOT_MAX || pages_is_large(page))
 			return;
-		image->hot[n++] = page->index;
+		image->hot[n++] = pages_gpa(page) >> PAGE_SHIFT;
 	}
 	smp_store_release(&image->nr_hot, n);
 }

@@ -9,6 +9,7 @@
 #include "dev.h"
 #include "hardware.h"
 #include "memory.h"
+#include "pages.h"
 #include "pool.h"
 #include "reclaim.h"
 #include "tlbmodel.h"
@@ -50,9 +51,12 @@ static int __init mayfly_init(void)
 	ret = channel_setup();
 	if (ret)
 		goto out_model;
-	ret = memory_setup();
+	ret = pages_setup();
 	if (ret)
 		goto out_model;
+	ret = memory_setup();
+	if (ret)
+		goto out_pages;
 	ret = pool_setup();
 	if (ret)
 		goto out_memory;
@@ -81,6 +85,8 @@ out_pool:
 	pool_teardown();
 out_memory:
 	memory_teardown();
+out_pages:
+	pages_teardown();
 out_model:
 	tlbmodel_teardown();
 out_backend:
@@ -96,6 +102,7 @@ static void __exit mayfly_exit(void)
 	pool_teardown();
 	vm_teardown();
 	memory_teardown();
+	pages_teardown();
 	tlbmodel_teardown();
 	backend->teardown();
 }

@@ -10,7 +10,6 @@
 #include <linux/memcontrol.h>
 #include <linux/io.h>
 #include <linux/mm.h>
-#include <linux/percpu_counter.h>
 #include <linux/sched/mm.h>
 
 #include "backend.h"
@@ -19,65 +18,7 @@
 #include "tlbmodel.h"
 #include "uapi/mayfly_guest.h"
 
-/* page->index of pages that are not guest memory. */
-#define NOT_GUEST_MEMORY	(~0ul)
-
-/* Left to the host when VMs are made: this part of all memory, in pages. */
-#define HOST_RESERVE_DIVISOR	32
-
-static struct percpu_counter nr_pages;
 static struct page *stub_page;
-
-/**
- * memory_page_alloc - get a page that counts as Mayfly's
- * @gfp: MEMORY_SLEEP or MEMORY_ATOMIC, with __GFP_ZERO unless the caller writes
- *	all of it
- *
- * Return: the page or NULL.
- */
-struct page *memory_page_alloc(gfp_t gfp)
-{
-	struct page *page = alloc_page(gfp);
-
-	if (page) {
-		page->index = NOT_GUEST_MEMORY;
-		set_page_private(page, 0);
-		percpu_counter_inc(&nr_pages);
-	}
-	return page;
-}
-
-/**
- * memory_page_free - give a page back
- * @page: from memory_page_alloc(), no longer reachable by any guest
- */
-void memory_page_free(struct page *page)
-{
-	page->index = 0;
-	set_page_private(page, 0);
-	percpu_counter_dec(&nr_pages);
-	__free_page(page);
-}
-
-/**
- * memory_pages - pages held for all VMs and images
- *
- * Return: an exact count when nothing is being made or freed.
- */
-u64 memory_pages(void)
-{
-	return percpu_counter_sum_positive(&nr_pages);
-}
-
-/**
- * memory_host_has_room - may another VM be made?
- *
- * Return: false when the host would be left with too little.
- */
-bool memory_host_has_room(void)
-{
-	return si_mem_available() > totalram_pages() / HOST_RESERVE_DIVISOR;
-}
 
 static struct page *page_of(u64 entry)
 {
@@ -92,7 +33,7 @@ struct table_source {
 static u64 *alloc_table(void *context)
 {
 	struct table_source *source = context;
-	struct page *page = memory_page_alloc(source->gfp | __GFP_ZERO);
+	struct page *page = pages_alloc(source->gfp | __GFP_ZERO);
 
 	if (!page)
 		return NULL;
@@ -125,7 +66,7 @@ static int map_fixed(struct vm_memory *memory, u64 gpa, struct page *page,
 static int map_device_page(struct vm_memory *memory, void **device_page,
 			   gfp_t gfp)
 {
-	struct page *page = memory_page_alloc(gfp | __GFP_ZERO);
+	struct page *page = pages_alloc(gfp | __GFP_ZERO);
 
 	if (!page)
 		return -ENOMEM;
@@ -189,10 +130,10 @@ int memory_init(struct vm_memory *memory, struct image *image, u64 size,
 
 static struct page *guest_page(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
-	struct page *page = memory_page_alloc(gfp);
+	struct page *page = pages_alloc(gfp);
 
 	if (page) {
-		page->index = gpa >> PAGE_SHIFT;
+		pages_set_gpa(page, gpa);
 		list_add(&page->lru, &memory->pages);
 		memory->guest_pages++;
 	}
@@ -383,7 +324,7 @@ static void discard_page(struct vm_memory *memory, u64 gpa)
 	tlbmodel_page_freed(&memory->s2, page_to_phys(page), false);
 	list_del(&page->lru);
 	memory->guest_pages--;
-	memory_page_free(page);
+	pages_free(page);
 }
 
 /**
@@ -408,15 +349,10 @@ int memory_discard(struct vm_memory *memory, u64 gpa, u64 pages)
 	return pages;
 }
 
-static bool is_guest_memory(const struct page *page)
-{
-	return page->index != NOT_GUEST_MEMORY;
-}
-
 /* Does the guest find the same bytes there without this page? */
 static bool is_derived(const struct vm_memory *memory, const struct page *page)
 {
-	u64 *shared = stage2_find(&memory->image->s2, (u64)page->index << PAGE_SHIFT);
+	u64 *shared = stage2_find(&memory->image->s2, pages_gpa(page));
 
 	if (shared && *shared & memory->s2.format->present)
 		return !memcmp(page_address(page), page_address(page_of(*shared)),
@@ -450,7 +386,7 @@ unsigned int memory_chill(struct vm_memory *memory)
 	unsigned int freed = 0;
 
 	list_for_each_entry_safe(page, next, &memory->pages, lru) {
-		if (is_guest_memory(page)) {
+		if (pages_is_guests(page)) {
 			if (!is_derived(memory, page)) {
 				tlbmodel_page_kept(page_to_phys(page));
 				continue;
@@ -459,7 +395,7 @@ unsigned int memory_chill(struct vm_memory *memory)
 		}
 		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
 		list_del(&page->lru);
-		memory_page_free(page);
+		pages_free(page);
 		freed++;
 	}
 	WRITE_ONCE(memory->table_pages, 0);
@@ -473,10 +409,10 @@ static int map_kept(struct vm_memory *memory, gfp_t gfp)
 	struct page *page;
 
 	list_for_each_entry(page, &memory->pages, lru) {
-		u64 gpa = (u64)page->index << PAGE_SHIFT;
+		u64 gpa = pages_gpa(page);
 		u64 *entry, *shared;
 
-		if (!is_guest_memory(page))
+		if (!pages_is_guests(page))
 			continue;
 		entry = own(memory, gpa, gfp);
 		if (!entry)
@@ -529,7 +465,7 @@ void memory_free(struct vm_memory *memory)
 	list_for_each_entry_safe(page, next, &memory->pages, lru) {
 		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
 		list_del(&page->lru);
-		memory_page_free(page);
+		pages_free(page);
 		if (++n % MEMORY_FREE_BATCH == 0)
 			cond_resched();
 	}
@@ -546,15 +482,9 @@ void memory_free(struct vm_memory *memory)
  */
 int memory_setup(void)
 {
-	int ret = percpu_counter_init(&nr_pages, 0, GFP_KERNEL);
-
-	if (ret)
-		return ret;
 	stub_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	if (!stub_page) {
-		percpu_counter_destroy(&nr_pages);
+	if (!stub_page)
 		return -ENOMEM;
-	}
 	memcpy(page_address(stub_page), backend->stub, sizeof(backend->stub));
 	return 0;
 }
@@ -564,7 +494,5 @@ int memory_setup(void)
  */
 void memory_teardown(void)
 {
-	WARN_ON_ONCE(memory_pages());
 	__free_page(stub_page);
-	percpu_counter_destroy(&nr_pages);
 }

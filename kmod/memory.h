@@ -7,6 +7,7 @@
 
 #include <linux/list.h>
 #include <linux/types.h>
+#include "pages.h"
 #include "stage2.h"
 
 struct image;
@@ -57,14 +58,6 @@ struct vm_fault_info {
 /* A VM with more guest pages keeps its tables: they are a small part of it. */
 #define MEMORY_CHILL_MAX	32
 
-/*
- * Flags for callers that may sleep, for those that would rather wait long than do
- * without, and for those that may not sleep.
- */
-#define MEMORY_SLEEP	(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
-#define MEMORY_WAIT	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
-#define MEMORY_ATOMIC	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
-
 int __must_check memory_init(struct vm_memory *memory, struct image *image,
 			     u64 size, struct page *args,
 			     struct mem_cgroup *memcg, void **device_page);
@@ -82,10 +75,5 @@ int __must_check memory_warm(struct vm_memory *memory, struct page *args,
 
 int memory_setup(void);
 void memory_teardown(void);
-u64 memory_pages(void);
-bool memory_host_has_room(void);
-
-struct page *memory_page_alloc(gfp_t gfp);
-void memory_page_free(struct page *page);
 
 #endif

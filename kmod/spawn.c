@@ -99,7 +99,7 @@ static struct vm *create(const struct vm_template *template,
 
 	if (!make_name(spawn, i, name))
 		return ERR_PTR(-EINVAL);
-	if (i % CHECK_ROOM_EVERY == 0 && !memory_host_has_room())
+	if (i % CHECK_ROOM_EVERY == 0 && !pages_host_has_room())
 		return ERR_PTR(-ENOMEM);
 	return vm_create(template, name[0] ? name : NULL);
 }
