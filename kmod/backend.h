@@ -63,6 +63,7 @@ struct vm_tag {
  *	something (said in the log), -ENOMEM.
  * @teardown: undo @setup. May sleep.
  * @levels: levels of second-level tables
+ * @large_pages: may leaves be of 2 MiB?
  * @enable_cpu: take this CPU; interrupts off. 0, -EBUSY when somebody else has
  *	it, -EIO when firmware forbids it.
  * @disable_cpu: give this CPU back, if it was taken; interrupts off
@@ -84,6 +85,7 @@ struct backend_ops {
 	int (*setup)(void);
 	void (*teardown)(void);
 	int (*levels)(void);
+	bool (*large_pages)(void);
 	int (*enable_cpu)(void);
 	void (*disable_cpu)(void);
 	void (*emergency)(void);

@@ -8,15 +8,98 @@
  * decided here: pool.c chills what reclaim.c asks for, run.c warms what is to run.
  */
 #include <linux/atomic.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/string.h>
 
 #include "channel.h"
 #include "cold.h"
+#include "image.h"
 #include "memory.h"
 #include "pool.h"
+#include "tlbmodel.h"
 #include "vm.h"
+
+#define MAX_PAGES	32
 
 static atomic64_t nr_cold = ATOMIC64_INIT(0);
 static atomic64_t nr_warmed = ATOMIC64_INIT(0);
+
+/* Does the guest find the same bytes there without this page? */
+static bool is_derived(const struct vm_memory *memory, const struct page *page)
+{
+	u64 *shared = stage2_find(&memory->image->s2, pages_gpa(page));
+
+	if (shared && *shared & memory->s2.format->present)
+		return !memcmp(page_address(page),
+			       page_address(memory_page_at(memory, *shared, 0)),
+			       PAGE_SIZE);
+	return !memchr_inv(page_address(page), 0, PAGE_SIZE);
+}
+
+/* What stays are the pages whose bytes are nowhere else. */
+static unsigned int give_back(struct vm_memory *memory)
+{
+	struct page *page, *next;
+	unsigned int freed = 0;
+
+	list_for_each_entry_safe(page, next, &memory->pages, lru) {
+		if (pages_is_guests(page)) {
+			if (!is_derived(memory, page)) {
+				tlbmodel_page_kept(page_to_phys(page));
+				continue;
+			}
+			WRITE_ONCE(memory->guest_pages, memory->guest_pages - 1);
+		}
+		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
+		list_del(&page->lru);
+		pages_free(page);
+		freed++;
+	}
+	WRITE_ONCE(memory->table_pages, 0);
+	WRITE_ONCE(memory->device_pages, 0);
+	stage2_drop(&memory->s2);
+	return freed;
+}
+
+static int map_kept(struct vm_memory *memory, gfp_t gfp)
+{
+	struct page *page;
+
+	list_for_each_entry(page, &memory->pages, lru) {
+		u64 gpa = pages_gpa(page);
+		u64 *entry, *shared;
+
+		if (!pages_is_guests(page))
+			continue;
+		entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
+		if (!entry)
+			return -ENOMEM;
+		shared = stage2_find(&memory->image->s2, gpa);
+		memory_map_private(memory, entry, shared ? *shared : 0, page);
+	}
+	return 0;
+}
+
+/* Or -ENOMEM, and it is as cold as before. */
+static int make_again(struct vm_memory *memory, struct page *args,
+		      void **device_page, gfp_t gfp)
+{
+	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	int ret;
+
+	ret = memory_lay_out(memory, args, device_page, gfp);
+	if (!ret)
+		ret = map_kept(memory, gfp);
+	/* Those that were the image's again, or zero. */
+	if (!ret)
+		ret = memory_copy_hot(memory, gfp);
+	set_active_memcg(old);
+	if (ret)
+		give_back(memory);
+	return ret;
+}
 
 /**
  * cold_is - is it cold?
@@ -50,8 +133,21 @@ u64 cold_warmed(void)
 }
 
 /**
+ * cold_is_worth_it - would cold_chill() give back much, and be short?
+ * @vm: has not ended
+ *
+ * Who has many pages keeps its tables: they are a small part of it.
+ *
+ * Return: true for a warm VM with few pages.
+ */
+bool cold_is_worth_it(const struct vm *vm)
+{
+	return !cold_is(vm) && vm->memory.guest_pages <= MAX_PAGES;
+}
+
+/**
  * cold_chill - let a sleeping VM go cold
- * @vm: warm, memory_may_chill(); parked, so that nobody can claim it meanwhile
+ * @vm: cold_is_worth_it(); parked, so that nobody can claim it meanwhile
  *
  * Context: pool->lock held.
  * Return: pages given back.
@@ -61,7 +157,7 @@ unsigned int cold_chill(struct vm *vm)
 	lockdep_assert_held(&vm->pool->lock);
 	vm->device_page = NULL;
 	atomic64_inc(&nr_cold);
-	return memory_chill(&vm->memory);
+	return give_back(&vm->memory);
 }
 
 /**
@@ -74,7 +170,7 @@ unsigned int cold_chill(struct vm *vm)
  */
 int cold_warm(struct vm *vm, gfp_t gfp)
 {
-	int ret = memory_warm(&vm->memory, vm->args, &vm->device_page, gfp);
+	int ret = make_again(&vm->memory, vm->args, &vm->device_page, gfp);
 
 	if (ret) {
 		vm->device_page = NULL;

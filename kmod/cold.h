@@ -9,6 +9,7 @@
 
 struct vm;
 
+bool cold_is_worth_it(const struct vm *vm);
 unsigned int cold_chill(struct vm *vm);
 int __must_check cold_warm(struct vm *vm, gfp_t gfp);
 void cold_forget(struct vm *vm);

@@ -51,7 +51,8 @@ static int load_page(struct image *image, u64 gpa, u64 source, size_t length,
 		     u32 flags)
 {
 	const struct stage2_format *format = image->s2.format;
-	u64 *entry = stage2_own(&image->s2, gpa, image_table, image);
+	u64 *entry = stage2_own(&image->s2, gpa, STAGE2_SMALL, image_table,
+				image);
 	struct page *page;
 	u64 leaf;
 

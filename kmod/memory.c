@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * memory.c - guest pages: demand-zero, copy-on-write, and their way back.
+ * memory.c - a VM's address space: laid out, read, given back.
  *
- * A VM's address space is its image's tables with private pages laid over them.
- * Only the thread that has claimed the VM calls in here, so there are no locks.
- * Allocation never wakes the OOM killer (MEMORY_SLEEP, MEMORY_ATOMIC) and is
- * charged to the VM's memcg.
+ * It is the image's tables with private pages laid over them. Only the thread that
+ * has claimed the VM calls in here, so there are no locks. All pages are charged
+ * to the VM's memcg. How guests get theirs is in fault.c.
  */
 #include <linux/memcontrol.h>
 #include <linux/io.h>
@@ -20,40 +19,77 @@
 
 static struct page *stub_page;
 
-static struct page *page_of(u64 entry)
-{
-	return pfn_to_page((entry & STAGE2_ADDRESS) >> PAGE_SHIFT);
-}
+/* A new VM needs a table of each level: they are got at once. */
+#define STOCK_ORDER	2
 
-struct table_source {
+/**
+ * struct supply - where a layout gets its tables from
+ * @memory: whose they will be
+ * @gfp: for those that are not in stock
+ * @stock: the next in stock
+ * @left: so many
+ */
+struct supply {
 	struct vm_memory *memory;
 	gfp_t gfp;
+	struct page *stock;
+	unsigned int left;
 };
+
+static struct page *take(struct supply *supply)
+{
+	if (!supply->left)
+		return pages_alloc(supply->gfp | __GFP_ZERO);
+	supply->left--;
+	return supply->stock++;
+}
+
+static void fill(struct supply *supply)
+{
+	supply->stock = pages_alloc_run(supply->gfp | __GFP_ZERO, STOCK_ORDER);
+	supply->left = supply->stock ? 1 << STOCK_ORDER : 0;
+}
+
+static void clear_out(struct supply *supply)
+{
+	while (supply->left)
+		pages_free(take(supply));
+}
 
 static u64 *alloc_table(void *context)
 {
-	struct table_source *source = context;
-	struct page *page = pages_alloc(source->gfp | __GFP_ZERO);
+	struct supply *supply = context;
+	struct page *page = take(supply);
 
 	if (!page)
 		return NULL;
-	list_add(&page->lru, &source->memory->pages);
-	source->memory->table_pages++;
+	list_add(&page->lru, &supply->memory->pages);
+	supply->memory->table_pages++;
 	return page_address(page);
 }
 
-static u64 *own(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+/**
+ * memory_own - an entry that may be changed
+ * @memory: the VM's
+ * @gpa: any address in the page, which no large leaf maps
+ * @leaf: STAGE2_SMALL or STAGE2_LARGE
+ * @gfp: for tables
+ *
+ * Return: it, or NULL without memory.
+ */
+u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 {
-	struct table_source source = { .memory = memory, .gfp = gfp };
+	struct supply supply = { .memory = memory, .gfp = gfp };
 
-	return stage2_own(&memory->s2, gpa, alloc_table, &source);
+	return stage2_own(&memory->s2, gpa, leaf, alloc_table, &supply);
 }
 
 /* Maps one page of Mayfly's own at a fixed place, read-only. */
-static int map_fixed(struct vm_memory *memory, u64 gpa, struct page *page,
-		     bool execute, u64 software, gfp_t gfp)
+static int map_fixed(struct supply *supply, u64 gpa, struct page *page,
+		     bool execute, u64 software)
 {
-	u64 *entry = own(memory, gpa, gfp);
+	struct vm_memory *memory = supply->memory;
+	u64 *entry = stage2_own(&memory->s2, gpa, STAGE2_SMALL, alloc_table, supply);
 
 	if (!entry)
 		return -ENOMEM;
@@ -63,36 +99,56 @@ static int map_fixed(struct vm_memory *memory, u64 gpa, struct page *page,
 	return 0;
 }
 
-static int map_device_page(struct vm_memory *memory, void **device_page,
-			   gfp_t gfp)
+static int map_device_page(struct supply *supply, void **device_page)
 {
-	struct page *page = pages_alloc(gfp | __GFP_ZERO);
+	struct vm_memory *memory = supply->memory;
+	struct page *page = pages_alloc(supply->gfp | __GFP_ZERO);
 
 	if (!page)
 		return -ENOMEM;
 	list_add(&page->lru, &memory->pages);
 	memory->device_pages++;
 	*device_page = page_address(page);
-	return map_fixed(memory, MAYFLY_GPA_DEVICE, page, false,
-			 memory->s2.format->owned, gfp);
+	return map_fixed(supply, MAYFLY_GPA_DEVICE, page, false,
+			 memory->s2.format->owned);
 }
 
-/* The tables of a VM that has written nothing yet. */
-static int lay_out(struct vm_memory *memory, struct page *args,
-		   void **device_page, gfp_t gfp)
+static int lay_out(struct supply *supply, struct page *args, void **device_page)
 {
-	struct table_source source = { .memory = memory, .gfp = gfp };
+	struct vm_memory *memory = supply->memory;
 	int ret;
 
-	memory->s2.root = alloc_table(&source);
+	memory->s2.root = alloc_table(supply);
 	if (!memory->s2.root)
 		return -ENOMEM;
 	copy_page(memory->s2.root, memory->image->s2.root);
-	ret = map_device_page(memory, device_page, gfp);
+	ret = map_device_page(supply, device_page);
 	if (!ret)
-		ret = map_fixed(memory, MAYFLY_GPA_STUB, stub_page, true, 0, gfp);
+		ret = map_fixed(supply, MAYFLY_GPA_STUB, stub_page, true, 0);
 	if (!ret && args)
-		ret = map_fixed(memory, MAYFLY_GPA_ARGS, args, false, 0, gfp);
+		ret = map_fixed(supply, MAYFLY_GPA_ARGS, args, false, 0);
+	return ret;
+}
+
+/**
+ * memory_lay_out - the tables of a VM that has written nothing yet
+ * @memory: the VM's, without tables
+ * @args: the argument page or NULL; the caller keeps it alive
+ * @device_page: out: the VM's device page, zeroed
+ * @gfp: for all of it
+ *
+ * Context: as @gfp; the memcg is set.
+ * Return: 0 or -ENOMEM, with some of it done.
+ */
+int memory_lay_out(struct vm_memory *memory, struct page *args,
+		   void **device_page, gfp_t gfp)
+{
+	struct supply supply = { .memory = memory, .gfp = gfp };
+	int ret;
+
+	fill(&supply);
+	ret = lay_out(&supply, args, device_page);
+	clear_out(&supply);
 	return ret;
 }
 
@@ -123,135 +179,25 @@ int memory_init(struct vm_memory *memory, struct image *image, u64 size,
 	INIT_LIST_HEAD(&memory->pages);
 
 	old = set_active_memcg(memcg);
-	ret = lay_out(memory, args, device_page, MEMORY_SLEEP);
-	set_active_memcg(old);
-	return ret;
-}
-
-static struct page *guest_page(struct vm_memory *memory, u64 gpa, gfp_t gfp)
-{
-	struct page *page = pages_alloc(gfp);
-
-	if (page) {
-		pages_set_gpa(page, gpa);
-		list_add(&page->lru, &memory->pages);
-		memory->guest_pages++;
-	}
-	return page;
-}
-
-/* A private page may do what the image's may, and be written. */
-static void map_private(struct vm_memory *memory, u64 *entry, u64 shared,
-			struct page *page)
-{
-	const struct stage2_format *format = memory->s2.format;
-	u64 leaf = shared & format->present ?
-			   (shared & ~(STAGE2_ADDRESS | format->cow)) :
-			   stage2_leaf(format, 0, true, true);
-
-	stage2_set(&memory->s2, entry,
-		   leaf | format->write | format->owned | page_to_phys(page));
-}
-
-static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
-{
-	u64 *entry = own(memory, gpa, gfp);
-	struct page *page;
-
-	if (!entry)
-		return -ENOMEM;
-	page = guest_page(memory, gpa, gfp | __GFP_ZERO);
-	if (!page)
-		return -ENOMEM;
-	map_private(memory, entry, 0, page);
-	return 0;
-}
-
-static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gfp)
-{
-	u64 *entry = own(memory, gpa, gfp);
-	struct page *page;
-
-	if (!entry)
-		return -ENOMEM;
-	page = guest_page(memory, gpa, gfp);
-	if (!page)
-		return -ENOMEM;
-	copy_page(page_address(page), page_address(page_of(shared)));
-	map_private(memory, entry, shared, page);
-	return 0;
-}
-
-static bool may_execute(const struct stage2_format *format, u64 leaf)
-{
-	return !(leaf & format->no_execute) &&
-	       (leaf & format->execute) == format->execute;
-}
-
-static int resolve(struct vm_memory *memory, const struct vm_fault_info *fault,
-		   gfp_t gfp)
-{
-	const struct stage2_format *format = memory->s2.format;
-	u64 gpa = fault->gpa & PAGE_MASK;
-	u64 *entry;
-
-	if (gpa < MAYFLY_GPA_IMAGE || gpa >= memory->size)
-		return -EFAULT;
-	entry = stage2_find(&memory->s2, gpa);
-	if (!entry || !(*entry & format->present))
-		return demand_zero(memory, gpa, gfp);
-	if (fault->execute && !may_execute(format, *entry))
-		return -EFAULT;
-	if (!fault->write || (*entry & format->write))
-		return 0;	/* Somebody else's flush was enough. */
-	if (*entry & format->cow)
-		return copy_on_write(memory, gpa, *entry, gfp);
-	return -EFAULT;
-}
-
-/**
- * memory_fault - give the guest the page it asked for
- * @memory: the VM's
- * @fault: what it did
- * @gfp: MEMORY_SLEEP or MEMORY_ATOMIC
- *
- * Context: sleeps only with MEMORY_SLEEP. Task context: the memcg is set.
- * Return: 0 to enter again, -EFAULT when the access is not allowed, -ENOMEM.
- */
-int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
-		 gfp_t gfp)
-{
-	struct mem_cgroup *old = set_active_memcg(memory->memcg);
-	int ret = resolve(memory, fault, gfp);
-
+	ret = memory_lay_out(memory, args, device_page, MEMORY_SLEEP);
 	set_active_memcg(old);
 	return ret;
 }
 
 /**
- * memory_copy_hot - give a VM the pages its kind always writes
+ * memory_page_at - the host page behind an address
  * @memory: the VM's
- * @gfp: MEMORY_SLEEP, MEMORY_WAIT or MEMORY_ATOMIC
+ * @entry: its leaf, present
+ * @gpa: the address
  *
- * Context: as @gfp.
- * Return: 0 or -ENOMEM.
+ * Return: the page of 4 KiB, also inside of a large one.
  */
-int memory_copy_hot(struct vm_memory *memory, gfp_t gfp)
+struct page *memory_page_at(const struct vm_memory *memory, u64 entry, u64 gpa)
 {
-	struct image *image = memory->image;
-	unsigned int i, n = smp_load_acquire(&image->nr_hot);
+	struct page *page = pfn_to_page((entry & STAGE2_ADDRESS) >> PAGE_SHIFT);
 
-	for (i = 0; i < n; i++) {
-		struct vm_fault_info fault = {
-			.gpa = (u64)image->hot[i] << PAGE_SHIFT,
-			.write = true,
-		};
-
-		/* -EFAULT: the first VM had more memory than this one. */
-		if (memory_fault(memory, &fault, gfp) == -ENOMEM)
-			return -ENOMEM;
-	}
-	return 0;
+	return entry & memory->s2.format->large ?
+		       page + (gpa >> PAGE_SHIFT) % PAGES_LARGE : page;
 }
 
 static const void *readable(struct vm_memory *memory, u64 gpa)
@@ -259,7 +205,7 @@ static const void *readable(struct vm_memory *memory, u64 gpa)
 	u64 *entry = stage2_find(&memory->s2, gpa);
 
 	if (entry && (*entry & memory->s2.format->present))
-		return page_address(page_of(*entry));
+		return page_address(memory_page_at(memory, *entry, gpa));
 	if (gpa >= MAYFLY_GPA_IMAGE)
 		return page_address(ZERO_PAGE(0));
 	return NULL;
@@ -310,21 +256,59 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
 	}
 }
 
-static void discard_page(struct vm_memory *memory, u64 gpa)
+static void give_back(struct vm_memory *memory, u64 *entry, u64 shared)
+{
+	struct page *page = memory_page_at(memory, *entry, 0);
+
+	memory->guest_pages -= pages_is_large(page) ? PAGES_LARGE : 1;
+	stage2_set(&memory->s2, entry, shared);
+	tlbmodel_page_freed(&memory->s2, page_to_phys(page), false);
+	list_del(&page->lru);
+	pages_free(page);
+}
+
+/* A large page becomes small ones, so that some of them can go. */
+static bool split(struct vm_memory *memory, u64 *entry)
+{
+	struct supply supply = { .memory = memory, .gfp = MEMORY_ATOMIC };
+	struct page *page = memory_page_at(memory, *entry, 0);
+	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	u64 *table = alloc_table(&supply);
+	unsigned int i;
+
+	set_active_memcg(old);
+	if (!table)
+		return false;
+	pages_split(page);
+	stage2_split(&memory->s2, entry, table);
+	for (i = 1; i < PAGES_LARGE; i++)
+		list_add(&page[i].lru, &memory->pages);
+	return true;
+}
+
+/* Returns how many pages that was good for, @pages at most. */
+static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 {
 	u64 *entry = stage2_find(&memory->s2, gpa);
 	u64 *shared;
-	struct page *page;
 
 	if (!entry || !(*entry & memory->s2.owned))
-		return;
-	page = page_of(*entry);
+		return 1;
+	if (*entry & memory->s2.format->large) {
+		if (pages >= PAGES_LARGE && IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE)) {
+			give_back(memory, entry, 0);
+			return PAGES_LARGE;
+		}
+		if (!split(memory, entry)) {
+			/* It keeps the page, which is as zero as a new one. */
+			clear_page(page_address(memory_page_at(memory, *entry, gpa)));
+			return 1;
+		}
+		entry = stage2_find(&memory->s2, gpa);
+	}
 	shared = stage2_find(&memory->image->s2, gpa);
-	stage2_set(&memory->s2, entry, shared ? *shared : 0);
-	tlbmodel_page_freed(&memory->s2, page_to_phys(page), false);
-	list_del(&page->lru);
-	memory->guest_pages--;
-	pages_free(page);
+	give_back(memory, entry, shared ? *shared : 0);
+	return 1;
 }
 
 /**
@@ -344,111 +328,9 @@ int memory_discard(struct vm_memory *memory, u64 gpa, u64 pages)
 	    pages > (memory->size - gpa) >> PAGE_SHIFT)
 		return -EINVAL;
 	pages = min_t(u64, pages, MAYFLY_DISCARD_MAX);
-	for (i = 0; i < pages; i++)
-		discard_page(memory, gpa + (i << PAGE_SHIFT));
+	for (i = 0; i < pages;)
+		i += discard_from(memory, gpa + (i << PAGE_SHIFT), pages - i);
 	return pages;
-}
-
-/* Does the guest find the same bytes there without this page? */
-static bool is_derived(const struct vm_memory *memory, const struct page *page)
-{
-	u64 *shared = stage2_find(&memory->image->s2, pages_gpa(page));
-
-	if (shared && *shared & memory->s2.format->present)
-		return !memcmp(page_address(page), page_address(page_of(*shared)),
-			       PAGE_SIZE);
-	return !memchr_inv(page_address(page), 0, PAGE_SIZE);
-}
-
-/**
- * memory_may_chill - is memory_chill() worth it, and short?
- * @memory: the VM's
- *
- * Return: true for a warm VM with few pages.
- */
-bool memory_may_chill(const struct vm_memory *memory)
-{
-	return memory->s2.root && memory->guest_pages <= MEMORY_CHILL_MAX;
-}
-
-/**
- * memory_chill - give back all that memory_warm() can make again
- * @memory: a VM's that memory_may_chill(); nobody runs it or looks at its memory
- *
- * What stays are the pages whose bytes are nowhere else.
- *
- * Context: any.
- * Return: pages given back.
- */
-unsigned int memory_chill(struct vm_memory *memory)
-{
-	struct page *page, *next;
-	unsigned int freed = 0;
-
-	list_for_each_entry_safe(page, next, &memory->pages, lru) {
-		if (pages_is_guests(page)) {
-			if (!is_derived(memory, page)) {
-				tlbmodel_page_kept(page_to_phys(page));
-				continue;
-			}
-			WRITE_ONCE(memory->guest_pages, memory->guest_pages - 1);
-		}
-		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
-		list_del(&page->lru);
-		pages_free(page);
-		freed++;
-	}
-	WRITE_ONCE(memory->table_pages, 0);
-	WRITE_ONCE(memory->device_pages, 0);
-	stage2_drop(&memory->s2);
-	return freed;
-}
-
-static int map_kept(struct vm_memory *memory, gfp_t gfp)
-{
-	struct page *page;
-
-	list_for_each_entry(page, &memory->pages, lru) {
-		u64 gpa = pages_gpa(page);
-		u64 *entry, *shared;
-
-		if (!pages_is_guests(page))
-			continue;
-		entry = own(memory, gpa, gfp);
-		if (!entry)
-			return -ENOMEM;
-		shared = stage2_find(&memory->image->s2, gpa);
-		map_private(memory, entry, shared ? *shared : 0, page);
-	}
-	return 0;
-}
-
-/**
- * memory_warm - undo memory_chill()
- * @memory: a cold VM's
- * @args: the argument page or NULL
- * @device_page: out: the VM's device page, zeroed
- * @gfp: MEMORY_WAIT or MEMORY_ATOMIC
- *
- * Context: as @gfp.
- * Return: 0, or -ENOMEM: it is as cold as before.
- */
-int memory_warm(struct vm_memory *memory, struct page *args, void **device_page,
-		gfp_t gfp)
-{
-	struct mem_cgroup *old = set_active_memcg(memory->memcg);
-	int ret;
-
-	ret = lay_out(memory, args, device_page, gfp);
-	if (!ret)
-		ret = map_kept(memory, gfp);
-	/* Those that were the image's again, or zero. */
-	if (!ret)
-		ret = memory_copy_hot(memory, gfp);
-	set_active_memcg(old);
-	if (ret)
-		memory_chill(memory);
-	return ret;
 }
 
 /**

@@ -22,7 +22,9 @@ struct mem_cgroup;
  * @memcg: who is charged
  * @pages: every page held alone, linked by page->lru: guest pages, tables and
  *	the device page
- * @guest_pages: how many of them are guest memory
+ * @walk_begin: where the guest's last walk through untouched memory began
+ * @walk_end: where it would go on
+ * @guest_pages: how many of them are guest memory, in pages of 4 KiB
  * @table_pages: how many are tables
  * @device_pages: how many are device pages
  *
@@ -35,6 +37,8 @@ struct vm_memory {
 	struct image *image;
 	struct mem_cgroup *memcg;
 	struct list_head pages;
+	u64 walk_begin;
+	u64 walk_end;
 	u32 guest_pages;
 	u32 table_pages;
 	u32 device_pages;
@@ -55,9 +59,6 @@ struct vm_fault_info {
 /* Pages freed between two offers to let somebody else run. */
 #define MEMORY_FREE_BATCH	512
 
-/* A VM with more guest pages keeps its tables: they are a small part of it. */
-#define MEMORY_CHILL_MAX	32
-
 int __must_check memory_init(struct vm_memory *memory, struct image *image,
 			     u64 size, struct page *args,
 			     struct mem_cgroup *memcg, void **device_page);
@@ -68,12 +69,16 @@ bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);
 void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length);
 int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);
 void memory_free(struct vm_memory *memory);
-bool memory_may_chill(const struct vm_memory *memory);
-unsigned int memory_chill(struct vm_memory *memory);
-int __must_check memory_warm(struct vm_memory *memory, struct page *args,
-			     void **device_page, gfp_t gfp);
 
 int memory_setup(void);
 void memory_teardown(void);
+
+/* For fault.c and cold.c. */
+u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp);
+int __must_check memory_lay_out(struct vm_memory *memory, struct page *args,
+				void **device_page, gfp_t gfp);
+void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
+			struct page *page);
+struct page *memory_page_at(const struct vm_memory *memory, u64 entry, u64 gpa);
 
 #endif

@@ -92,7 +92,8 @@ void pages_split(struct page *page)
 	unsigned int i;
 
 	split_page(page, PAGES_LARGE_ORDER);
-	for (i = 0; i < PAGES_LARGE; i++)
+	page->index = index;
+	for (i = 1; i < PAGES_LARGE; i++)
 		mark(page + i, index + i);
 }
 

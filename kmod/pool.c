@@ -112,7 +112,7 @@ static void make_parked(struct vm *vm, u64 now)
 	vm->credit = min_t(s64, vm->credit, 0);	/* Turns not used are not saved. */
 	vm_set_run_state(vm, MAYFLY_PARKED);
 	vm->parked_at = jiffies;
-	if (memory_may_chill(&vm->memory)) {
+	if (cold_is_worth_it(vm)) {
 		list_add_tail(&vm->queue, &pool->warm);
 		pool->nr_warm++;
 	}

@@ -51,8 +51,8 @@ u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
  * @s2: the tree
  * @gpa: any address in the page
  *
- * Return: its leaf entry, present or not, or NULL when a table on the way is
- * missing.
+ * Return: its leaf entry, present or not, which may be a large one; or NULL when
+ * a table on the way is missing.
  */
 u64 *stage2_find(const struct stage2 *s2, u64 gpa)
 {
@@ -64,6 +64,8 @@ u64 *stage2_find(const struct stage2 *s2, u64 gpa)
 
 		if (!is_present(s2, entry))
 			return NULL;
+		if (entry & s2->format->large)
+			return &table[index_of(gpa, level)];
 		table = table_of(entry);
 	}
 	return &table[index_of(gpa, 1)];
@@ -99,7 +101,8 @@ void stage2_drop(struct stage2 *s2)
 /**
  * stage2_own - make the path to a page the tree's own
  * @s2: the tree
- * @gpa: any address in the page
+ * @gpa: any address in the page, which no large leaf maps
+ * @leaf: STAGE2_SMALL, or STAGE2_LARGE for the entry over 2 MiB
  * @alloc: gives a zeroed page that lives as long as the tree
  * @context: for @alloc
  *
@@ -109,13 +112,13 @@ void stage2_drop(struct stage2 *s2)
  *
  * Return: the leaf entry, which may be changed, or NULL when @alloc failed.
  */
-u64 *stage2_own(struct stage2 *s2, u64 gpa, stage2_alloc_fn *alloc,
+u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 		void *context)
 {
 	u64 *table = s2->root;
 	int level;
 
-	for (level = s2->levels; level > 1; level--) {
+	for (level = s2->levels; level > leaf; level--) {
 		u64 *entry = &table[index_of(gpa, level)];
 		u64 old = *entry;
 		u64 *child;
@@ -133,5 +136,21 @@ u64 *stage2_own(struct stage2 *s2, u64 gpa, stage2_alloc_fn *alloc,
 			   __pa(child) | s2->format->table | s2->owned);
 		table = child;
 	}
-	return &table[index_of(gpa, 1)];
+	return &table[index_of(gpa, leaf)];
+}
+
+/**
+ * stage2_split - put 512 small leaves in the place of a large one
+ * @s2: the tree
+ * @entry: the large leaf
+ * @table: a zeroed page that lives as long as the tree
+ */
+void stage2_split(struct stage2 *s2, u64 *entry, u64 *table)
+{
+	u64 leaf = *entry & ~s2->format->large;
+	int i;
+
+	for (i = 0; i < STAGE2_ENTRIES; i++)
+		stage2_set(s2, &table[i], leaf + ((u64)i << 12));
+	stage2_set(s2, entry, __pa(table) | s2->format->table | s2->owned);
 }

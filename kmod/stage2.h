@@ -19,6 +19,10 @@
 #define STAGE2_ENTRIES	512
 #define STAGE2_ADDRESS	0x000ffffffffff000ull
 
+/* Levels of leaves: of 4 KiB and of 2 MiB. */
+#define STAGE2_SMALL	1
+#define STAGE2_LARGE	2
+
 /**
  * struct stage2_format - bits of a vendor's entries
  * @present: any of these set means the entry is there
@@ -27,6 +31,7 @@
  * @write: set in a leaf that can be written
  * @execute: set in a leaf that can be executed
  * @no_execute: set in a leaf that cannot
+ * @large: set in an entry of level 2 that is a leaf of 2 MiB
  * @owned: software bit: the VM holds the target alone
  * @cow: software bit: a shared leaf that a write turns into a private copy
  */
@@ -37,6 +42,7 @@ struct stage2_format {
 	u64 write;
 	u64 execute;
 	u64 no_execute;
+	u64 large;
 	u64 owned;
 	u64 cow;
 };
@@ -65,8 +71,9 @@ struct stage2 {
 typedef u64 *stage2_alloc_fn(void *context);
 
 u64 *stage2_find(const struct stage2 *s2, u64 gpa);
-u64 *stage2_own(struct stage2 *s2, u64 gpa, stage2_alloc_fn *alloc,
+u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 		void *context);
+void stage2_split(struct stage2 *s2, u64 *entry, u64 *table);
 void stage2_set(struct stage2 *s2, u64 *entry, u64 value);
 void stage2_drop(struct stage2 *s2);
 u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,

@@ -89,6 +89,7 @@ static const struct stage2_format npt_format = {
 	.write = _PAGE_RW,
 	.execute = 0,
 	.no_execute = _PAGE_NX,
+	.large = _PAGE_PSE,
 	.owned = _PAGE_SOFTW1,
 	.cow = _PAGE_SOFTW2,
 };
@@ -238,6 +239,11 @@ static int svm_setup(void)
 static int svm_levels(void)
 {
 	return pgtable_l5_enabled() ? 5 : 4;
+}
+
+static bool svm_large_pages(void)
+{
+	return true;
 }
 
 static int svm_enable_cpu(void)
@@ -672,6 +678,7 @@ const struct backend_ops svm_ops = {
 	.setup = svm_setup,
 	.teardown = svm_teardown,
 	.levels = svm_levels,
+	.large_pages = svm_large_pages,
 	.enable_cpu = svm_enable_cpu,
 	.disable_cpu = svm_disable_cpu,
 	.load = svm_load,

@@ -83,6 +83,7 @@ static const struct stage2_format ept_format = {
 	.write = VMX_EPT_WRITABLE_MASK,
 	.execute = VMX_EPT_EXECUTABLE_MASK,
 	.no_execute = 0,
+	.large = 1ull << 7,
 	.owned = 1ull << 58,
 	.cow = 1ull << 59,
 };
@@ -96,6 +97,7 @@ static const struct stage2_format ept_format = {
  * @exit: at exits
  * @entry: at entries
  * @timer: preemption timer's start value
+ * @large_pages: EPT leaves may be of 2 MiB
  */
 static struct controls {
 	u32 revision;
@@ -105,6 +107,7 @@ static struct controls {
 	u32 exit;
 	u32 entry;
 	u32 timer;
+	bool large_pages;
 } controls;
 
 /* System call MSRs are not in the VMCS: switched by us, once per slice. */
@@ -206,6 +209,7 @@ static int __init choose_controls(void)
 		       ~ept_vpid & EPT_VPID_WANTED);
 		return -EOPNOTSUPP;
 	}
+	controls.large_pages = ept_vpid & VMX_EPT_2MB_PAGE_BIT;
 	rdmsrl(MSR_IA32_VMX_MISC, misc);
 	controls.timer = (u64)tsc_khz * TIMER_MS >>
 			 (misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
@@ -295,6 +299,12 @@ static int __init vmx_setup(void)
 static int vmx_levels(void)
 {
 	return 4;
+}
+
+/* Some CPUs machine-check when large pages hold code. */
+static bool vmx_large_pages(void)
+{
+	return controls.large_pages && !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
 }
 
 static void write_controls(void)
@@ -821,6 +831,7 @@ const struct backend_ops vmx_ops = {
 	.setup = vmx_setup,
 	.teardown = vmx_teardown,
 	.levels = vmx_levels,
+	.large_pages = vmx_large_pages,
 	.enable_cpu = vmx_enable_cpu,
 	.disable_cpu = vmx_disable_cpu,
 	.emergency = vmx_emergency,

@@ -541,8 +541,21 @@ guest_\name:
 5:	exit	2
 	end_guest
 
-// Fills the range, discards it, and ends with 0 if it is zero then, 1 if not, 2
-// if the call has not handled all of it.
+// Writes a word to each r10th page from GPA r8 on, r9 times, and ends with 0.
+	guest touch_stride
+	prepare
+	mov	$DIRECT_MAP, %rax
+	add	%rax, %r8
+	shl	$12, %r10
+1:	mov	%r13, (%r8)
+	add	%r10, %r8
+	dec	%r9
+	jnz	1b
+	exit	0
+	end_guest
+
+// Fills the range, discards it in as many calls as that takes, and ends with 0 if
+// it is zero then, 1 if not, 2 if a call has handled nothing.
 	guest discard_all
 	prepare
 	range
@@ -555,10 +568,15 @@ guest_\name:
 	mov	%r8, %rdi
 	sub	%rax, %rdi
 	mov	%r9, %rsi
-	hypercall MAYFLY_HC_DISCARD
+2:	hypercall MAYFLY_HC_DISCARD
 	mov	$2, %ebx
-	cmp	%r9, %rax
-	jne	1f
+	test	%rax, %rax
+	jle	1f
+	sub	%rax, %rsi
+	shl	$12, %rax
+	add	%rax, %rdi
+	test	%rsi, %rsi
+	jnz	2b
 	mov	%r8, %rdi
 	mov	%r9, %rcx
 	shl	$9, %rcx

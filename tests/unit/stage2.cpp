@@ -18,9 +18,9 @@ namespace
 
 // APM 2 15.25.3 and SDM 3C 29.3.2.
 constexpr stage2_format npt{.present = 1, .table = 0x27, .leaf = 0x65, .write = 2, .execute = 0,
-			    .no_execute = 1ull << 63, .owned = 1 << 9, .cow = 1 << 10};
+			    .no_execute = 1ull << 63, .large = 1 << 7, .owned = 1 << 9, .cow = 1 << 10};
 constexpr stage2_format ept{.present = 7, .table = 0x107, .leaf = 0x371, .write = 2, .execute = 4,
-			    .no_execute = 0, .owned = 1ull << 58, .cow = 1ull << 59};
+			    .no_execute = 0, .large = 1 << 7, .owned = 1ull << 58, .cow = 1ull << 59};
 
 /// Pages for tables, and a way to run out of them.
 class pages
@@ -66,7 +66,7 @@ protected:
 		std::copy_n(image.root, STAGE2_ENTRIES, vm.root);
 		return vm;
 	}
-	u64 *own(stage2 &s2, u64 gpa) { return stage2_own(&s2, gpa, pages::alloc, &memory); }
+	u64 *own(stage2 &s2, u64 gpa) { return stage2_own(&s2, gpa, STAGE2_SMALL, pages::alloc, &memory); }
 	[[nodiscard]] int levels() const { return GetParam().levels; }
 
 	pages memory;
@@ -195,6 +195,33 @@ TEST_P(Stage2, LeavesSayWhatTheyAllow)
 			EXPECT_EQ(leaf & f.no_execute, execute ? 0 : f.no_execute);
 			EXPECT_EQ(leaf & (f.owned | f.cow), 0u);
 		}
+}
+
+TEST_P(Stage2, LargeLeavesAreFoundAndSplit)
+{
+	const stage2_format &f = *GetParam().format;
+	stage2 vm = make(f.owned);
+	const u64 gpa = 0x600000;
+	u64 *const large = stage2_own(&vm, gpa, STAGE2_LARGE, pages::alloc, &memory);
+
+	ASSERT_NE(large, nullptr);
+	EXPECT_EQ(stage2_find(&vm, gpa), nullptr) << "nothing below yet";
+	stage2_set(&vm, large, stage2_leaf(&f, 0x40000000, true, true) | f.large | f.owned);
+	EXPECT_EQ(stage2_find(&vm, gpa), large);
+	EXPECT_EQ(stage2_find(&vm, gpa + 0x1ff000), large);
+	EXPECT_EQ(stage2_own(&vm, gpa + 0x1000, STAGE2_LARGE, pages::alloc, &memory), large);
+
+	const u64 before = vm.changes;
+
+	stage2_split(&vm, large, memory.take());
+	EXPECT_GT(vm.changes, before);
+	for (u64 at = 0; at < 0x200000; at += 0x1000) {
+		const u64 *const entry = stage2_find(&vm, gpa + at);
+
+		ASSERT_NE(entry, nullptr);
+		EXPECT_EQ(*entry, stage2_leaf(&f, 0x40000000 + at, true, true) | f.owned);
+	}
+	EXPECT_EQ(stage2_own(&vm, gpa, STAGE2_SMALL, pages::alloc, &memory), stage2_find(&vm, gpa));
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Stage2,

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Guests with much memory: who walks through it gets it in large pieces, who jumps
+// gets what it touches.
+
+#include "machine.hpp"
+
+namespace
+{
+
+using live::machine;
+
+constexpr std::uint64_t mib = 1 << 20;
+constexpr std::uint64_t pages_per_mib = 256;
+
+class Walks : public live::Live
+{
+protected:
+	/// A VM of 1 GiB that has touched each \p stride th page, \p count of them.
+	[[nodiscard]] machine touched(std::uint64_t count, std::uint64_t stride)
+	{
+		const live::fd image = live::make_image(device, guests::touch_stride);
+		machine vm(image, device, 0, 1024 * mib);
+		mayfly_vcpu_state state = vm.state();
+
+		state.regs[8] = 4 * mib;
+		state.regs[9] = count;
+		state.regs[10] = stride;
+		EXPECT_EQ(vm.set_state(state), 0);
+		return vm;
+	}
+	/// Runs it up to its end, which frees its memory; says how much it had before.
+	static std::uint64_t most_pages(const machine &vm)
+	{
+		std::uint64_t most = 0;
+
+		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
+		while (!(vm.info().state == MAYFLY_ENDED))
+			most = std::max<std::uint64_t>(most, vm.stat().guest_pages);
+		EXPECT_EQ(vm.info().status, 0);
+		return most;
+	}
+};
+
+TEST_F(Walks, AWalkOf64MibLeavesGuestModeSeldom)
+{
+	const machine vm = touched(64 * pages_per_mib, 1);
+
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().status, 0);
+	// Doubling up to 4 MiB, then 4 MiB at a time.
+	EXPECT_LE(vm.stat().exits[MAYFLY_EXIT_MEMORY], 40u);
+}
+
+TEST_F(Walks, AWalkGetsAtMostTwiceWhatItTouches)
+{
+	const machine vm = touched(5 * pages_per_mib, 1);
+
+	EXPECT_LE(most_pages(vm), 10 * pages_per_mib + 16);
+}
+
+TEST_F(Walks, AJumperGetsWhatItTouches)
+{
+	const machine vm = touched(200, 600);
+
+	EXPECT_LE(most_pages(vm), 200u + 16);
+}
+
+TEST_F(Walks, PiecesOfLargePagesCanBeDiscarded)
+{
+	const live::fd image = live::make_image(device, guests::discard_all);
+
+	// In calls of 512 pages: whole large pages, and parts of two each.
+	for (const std::uint64_t begin : {4 * mib, 4 * mib + 0x3000, 6 * mib - 0x1000}) {
+		const machine vm(image, device, 0, 64 * mib);
+
+		vm.set_parameters(begin, 16 * pages_per_mib);
+		ASSERT_EQ(vm.run(), 0);
+		EXPECT_EQ(vm.info().status, 0) << std::hex << begin;
+	}
+}
+
+}
