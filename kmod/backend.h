@@ -64,6 +64,7 @@ struct vm_tag {
  * @teardown: undo @setup. May sleep.
  * @levels: levels of second-level tables
  * @large_pages: may leaves be of 2 MiB?
+ * @large_code: may code be in them? Otherwise they become small ones first.
  * @enable_cpu: take this CPU; interrupts off. 0, -EBUSY when somebody else has
  *	it, -EIO when firmware forbids it.
  * @disable_cpu: give this CPU back, if it was taken; interrupts off
@@ -86,6 +87,7 @@ struct backend_ops {
 	void (*teardown)(void);
 	int (*levels)(void);
 	bool (*large_pages)(void);
+	bool (*large_code)(void);
 	int (*enable_cpu)(void);
 	void (*disable_cpu)(void);
 	void (*emergency)(void);

@@ -45,8 +45,11 @@ void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
 			   (shared & ~(STAGE2_ADDRESS | format->cow)) :
 			   stage2_leaf(format, 0, true, true);
 
-	if (pages_is_large(page))
+	if (pages_is_large(page)) {
 		leaf |= format->large;
+		if (!backend->large_code())
+			leaf &= ~format->execute;
+	}
 	stage2_set(&memory->s2, entry,
 		   leaf | format->write | format->owned | page_to_phys(page));
 }
@@ -154,6 +157,14 @@ static bool may_execute(const struct stage2_format *format, u64 leaf)
 	       (leaf & format->execute) == format->execute;
 }
 
+/* Pages of the image stay as they are; a large one was never meant to. */
+static int make_executable(struct vm_memory *memory, u64 *entry, gfp_t gfp)
+{
+	if (!(*entry & memory->s2.format->large))
+		return -EFAULT;
+	return memory_split(memory, entry, gfp) ? 0 : -ENOMEM;
+}
+
 static int resolve(struct vm_memory *memory, const struct vm_fault_info *fault,
 		   gfp_t gfp)
 {
@@ -167,7 +178,7 @@ static int resolve(struct vm_memory *memory, const struct vm_fault_info *fault,
 	if (!entry || !(*entry & format->present))
 		return demand_zero(memory, gpa, gfp);
 	if (fault->execute && !may_execute(format, *entry))
-		return -EFAULT;
+		return make_executable(memory, entry, gfp);
 	if (!fault->write || (*entry & format->write))
 		return 0;	/* Somebody else's flush was enough. */
 	if (*entry & format->cow)

@@ -267,10 +267,17 @@ static void give_back(struct vm_memory *memory, u64 *entry, u64 shared)
 	pages_free(page);
 }
 
-/* A large page becomes small ones, so that some of them can go. */
-static bool split(struct vm_memory *memory, u64 *entry)
+/**
+ * memory_split - make a large page small ones
+ * @memory: the VM's
+ * @entry: its leaf
+ * @gfp: for the table
+ *
+ * Return: false without memory; then nothing has changed.
+ */
+bool memory_split(struct vm_memory *memory, u64 *entry, gfp_t gfp)
 {
-	struct supply supply = { .memory = memory, .gfp = MEMORY_ATOMIC };
+	struct supply supply = { .memory = memory, .gfp = gfp };
 	struct page *page = memory_page_at(memory, *entry, 0);
 	struct mem_cgroup *old = set_active_memcg(memory->memcg);
 	u64 *table = alloc_table(&supply);
@@ -299,7 +306,7 @@ static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 			give_back(memory, entry, 0);
 			return PAGES_LARGE;
 		}
-		if (!split(memory, entry)) {
+		if (!memory_split(memory, entry, MEMORY_ATOMIC)) {
 			/* It keeps the page, which is as zero as a new one. */
 			clear_page(page_address(memory_page_at(memory, *entry, gpa)));
 			return 1;

@@ -140,14 +140,14 @@ u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 }
 
 /**
- * stage2_split - put 512 small leaves in the place of a large one
+ * stage2_split - put 512 small leaves that may hold code in the place of a large one
  * @s2: the tree
  * @entry: the large leaf
  * @table: a zeroed page that lives as long as the tree
  */
 void stage2_split(struct stage2 *s2, u64 *entry, u64 *table)
 {
-	u64 leaf = *entry & ~s2->format->large;
+	u64 leaf = (*entry & ~s2->format->large) | s2->format->execute;
 	int i;
 
 	for (i = 0; i < STAGE2_ENTRIES; i++)

@@ -241,6 +241,7 @@ static int svm_levels(void)
 	return pgtable_l5_enabled() ? 5 : 4;
 }
 
+/* Both for leaves of 2 MiB and for code in them. */
 static bool svm_large_pages(void)
 {
 	return true;
@@ -679,6 +680,7 @@ const struct backend_ops svm_ops = {
 	.teardown = svm_teardown,
 	.levels = svm_levels,
 	.large_pages = svm_large_pages,
+	.large_code = svm_large_pages,
 	.enable_cpu = svm_enable_cpu,
 	.disable_cpu = svm_disable_cpu,
 	.load = svm_load,

@@ -301,10 +301,15 @@ static int vmx_levels(void)
 	return 4;
 }
 
-/* Some CPUs machine-check when large pages hold code. */
 static bool vmx_large_pages(void)
 {
-	return controls.large_pages && !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
+	return controls.large_pages;
+}
+
+/* Some CPUs machine-check on code in large pages (CVE-2018-12207). */
+static bool vmx_large_code(void)
+{
+	return !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
 }
 
 static void write_controls(void)
@@ -832,6 +837,7 @@ const struct backend_ops vmx_ops = {
 	.teardown = vmx_teardown,
 	.levels = vmx_levels,
 	.large_pages = vmx_large_pages,
+	.large_code = vmx_large_code,
 	.enable_cpu = vmx_enable_cpu,
 	.disable_cpu = vmx_disable_cpu,
 	.emergency = vmx_emergency,

@@ -541,7 +541,8 @@ guest_\name:
 5:	exit	2
 	end_guest
 
-// Writes a word to each r10th page from GPA r8 on, r9 times, and ends with 0.
+// Writes a word to each r10th page from GPA r8 on, r9 times, runs code in the last
+// one and ends with 0.
 	guest touch_stride
 	prepare
 	mov	$DIRECT_MAP, %rax
@@ -551,6 +552,9 @@ guest_\name:
 	add	%r10, %r8
 	dec	%r9
 	jnz	1b
+	sub	%r10, %r8
+	movb	$0xc3, (%r8)			# ret
+	call	*%r8
 	exit	0
 	end_guest
 

@@ -206,7 +206,7 @@ TEST_P(Stage2, LargeLeavesAreFoundAndSplit)
 
 	ASSERT_NE(large, nullptr);
 	EXPECT_EQ(stage2_find(&vm, gpa), nullptr) << "nothing below yet";
-	stage2_set(&vm, large, stage2_leaf(&f, 0x40000000, true, true) | f.large | f.owned);
+	stage2_set(&vm, large, (stage2_leaf(&f, 0x40000000, true, true) & ~f.execute) | f.large | f.owned);
 	EXPECT_EQ(stage2_find(&vm, gpa), large);
 	EXPECT_EQ(stage2_find(&vm, gpa + 0x1ff000), large);
 	EXPECT_EQ(stage2_own(&vm, gpa + 0x1000, STAGE2_LARGE, pages::alloc, &memory), large);
