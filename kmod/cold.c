@@ -154,10 +154,14 @@ bool cold_is_worth_it(const struct vm *vm)
  */
 unsigned int cold_chill(struct vm *vm)
 {
+	unsigned int freed;
+
 	lockdep_assert_held(&vm->pool->lock);
 	vm->device_page = NULL;
 	atomic64_inc(&nr_cold);
-	return give_back(&vm->memory);
+	freed = give_back(&vm->memory);
+	vm_settle(vm);
+	return freed;
 }
 
 /**

@@ -20,6 +20,7 @@
 #include "control.h"
 #include "dev.h"
 #include "image.h"
+#include "owner.h"
 #include "pool.h"
 #include "spawn.h"
 #include "tlbmodel.h"
@@ -65,11 +66,9 @@ static long do_info(void __user *user)
 	struct mayfly_info info = {
 		.api_version = MAYFLY_API_VERSION,
 		.backend = backend->id,
-		.vms = vm_count(),
 		.images = image_count(),
 		.pools = pool_count(),
 		.pages = pages_count(),
-		.max_vms = vm_max(),
 		.memory_default = MAYFLY_MEMORY_DEFAULT,
 		.memory_max = MAYFLY_MEMORY_MAX,
 		.vm_overhead = sizeof(struct vm),
@@ -81,6 +80,7 @@ static long do_info(void __user *user)
 		.warmed = cold_warmed(),
 	};
 
+	owner_report(&info);
 	return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
 }
 

@@ -9,6 +9,7 @@
 #include "dev.h"
 #include "hardware.h"
 #include "memory.h"
+#include "owner.h"
 #include "pages.h"
 #include "pool.h"
 #include "reclaim.h"
@@ -57,9 +58,12 @@ static int __init mayfly_init(void)
 	ret = memory_setup();
 	if (ret)
 		goto out_pages;
-	ret = pool_setup();
+	ret = owner_setup();
 	if (ret)
 		goto out_memory;
+	ret = pool_setup();
+	if (ret)
+		goto out_owner;
 	ret = vm_setup();
 	if (ret)
 		goto out_pool;
@@ -83,6 +87,8 @@ out_vm:
 	vm_teardown();
 out_pool:
 	pool_teardown();
+out_owner:
+	owner_teardown();
 out_memory:
 	memory_teardown();
 out_pages:
@@ -101,6 +107,7 @@ static void __exit mayfly_exit(void)
 	reclaim_teardown();
 	pool_teardown();
 	vm_teardown();
+	owner_teardown();
 	memory_teardown();
 	pages_teardown();
 	tlbmodel_teardown();

@@ -14,7 +14,6 @@
 
 #include "pool.h"
 #include "reclaim.h"
-#include "vm.h"
 
 /* VMs between two offers to let somebody else run. */
 #define BATCH		64
@@ -41,7 +40,7 @@ static void on_age_work(struct work_struct *work)
 
 	while (age && pool_chill(before, BATCH, &pages))
 		cond_resched();
-	if (vm_count())
+	if (pool_count())
 		look_again_after(clamp(age / 4, 50u, 1000u));
 }
 

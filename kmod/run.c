@@ -69,6 +69,17 @@ static void mutate(struct vm *vm)
 	}
 }
 
+/* VERDICT_MOVE when it is warm, so that it can be loaded. */
+static enum verdict warm_up(struct vm *vm)
+{
+	if (cold_warm(vm, MEMORY_ATOMIC))
+		return VERDICT_FAULT;
+	if (!vm_settle(vm))
+		return VERDICT_MOVE;
+	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_LIMIT };
+	return VERDICT_END;
+}
+
 /**
  * run_slice - run a VM on this CPU for a while
  * @vm: claimed by the caller
@@ -82,8 +93,11 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 {
 	enum verdict verdict = VERDICT_MOVE;
 
-	if (unlikely(cold_is(vm)) && cold_warm(vm, MEMORY_ATOMIC))
-		return VERDICT_FAULT;
+	if (unlikely(cold_is(vm))) {
+		verdict = warm_up(vm);
+		if (verdict != VERDICT_MOVE)
+			return verdict;
+	}
 	mutate(vm);
 	kernel_fpu_begin_mask(0);
 	slice->began = local_clock();
@@ -117,8 +131,11 @@ enum verdict run_fetch_memory(struct vm *vm)
 		trace_fault(vm->id, vm->fault.gpa, vm->fault.write,
 			    vm->fault.execute, ret);
 	}
-	if (!ret)
+	if (ret)
+		vm->end.reason = MAYFLY_END_NO_MEMORY;
+	else if (vm_settle(vm))
+		vm->end.reason = MAYFLY_END_LIMIT;
+	else
 		return VERDICT_LEAVE;
-	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_NO_MEMORY };
 	return VERDICT_END;
 }

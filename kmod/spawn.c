@@ -14,6 +14,7 @@
 
 #include "image.h"
 #include "names.h"
+#include "owner.h"
 #include "pool.h"
 #include "reclaim.h"
 #include "spawn.h"
@@ -149,7 +150,7 @@ static int make_detached(const struct vm_template *template,
 	int ret;
 	u32 i;
 
-	if (spawn->count > vm_max() || vm_count() > vm_max() - spawn->count)
+	if (!owner_may_have(template->owner, spawn->count))
 		return -EDQUOT;
 	ret = pool_make_workers(template->pool);
 	for (i = 0; i < spawn->count && !ret; i++) {
@@ -216,12 +217,17 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 	template.pool = pool_get_current();
 	if (!template.pool)
 		goto out_args;
+	template.owner = owner_get_current();
+	if (!template.owner)
+		goto out_pool;
 	if (template.detached)
 		ret = make_detached(&template, spawn);
 	else
 		ret = make_owned(&template, spawn, file);
 	if (spawn->created)
 		reclaim_begin();
+	owner_put(template.owner);
+out_pool:
 	pool_put(template.pool);
 out_args:
 	if (template.args)

@@ -100,6 +100,8 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 		console_write(&vm->console, bytes, n);
 	}
 	set_active_memcg(old);
+	if (vm_settle(vm))
+		return end(vm, MAYFLY_END_LIMIT, 0, 0);
 	vm->state.regs[MAYFLY_RAX] = length;
 	if (wq_has_sleeper(&vm->wait))
 		wake_up_interruptible(&vm->wait);
@@ -128,6 +130,7 @@ static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 	case MAYFLY_HC_DISCARD:
 		regs[MAYFLY_RAX] = memory_discard(&vm->memory, regs[MAYFLY_RDI],
 						  regs[MAYFLY_RSI]);
+		vm_settle(vm);
 		return VERDICT_ENTER;
 	default:
 		regs[MAYFLY_RAX] = -ENOSYS;
@@ -177,7 +180,8 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 	trace_fault(vm->id, exit->gpa, exit->write, exit->execute, ret);
 	switch (ret) {
 	case 0:
-		return VERDICT_ENTER;
+		return vm_settle(vm) ? end(vm, MAYFLY_END_LIMIT, 0, 0) :
+				       VERDICT_ENTER;
 	case -ENOMEM:
 		return VERDICT_FAULT;
 	default:

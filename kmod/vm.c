@@ -20,32 +20,18 @@
 #include "hardware.h"
 #include "image.h"
 #include "names.h"
+#include "owner.h"
 #include "pool.h"
 #include "state.h"
 #include "vm.h"
-
-static unsigned long max_vms = 2000000;
-module_param(max_vms, ulong, 0644);
-MODULE_PARM_DESC(max_vms, "VMs that may exist at once, of all users");
 
 const struct vm_end_info vm_killed = { .reason = MAYFLY_END_KILLED };
 
 static struct kmem_cache *vm_cache;
 static DEFINE_XARRAY_FLAGS(vms, XA_FLAGS_ACCOUNT);
 static atomic64_t last_id = ATOMIC64_INIT(0);
-static atomic64_t nr_vms = ATOMIC64_INIT(0);
 static atomic64_t nr_ended = ATOMIC64_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(ended_wait);
-
-/**
- * vm_count - VMs that exist
- *
- * Return: how many, ended ones included.
- */
-u64 vm_count(void)
-{
-	return atomic64_read(&nr_vms);
-}
 
 /**
  * vm_spawned - VMs ever made
@@ -55,16 +41,6 @@ u64 vm_count(void)
 u64 vm_spawned(void)
 {
 	return atomic64_read(&last_id);
-}
-
-/**
- * vm_max - VMs that may exist
- *
- * Return: the module parameter.
- */
-u64 vm_max(void)
-{
-	return READ_ONCE(max_vms);
 }
 
 /**
@@ -133,6 +109,8 @@ static void vm_free(struct kref *ref)
 	if (vm->args)
 		put_page(vm->args);
 	image_put(vm->image);
+	owner_charge(vm->owner, -(s64)vm->charged);
+	owner_put(vm->owner);
 	pool_put(vm->pool);
 	call_rcu(&vm->rcu, free_struct);
 	module_put(THIS_MODULE);
@@ -149,6 +127,35 @@ void vm_put(struct vm *vm)
 	kref_put(&vm->ref, vm_free);
 }
 
+static u64 private_bytes(const struct vm *vm)
+{
+	u64 pages = READ_ONCE(vm->memory.guest_pages) +
+		    READ_ONCE(vm->memory.table_pages) +
+		    READ_ONCE(vm->memory.device_pages) +
+		    (READ_ONCE(vm->console.page) ? 1 : 0);
+
+	return pages * PAGE_SIZE + sizeof(*vm);
+}
+
+/**
+ * vm_settle - let its owner's account say what a VM holds now
+ * @vm: claimed by the caller, or not yet to be found; it may have taken pages or
+ *	given some back
+ *
+ * Context: not in interrupts.
+ * Return: 0, or -EDQUOT when it has taken more than it may and must end.
+ */
+int vm_settle(struct vm *vm)
+{
+	u64 held = private_bytes(vm);
+	s64 more = held - vm->charged;
+
+	if (!more)
+		return 0;
+	vm->charged = held;
+	return owner_charge(vm->owner, more);
+}
+
 static void init(struct vm *vm, const struct vm_template *template)
 {
 	kref_init(&vm->ref);
@@ -162,6 +169,8 @@ static void init(struct vm *vm, const struct vm_template *template)
 	vm->image = image_get(template->image);
 	vm->pool = template->pool;
 	kref_get(&vm->pool->ref);
+	vm->owner = template->owner;
+	kref_get(&vm->owner->ref);
 	vm->args = template->args;
 	if (vm->args)
 		get_page(vm->args);
@@ -186,11 +195,11 @@ static int build(struct vm *vm, const struct vm_template *template,
 	state_init(&vm->state, vm->image->rip, vm->image->rsp, vm->image->cr3,
 		   vm->image->rdi);
 	vm->id = atomic64_inc_return(&last_id);
-	vm->key.uid = from_kuid(&init_user_ns, current_euid());
+	vm->key.uid = vm->owner->uid;
 	names_give(&vm->key, vm->id, name);
 	channel_seed(vm);
 	channel_fill(vm);
-	return 0;
+	return vm_settle(vm);
 }
 
 /*
@@ -229,9 +238,9 @@ struct vm *vm_create(const struct vm_template *template, const char *name)
 	struct vm *vm;
 	int ret;
 
-	ret = -EDQUOT;
-	if (atomic64_inc_return(&nr_vms) > vm_max())
-		goto out_count;
+	ret = owner_add_vm(template->owner);
+	if (ret)
+		return ERR_PTR(ret);
 	ret = hardware_get();
 	if (ret)
 		goto out_count;
@@ -254,7 +263,7 @@ out_put:
 out_hardware:
 	hardware_put();
 out_count:
-	atomic64_dec(&nr_vms);
+	owner_remove_vm(template->owner);
 	return ERR_PTR(ret);
 }
 
@@ -332,6 +341,7 @@ void vm_end(struct vm *vm, const struct vm_end_info *end)
 	cold_forget(vm);
 	memory_free(&vm->memory);
 	vm->device_page = NULL;
+	vm_settle(vm);
 	vm_get(vm);
 	spin_lock_irqsave(&vm->pool->lock, flags);
 	vm->runner = NULL;
@@ -430,7 +440,7 @@ int vm_remove(struct vm *vm)
 	if (vm->named)
 		names_remove(vm);
 	hardware_put();
-	atomic64_dec(&nr_vms);
+	owner_remove_vm(vm->owner);
 	vm_put(vm);
 	return 0;
 }
@@ -621,14 +631,6 @@ int vm_set_state(struct vm *vm, const struct mayfly_vcpu_state *state)
 	return ret;
 }
 
-static u64 private_pages(const struct vm *vm)
-{
-	return READ_ONCE(vm->memory.guest_pages) +
-	       READ_ONCE(vm->memory.table_pages) +
-	       READ_ONCE(vm->memory.device_pages) +
-	       (READ_ONCE(vm->console.page) ? 1 : 0);
-}
-
 static u64 total_exits(const struct vm *vm)
 {
 	u64 sum = 0;
@@ -651,7 +653,7 @@ void vm_describe(struct vm *vm, struct mayfly_vm_info *info)
 	info->id = vm->id;
 	info->uid = from_kuid_munged(current_user_ns(), uid);
 	info->memory = vm->memory.size;
-	info->private_bytes = private_pages(vm) * PAGE_SIZE + sizeof(*vm);
+	info->private_bytes = private_bytes(vm);
 	info->exits = total_exits(vm);
 	info->created_ns = vm->created_ns;
 	memcpy(info->name, vm->key.name, sizeof(info->name));

@@ -30,6 +30,7 @@
 #include "uapi/mayfly_guest.h"
 
 struct image;
+struct owner;
 struct pool;
 struct task_struct;
 
@@ -88,6 +89,7 @@ struct vm {
 	u64 parked;			/* [C] */
 	u64 cpu_ns;			/* [C] */
 	s64 credit;			/* [C] ns, see take_turn() in pool.c */
+	u64 charged;			/* [C] bytes, see vm_settle() */
 
 	u32 run_state;			/* [P] MAYFLY_READY … */
 	bool started;			/* [P] belongs to the workers */
@@ -108,12 +110,13 @@ struct vm {
 	atomic_t removed;		/* [a] set once */
 	u64 id;				/* [I] */
 	struct vm_key key;		/* [I] */
-	struct rhash_head by_key;	/* names.c's own */
 	bool named;			/* [I] in the table of names */
 	bool published;			/* may be found; set last */
 	bool detached;			/* [I] */
+	struct rhash_head by_key;	/* names.c's own */
 	struct image *image;		/* [I] */
 	struct pool *pool;		/* [I] */
+	struct owner *owner;		/* [I] */
 	struct page *args;		/* [I] shared argument page or NULL */
 	u32 args_length;		/* [I] bytes on it */
 	u32 argc;			/* [I] strings on it */
@@ -142,6 +145,7 @@ static inline struct vm *vm_acquire(struct vm *vm)
  * struct vm_template - what all VMs of one SPAWN have in common
  * @image: start from this
  * @pool: the creator's
+ * @owner: the creator
  * @args: argument page or NULL
  * @args_length: bytes used in it
  * @argc: strings in it
@@ -151,6 +155,7 @@ static inline struct vm *vm_acquire(struct vm *vm)
 struct vm_template {
 	struct image *image;
 	struct pool *pool;
+	struct owner *owner;
 	struct page *args;
 	u32 args_length;
 	u32 argc;
@@ -170,6 +175,7 @@ struct vm *vm_find_name(const char *name);
 void vm_put(struct vm *vm);
 bool vm_may(const struct vm *vm);
 
+int vm_settle(struct vm *vm);
 void vm_end(struct vm *vm, const struct vm_end_info *end);
 int vm_start(struct vm *vm);
 int vm_pause(struct vm *vm);
@@ -184,9 +190,7 @@ void vm_stat(struct vm *vm, struct mayfly_vm_stat *stat);
 int vm_get_state(struct vm *vm, struct mayfly_vcpu_state *state);
 int vm_set_state(struct vm *vm, const struct mayfly_vcpu_state *state);
 
-u64 vm_count(void);
 u64 vm_spawned(void);
-u64 vm_max(void);
 u64 vm_ended_count(void);
 wait_queue_head_t *vm_ended_wait(void);
 

@@ -53,7 +53,7 @@
 #define MAYFLY_END_BAD_STATE	5	/* state the CPU would refuse */
 #define MAYFLY_END_NO_MEMORY	6	/* the host, or its cgroup, had none left */
 #define MAYFLY_END_ENTRY_FAILED	7	/* the CPU refused to enter; see detail */
-#define MAYFLY_END_LIMIT	8
+#define MAYFLY_END_LIMIT	8	/* its user's VMs, or all, would hold more than they may */
 
 /* Exit reasons counted by STAT. Ours, the same on every CPU. */
 #define MAYFLY_EXIT_INTERRUPT	0	/* the host's: interrupt, NMI, kick */
@@ -76,7 +76,7 @@
  * @images: images that exist now
  * @pools: worker pools that exist now
  * @pages: pages held for VMs and images, second-level tables included
- * @max_vms: module parameter
+ * @max_vms: module parameter: VMs that may exist
  * @memory_default: bytes a VM gets when its creator does not care
  * @memory_max: largest memory of a VM, in bytes
  * @vm_overhead: bytes of kernel structures a VM takes besides its pages
@@ -85,11 +85,13 @@
  * @flags: MAYFLY_INFO_*
  * @cold: VMs that are cold now: parked, and all that can be derived given back
  * @warmed: times a cold VM has been made ready to run again
- * @max_vms_user: module parameter: VMs one user may have
- * @max_bytes: module parameter: bytes all VMs together may hold alone
+ * @max_vms_user: VMs one user may have: the module parameter, or @max_vms when that
+ *	is less or the parameter is 0
+ * @max_bytes: module parameter: bytes all VMs together may hold alone, 0: no limit
  * @max_bytes_user: module parameter: the same for one user's
  * @user_vms: VMs the caller has
  * @user_bytes: bytes they hold alone
+ * @bytes: bytes all VMs hold alone
  * @reserved: zero
  */
 struct mayfly_info {
@@ -113,7 +115,8 @@ struct mayfly_info {
 	__u64 max_bytes_user;
 	__u64 user_vms;
 	__u64 user_bytes;
-	__u64 reserved[5];
+	__u64 bytes;
+	__u64 reserved[4];
 };
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
@@ -512,12 +515,14 @@ MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
  *               unaligned, name bad; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
  * SPAWN         0. -EBADF, -EINVAL image is not one, count or memory or name
  *               bad, memory smaller than the image; -EEXIST name taken; -EDQUOT
- *               more than max_vms; -ENOMEM; -EBUSY another hypervisor has the
+ *               more VMs, or bytes, than the caller or all may have; -ENOMEM;
+ *               -EBUSY another hypervisor has the
  *               CPU, or somebody else already runs the VM just made; -EIO firmware forbids it; -EXDEV the caller's cgroup takes
  *               no kernel threads; -EMFILE, -ENFILE; -EINTR. What was made before
  *               an error stays, and @created tells how many that is; without
  *               DETACHED nothing stays. -EINVAL comes before anything is made,
- *               and so does -EDQUOT unless others spawn at the same time.
+ *               and so does -EDQUOT for VMs, unless others spawn at the same
+ *               time; for bytes it comes with the VM that is too much.
  * LIST          0. -EINVAL count; -EINTR.
  * OPEN          0. -EINVAL not exactly one of id and name; -ENOENT, -EPERM,
  *               -ENOMEM, -EMFILE, -ENFILE.
