@@ -211,6 +211,32 @@ guest_\name:
 	exit	0
 	end_guest
 
+// The same, but counts time: ends with the longest that a park for 1 ms has taken,
+// in us.
+	guest wait_worst
+	prepare
+	xor	%ebx, %ebx
+	now
+	mov	%rax, %rbp
+1:	lea	1000000(%rbp), %rdi
+	hypercall MAYFLY_HC_WAIT
+	mov	%rax, %r12
+	now
+	mov	%rax, %rdx
+	sub	%rbp, %rdx
+	mov	%rax, %rbp
+	cmp	%rbx, %rdx
+	cmova	%rdx, %rbx
+	test	%r12, %r12
+	jz	1b
+	mov	%rbx, %rax
+	xor	%edx, %edx
+	mov	$1000, %ecx
+	div	%rcx
+	mov	%eax, %edi
+	exit_rdi
+	end_guest
+
 // HLT is wait without a deadline, whatever IF is. Ends with 7 once woken.
 	guest hlt
 	prepare
@@ -459,6 +485,28 @@ guest_\name:
 	mov	%r13, %rax
 	rep stosq
 	exit	0
+	end_guest
+
+// Fills the range with this VM's id and waits; an event makes it look whether it
+// is still there: ends with 0, or with 1 if not.
+	guest stamp_wait
+	prepare
+	range
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	rep stosq
+	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	repe scasq
+	setne	%al
+	movzx	%al, %edi
+	exit_rdi
 	end_guest
 
 // Ends with 0 if the range is all zero, else with 1.

@@ -22,7 +22,7 @@ inline constexpr std::uint64_t entry = 0xffffffff80100000;
 inline constexpr std::uint64_t stack_gpa = 0x17f000;
 inline constexpr std::uint64_t counter_gpa = 0x180000;
 
-/// What stamp, check_zero and park_stamped work on, unless r8 (first GPA) and r9
+/// What stamp, stamp_wait, check_zero and park_stamped work on, unless r8 (first GPA) and r9
 /// (pages, not 0) say otherwise at the start.
 inline constexpr std::uint64_t range_gpa = 0x200000;
 inline constexpr std::uint64_t range_pages = 16;
@@ -43,6 +43,7 @@ GUEST(notify)
 GUEST(wait_forever)
 GUEST(wait_deadline)
 GUEST(wait_loop)
+GUEST(wait_worst)
 GUEST(hlt)
 GUEST(cli_hlt)
 GUEST(hypercall_bench)
@@ -77,6 +78,7 @@ GUEST(user_syscall)
 
 // Memory and registers.
 GUEST(stamp)
+GUEST(stamp_wait)
 GUEST(check_zero)
 GUEST(park_stamped)
 GUEST(remember)

@@ -2,6 +2,7 @@
 //
 // When memory runs out, and when the CPU belongs to somebody else.
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 
@@ -9,11 +10,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "machine.hpp"
+#include "crowd.hpp"
 
 namespace
 {
 
+using live::crowd;
 using live::machine;
 
 class Limits : public live::Live
@@ -35,6 +37,15 @@ public:
 	cgroup &operator=(const cgroup &) = delete;
 
 	void enter() const { write(path_ + "/cgroup.procs", "0"); }
+	void limit(std::uint64_t bytes) const { write(path_ + "/memory.max", std::to_string(bytes)); }
+	[[nodiscard]] std::uint64_t held() const
+	{
+		std::ifstream file(path_ + "/memory.current");
+		std::uint64_t bytes = 0;
+
+		file >> bytes;
+		return bytes;
+	}
 	[[nodiscard]] std::uint64_t events(const std::string &which) const
 	{
 		std::ifstream file(path_ + "/memory.events");
@@ -57,6 +68,19 @@ private:
 	}
 	std::string path_ = "/sys/fs/cgroup/mayfly-live-test";
 };
+
+/// Bytes that the machine could give.
+std::uint64_t free_memory()
+{
+	std::ifstream file("/proc/meminfo");
+	std::string name;
+	std::uint64_t kib = 0;
+
+	while (file >> name && name != "MemAvailable:")
+		;
+	file >> kib;
+	return kib << 10;
+}
 
 /// Runs \p body in a child inside \p group: true when it returned true.
 template <class Body> bool inside(const cgroup &group, Body body)
@@ -123,6 +147,52 @@ TEST_F(Limits, SpawnAtTheLimitKeepsWhatItMade)
 		return true;
 	}));
 	EXPECT_EQ(group.events("oom_kill"), 0u);
+	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
+	usleep(10000);
+}
+
+TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
+{
+	const std::uint64_t each = guests::range_pages * 4096;
+	const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(10000, free_memory() / (3 * each / 2)));
+	const live::fd clock = live::make_image(device, guests::wait_worst);
+	machine neighbour(clock, device, MAYFLY_SPAWN_START);
+	const cgroup group(free_memory());
+
+	EXPECT_TRUE(inside(group, [&] {
+		const live::fd own = live::open_device();
+		const live::fd image = live::make_image(own, guests::stamp_wait);
+		crowd all(own, image, count);
+
+		EXPECT_EQ(all.size(), count);
+		group.limit(group.held() + count / 3 * each);
+		EXPECT_EQ(all.control(MAYFLY_OP_START), count);
+		EXPECT_TRUE(live::eventually(
+			[&] { return all.count(live::is_parked) + all.count(live::is_ended) == count; }, 120));
+
+		const std::size_t survivors = all.count(live::is_parked);
+
+		EXPECT_GE(survivors, count / 4);
+		EXPECT_LE(survivors, count * 3 / 4);
+		EXPECT_EQ(all.count([](const auto &row) { return row.reason == MAYFLY_END_NO_MEMORY; }),
+			  count - survivors);
+		// They have what they have written.
+		EXPECT_EQ(all.control(MAYFLY_OP_NOTIFY), survivors);
+		EXPECT_TRUE(live::eventually([&] { return all.count(live::is_ended) == count; }));
+		EXPECT_EQ(all.count([](const auto &row) { return row.reason == MAYFLY_END_EXITED && !row.status; }),
+			  survivors);
+		return !::testing::Test::HasFailure();
+	}));
+	EXPECT_EQ(group.events("oom_kill"), 0u);
+	EXPECT_EQ(neighbour.control(MAYFLY_OP_NOTIFY), 0);
+	EXPECT_TRUE(neighbour.wait_for_end());
+
+	const mayfly_vm_info end = neighbour.info();
+
+	EXPECT_EQ(end.reason, unsigned{MAYFLY_END_EXITED});
+	EXPECT_LT(end.status, 2000000) << "us, the longest of the neighbour's waits for 1 ms";
+	std::printf("%u VMs; the neighbour's longest wait for 1 ms took %d us\n", count, end.status);
+	neighbour.close();
 	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
 	usleep(10000);
 }

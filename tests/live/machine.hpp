@@ -254,6 +254,9 @@ protected:
 		EXPECT_EQ(left.vms, 0u);
 		EXPECT_EQ(left.images, 0u);
 		EXPECT_EQ(left.pages, 0u);
+		EXPECT_EQ(left.bytes, 0u);
+		EXPECT_EQ(left.user_vms, 0u);
+		EXPECT_EQ(left.user_bytes, 0u);
 	}
 
 	fd device = open_device();
