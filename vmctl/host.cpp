@@ -27,6 +27,12 @@ std::string_view backend_name(std::uint32_t backend)
 	return backend == 1 ? "SVM" : backend == 2 ? "VT-x" : "unknown";
 }
 
+std::string held_text(std::uint64_t bytes, std::uint64_t limit)
+{
+	return limit == 0 ? fmt::format("{}, no limit", size_text(bytes))
+			  : fmt::format("{} of {} at most", size_text(bytes), size_text(limit));
+}
+
 } // namespace
 
 int verb_info(const context &world, const invocation &in)
@@ -45,6 +51,12 @@ int verb_info(const context &world, const invocation &in)
 			{"pools", info->pools},
 			{"pages", info->pages},
 			{"max_vms", info->max_vms},
+			{"bytes", info->bytes},
+			{"max_bytes", info->max_bytes},
+			{"user_vms", info->user_vms},
+			{"max_vms_user", info->max_vms_user},
+			{"user_bytes", info->user_bytes},
+			{"max_bytes_user", info->max_bytes_user},
 			{"memory_default", info->memory_default},
 			{"memory_max", info->memory_max},
 			{"vm_overhead", info->vm_overhead},
@@ -58,6 +70,9 @@ int verb_info(const context &world, const invocation &in)
 	fmt::print(world.out, "Mayfly         version {} of the interface, {}{}\n", info->api_version,
 		   backend_name(info->backend), info->flags & MAYFLY_INFO_DEBUG ? ", with debug checks" : "");
 	fmt::print(world.out, "VMs            {} of {} at most\n", info->vms, info->max_vms);
+	fmt::print(world.out, "  yours        {} of {} at most\n", info->user_vms, info->max_vms_user);
+	fmt::print(world.out, "memory held    {}\n", held_text(info->bytes, info->max_bytes));
+	fmt::print(world.out, "  by yours     {}\n", held_text(info->user_bytes, info->max_bytes_user));
 	fmt::print(world.out, "images         {}\n", info->images);
 	fmt::print(world.out, "worker pools   {}\n", info->pools);
 	fmt::print(world.out, "pages held     {} ({})\n", info->pages, size_text(info->pages * 4096));

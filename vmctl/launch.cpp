@@ -359,10 +359,10 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 		return bad_usage(fmt::format("--memory {}: more than a VM may have, {}", size_text(request.memory),
 					     size_text(info->memory_max)));
 	// Before the table of ids takes memory by the gigabyte.
-	if (count > info->max_vms)
-		return give_up(status::broken, {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", count,
-								    info->max_vms),
-						"load mayfly with a larger max_vms"});
+	if (const std::uint64_t most = std::min(info->max_vms, info->max_vms_user); count > most)
+		return give_up(status::broken, {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", count, most),
+						fmt::format("as root, write more to /sys/module/mayfly/parameters/{}",
+							    most == info->max_vms ? "max_vms" : "max_vms_user")});
 
 	auto from = to->load_image(file->bytes, file->name);
 

@@ -87,6 +87,41 @@ bool done_before(operation what, int code)
 	return false;
 }
 
+std::string raise(std::string_view parameter)
+{
+	return fmt::format("remove VMs, or as root write more to /sys/module/mayfly/parameters/{}", parameter);
+}
+
+error too_many_bytes(std::string_view whose, std::uint64_t held, std::uint64_t limit, std::string_view parameter)
+{
+	return {EDQUOT, fmt::format("{} hold {} of at most {} bytes", whose, held, limit), raise(parameter)};
+}
+
+// How far \p held is from \p limit, where 0 is none.
+std::uint64_t room(std::uint64_t held, std::uint64_t limit)
+{
+	return limit == 0 ? UINT64_MAX : limit - std::min(held, limit);
+}
+
+// Which limit \p count more VMs run into.
+error limit_error(const mayfly_info &info, std::uint64_t count)
+{
+	if (info.max_vms_user < info.max_vms && count > room(info.user_vms, info.max_vms_user))
+		return {EDQUOT, fmt::format("you have {} of at most {} VMs", info.user_vms, info.max_vms_user),
+			raise("max_vms_user")};
+	if (info.vms >= info.max_vms || count > info.max_vms - info.vms)
+		return {EDQUOT, fmt::format("there are {} of at most {} VMs", info.vms, info.max_vms),
+			raise("max_vms")};
+
+	const std::uint64_t own = room(info.user_bytes, info.max_bytes_user), all = room(info.bytes, info.max_bytes);
+
+	if (own == UINT64_MAX && all == UINT64_MAX)
+		return {EDQUOT, "a limit was reached", "it is gone by now: try again"};
+	if (own <= all)
+		return too_many_bytes("your VMs", info.user_bytes, info.max_bytes_user, "max_bytes_user");
+	return too_many_bytes("all VMs", info.bytes, info.max_bytes, "max_bytes");
+}
+
 } // namespace
 
 result<device> device::open(system &calls, const std::string &path)
@@ -157,15 +192,17 @@ result<image> device::load_image(std::span<const std::byte> elf, std::string_vie
 	return image(descriptor(handle_.calls(), fd), create.name, parsed.memory_min());
 }
 
-error device::spawn_error(int code, const spawn_request &request) const
+error device::spawn_error(int code, const spawn_request &request, std::uint64_t missing) const
 {
 	switch (code) {
 	case EEXIST:
 		return {code, request.first ? fmt::format("a VM named {}-… exists already", request.name)
 					    : fmt::format("a VM named {} exists already", request.name)};
-	case EDQUOT:
-		return {code, fmt::format("{} more VMs would exceed the module's limit", request.count),
-			"load mayfly with a larger max_vms, or remove ended VMs"};
+	case EDQUOT: {
+		const auto now = info();
+
+		return now ? limit_error(*now, missing) : now.error();
+	}
 	case ENOMEM:
 		return {code, "the host, or the cgroup, has no memory left"};
 	case EBUSY:
@@ -201,7 +238,7 @@ spawn_report device::spawn(const image &from, const spawn_request &request) cons
 	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_SPAWN, &*argument);
 
 	if (ret < 0)
-		report.failure = spawn_error(-ret, request);
+		report.failure = spawn_error(-ret, request, request.count - argument->created);
 	report.ids.resize(std::min<std::uint64_t>(argument->created, request.count));
 	return report;
 }
@@ -216,7 +253,7 @@ result<vm> device::spawn_attached(const image &from, const spawn_request &reques
 	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_SPAWN, &argument);
 
 	if (ret < 0)
-		return std::unexpected(spawn_error(-ret, request));
+		return std::unexpected(spawn_error(-ret, request, argument.count));
 	return vm(descriptor(handle_.calls(), argument.fd));
 }
 

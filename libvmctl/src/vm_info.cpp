@@ -102,7 +102,7 @@ std::string vm_info::end_text() const
 		return fmt::format("the CPU refused to enter the guest (code {:#x}) at rip {:#x}", row_.detail,
 				   row_.rip);
 	case end_reason::limit:
-		return "a limit was reached";
+		return "its user's VMs, or all VMs, hold all the memory that they may";
 	}
 	return fmt::format("ended for reason {} that this version does not know", row_.reason);
 }

@@ -69,6 +69,43 @@ all_parked()
 	vmctl info --json | jq -e '.[0].vms == 0 and .[0].images == 0'
 }
 
+# A parameter of the module: limit NAME VALUE
+limit()
+{
+	echo "$2" >"/sys/module/mayfly/parameters/$1"
+}
+
+@test "limits: which one, and what to do; info shows them" {
+	most=$(</sys/module/mayfly/parameters/max_vms)
+	limit max_vms_user 5
+	vmctl spawn -q -n 4 >/dev/null
+	vm spawn -n 2
+	limit max_vms_user 0
+	expect_status 125
+	expect_error "vmctl: spawn: made 0 of 2: you have 4 of at most 5 VMs"
+	[[ $stderr == *"to mend it: remove VMs, or as root write more to /sys/module/mayfly/parameters/max_vms_user" ]]
+
+	limit max_vms 4
+	vm run
+	limit max_vms "$most"
+	expect_status 125
+	expect_error "vmctl: run: there are 4 of at most 4 VMs"
+
+	limit max_bytes_user 1048576
+	vm spawn -n 1000
+	vm info
+	grep -xE 'VMs +[0-9]+ of '"$most"' at most' <<<"$output"
+	grep -xE ' +by yours +[0-9.]+ KiB of 1.0 MiB at most' <<<"$output"
+	vmctl info --json | jq -e --argjson most "$most" '.[0] | .max_vms == $most and .max_vms_user == $most
+		and .user_vms == .vms and .user_bytes == .bytes and .bytes > 0
+		and .max_bytes == 0 and .max_bytes_user == 1048576 and .user_bytes <= .max_bytes_user'
+	vm spawn -n 1000
+	limit max_bytes_user 0
+	[[ $stderr == *": your VMs hold "*" of at most 1048576 bytes"* ]]
+	vmctl rm -f --all
+	vmctl info --json | jq -e '.[0] | .user_vms == 0 and .bytes == 0 and .user_bytes == 0'
+}
+
 @test "a thousand: spawn, ps, kill and rm" {
 	vm spawn -n 1000
 	expect_status 0

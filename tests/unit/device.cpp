@@ -131,6 +131,48 @@ TEST_F(device_test, names_the_owner_of_a_busy_cpu)
 	EXPECT_FALSE(made.failure->fix.empty());
 }
 
+TEST_F(device_test, names_the_limit_that_was_reached)
+{
+	struct {
+		std::uint64_t vms, max_vms, user_vms, max_vms_user, bytes, max_bytes, user_bytes, max_bytes_user;
+		const char *what, *parameter;
+	} const cases[] = {
+		{100, 500, 89, 90, 0, 0, 0, 0, "you have 89 of at most 90 VMs", "max_vms_user"},
+		{500, 500, 2, 500, 0, 0, 0, 0, "there are 500 of at most 500 VMs", "max_vms"},
+		// The nearer one of two, or the only one.
+		{0, 9, 0, 9, 4500, 5000, 3900, 4000, "your VMs hold 3900 of at most 4000 bytes", "max_bytes_user"},
+		{0, 9, 0, 9, 4500, 5000, 2000, 4000, "all VMs hold 4500 of at most 5000 bytes", "max_bytes"},
+		{0, 9, 0, 9, 4500, 0, 4096, 4000, "your VMs hold 4096 of at most 4000 bytes", "max_bytes_user"},
+		// By now there is room.
+		{0, 9, 0, 9, 4500, 0, 4096, 0, "a limit was reached", "try again"},
+	};
+	const device to = open();
+	const auto from = load(to);
+
+	fake.spawn_most = 0;
+	fake.spawn_error = EDQUOT;
+	for (const auto &c : cases) {
+		fake.module_info.vms = c.vms;
+		fake.module_info.max_vms = c.max_vms;
+		fake.module_info.user_vms = c.user_vms;
+		fake.module_info.max_vms_user = c.max_vms_user;
+		fake.module_info.bytes = c.bytes;
+		fake.module_info.max_bytes = c.max_bytes;
+		fake.module_info.user_bytes = c.user_bytes;
+		fake.module_info.max_bytes_user = c.max_bytes_user;
+
+		const auto many = to.spawn(from, {.count = 3});
+		const auto one = to.spawn_attached(from, {.count = 3});
+
+		ASSERT_TRUE(many.failure);
+		EXPECT_EQ(many.failure->code, EDQUOT);
+		EXPECT_EQ(many.failure->what, c.what);
+		EXPECT_TRUE(many.failure->fix.ends_with(c.parameter)) << many.failure->fix;
+		ASSERT_FALSE(one);
+		EXPECT_EQ(one.error().code, EDQUOT);
+	}
+}
+
 TEST_F(device_test, refuses_long_names_and_arguments)
 {
 	const device to = open();

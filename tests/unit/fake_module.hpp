@@ -52,6 +52,7 @@ public:
 		module_info.api_version = MAYFLY_API_VERSION;
 		module_info.backend = 1;
 		module_info.max_vms = 100000;
+		module_info.max_vms_user = 100000;
 		module_info.memory_default = MAYFLY_MEMORY_DEFAULT;
 		module_info.memory_max = 1ull << 30;
 		files["/proc/cpuinfo"] = "processor\t: 0\nflags\t\t: fpu svm nx\n";

@@ -75,7 +75,7 @@ TEST(text, tells_how_a_vm_ended)
 	EXPECT_EQ(ended(MAYFLY_END_NO_MEMORY).end_text(), "the host, or the cgroup, had no memory left");
 	EXPECT_EQ(ended(MAYFLY_END_ENTRY_FAILED).end_text(),
 		  "the CPU refused to enter the guest (code 0xffffffff) at rip 0xffffffff80100004");
-	EXPECT_EQ(ended(MAYFLY_END_LIMIT).end_text(), "a limit was reached");
+	EXPECT_EQ(ended(MAYFLY_END_LIMIT).end_text(), "its user's VMs, or all VMs, hold all the memory that they may");
 	EXPECT_EQ(ended(99).end_text(), "ended for reason 99 that this version does not know");
 }
 

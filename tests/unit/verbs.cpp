@@ -105,7 +105,12 @@ TEST_F(verbs_test, spawn_refuses_bad_numbers)
 		EXPECT_NE(err.find("not a number from 1"), std::string::npos) << err;
 	}
 	EXPECT_EQ(run({"spawn", "-n", "10000000"}), 125);
-	EXPECT_EQ(err.substr(0, err.find('\n')), "vmctl: spawn: -n 10000000: the module's limit is 100000 VMs");
+	EXPECT_EQ(err, "vmctl: spawn: -n 10000000: the module's limit is 100000 VMs\n"
+		       "vmctl: to mend it: as root, write more to /sys/module/mayfly/parameters/max_vms\n");
+	fake.module_info.max_vms_user = 10;
+	EXPECT_EQ(run({"spawn", "-n", "11"}), 125);
+	EXPECT_EQ(err, "vmctl: spawn: -n 11: the module's limit is 10 VMs\n"
+		       "vmctl: to mend it: as root, write more to /sys/module/mayfly/parameters/max_vms_user\n");
 	EXPECT_EQ(fake.spawns.size(), 0u);
 }
 
@@ -419,6 +424,28 @@ TEST_F(verbs_test, doctor_and_info_speak_json)
 	EXPECT_EQ(run({"info", "--json"}), 0);
 	EXPECT_EQ(nlohmann::json::parse(out)[0]["backend"], "SVM");
 	EXPECT_EQ(run({"info"}), 0);
+}
+
+TEST_F(verbs_test, info_shows_every_limit)
+{
+	fake.module_info.vms = 7;
+	fake.module_info.user_vms = 3;
+	fake.module_info.max_vms_user = 50;
+	fake.module_info.bytes = 3 << 20;
+	fake.module_info.user_bytes = 96 << 10;
+	fake.module_info.max_bytes_user = 1 << 20;
+	EXPECT_EQ(run({"info"}), 0);
+	for (const char *line : {"VMs            7 of 100000 at most\n", "  yours        3 of 50 at most\n",
+				 "memory held    3.0 MiB, no limit\n", "  by yours     96.0 KiB of 1.0 MiB at most\n"})
+		EXPECT_NE(out.find(line), std::string::npos) << line;
+	EXPECT_EQ(run({"info", "--json"}), 0);
+
+	const auto shown = nlohmann::json::parse(out)[0];
+
+	for (const auto &[key, value] : std::map<std::string, std::uint64_t>{
+		     {"vms", 7}, {"max_vms", 100000}, {"user_vms", 3}, {"max_vms_user", 50}, {"bytes", 3 << 20},
+		     {"max_bytes", 0}, {"user_bytes", 96 << 10}, {"max_bytes_user", 1 << 20}})
+		EXPECT_EQ(shown[key], value) << key;
 }
 
 } // namespace

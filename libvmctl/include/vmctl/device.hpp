@@ -93,7 +93,7 @@ public:
 private:
 	explicit device(descriptor handle) : handle_(std::move(handle)) {}
 
-	[[nodiscard]] error spawn_error(int code, const spawn_request &request) const;
+	[[nodiscard]] error spawn_error(int code, const spawn_request &request, std::uint64_t missing) const;
 	[[nodiscard]] result<vm> open_vm(mayfly_open &open) const;
 
 	descriptor handle_;

@@ -30,7 +30,7 @@ enum class end_reason : std::uint32_t {
 	bad_state = MAYFLY_END_BAD_STATE,       ///< the CPU refused one of its registers
 	no_memory = MAYFLY_END_NO_MEMORY,       ///< the host, or its cgroup, had none left
 	entry_failed = MAYFLY_END_ENTRY_FAILED, ///< the CPU refused to enter it, who knows why
-	limit = MAYFLY_END_LIMIT,               ///< a limit was reached
+	limit = MAYFLY_END_LIMIT,               ///< its user's VMs, or all, would hold more than they may
 };
 
 /// One word: `ready`, `running`, `parked`, `paused`, `ended`; `?` for a state
