@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the machine under the VMs says of itself: memory, slabs, threads, CPU time.
+
+#pragma once
+
+#include <chrono>
+#include <fstream>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "report.hpp"
+
+namespace bench
+{
+
+using namespace std::chrono_literals;
+
+inline void write_file(const std::string &path, std::string_view text)
+{
+	std::ofstream file(path);
+
+	file << text << std::flush;
+	if (!file)
+		bail_out(path + ": cannot write");
+}
+
+inline std::optional<long> read_number(const std::string &path)
+{
+	long number = 0;
+
+	if (std::ifstream(path) >> number)
+		return number;
+	return std::nullopt;
+}
+
+/// Asks every \p pause until \p condition holds; false when that takes too long.
+template <class Condition>
+bool wait_until(Condition condition, std::chrono::milliseconds pause = 10ms)
+{
+	const auto end = std::chrono::steady_clock::now() + 60s;
+
+	while (!condition()) {
+		if (std::chrono::steady_clock::now() > end)
+			return false;
+		std::this_thread::sleep_for(pause);
+	}
+	return true;
+}
+
+// --- memory -----------------------------------------------------------------
+
+/// Free pages that wait on the CPUs' own lists, in KiB: tens of MiB come and go
+/// there, and no line of /proc/meminfo counts them as free.
+inline double free_on_cpus()
+{
+	std::ifstream file("/proc/zoneinfo");
+	std::string word;
+	double pages = 0, value = 0;
+
+	while (file >> word)
+		if (word == "count:" && file >> value)
+			pages += value;
+	return pages * 4;
+}
+
+/// A line of /proc/meminfo, in KiB.
+inline double meminfo(std::string_view wanted)
+{
+	std::ifstream file("/proc/meminfo");
+	std::string name;
+	double value = 0;
+
+	while (file >> name >> value) {
+		if (name == wanted)
+			return value;
+		std::getline(file, name);
+	}
+	bail_out("/proc/meminfo has no " + std::string(wanted));
+}
+
+/// A line of /proc/meminfo that counts free pages, and the CPUs' free pages, in
+/// KiB. The page cache and what free slabs hold are dropped first, and what each
+/// CPU has counted is summed up.
+inline double memory(std::string_view wanted)
+{
+	write_file("/proc/sys/vm/drop_caches", "3");
+	read_number("/proc/sys/vm/stat_refresh");
+	return meminfo(wanted) + free_on_cpus();
+}
+
+// --- slab -------------------------------------------------------------------
+
+inline constexpr const char *vm_slab = "/sys/kernel/slab/mayfly_vm/";
+
+/// Objects of the slab cache of VMs. Shrinking first, as SLUB counts all objects of
+/// a CPU's own slab as used.
+inline long slab_objects()
+{
+	write_file(std::string(vm_slab) + "shrink", "1");
+	return read_number(std::string(vm_slab) + "objects").value_or(-1);
+}
+
+/// Whether that cache holds VMs alone, which takes slab_nomerge.
+inline bool slab_is_ours()
+{
+	return read_number(std::string(vm_slab) + "aliases") == 0;
+}
+
+// --- arithmetic -------------------------------------------------------------
+
+/// Least squares, by the number of the reading.
+inline double slope(const std::vector<double> &values)
+{
+	const double n = static_cast<double>(values.size());
+	const double middle = (n - 1) / 2;
+	const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+	double above = 0, below = 0, x = -middle;
+
+	for (double value : values) {
+		above += x * (value - mean);
+		below += x * x;
+		x++;
+	}
+	return above / below;
+}
+
+}
