@@ -84,11 +84,11 @@ inline double meminfo(std::string_view wanted)
 }
 
 /// A line of /proc/meminfo that counts free pages, and the CPUs' free pages, in
-/// KiB. The page cache and what free slabs hold are dropped first, and what each
-/// CPU has counted is summed up.
+/// KiB. The page cache is dropped first, and what each CPU has counted is summed
+/// up. Slabs are not dropped: that would make VMs cold.
 inline double memory(std::string_view wanted)
 {
-	write_file("/proc/sys/vm/drop_caches", "3");
+	write_file("/proc/sys/vm/drop_caches", "1");
 	read_number("/proc/sys/vm/stat_refresh");
 	return meminfo(wanted) + free_on_cpus();
 }
@@ -109,6 +109,21 @@ inline long slab_objects()
 inline bool slab_is_ours()
 {
 	return read_number(std::string(vm_slab) + "aliases") == 0;
+}
+
+// --- the module's settings --------------------------------------------------
+
+/// After how many ms parked VMs go cold; 0 is never by age. Not in every module.
+inline constexpr const char *cold_age = "/sys/module/mayfly/parameters/cold_after_ms";
+
+/// Sets it; what it was.
+inline long set_cold_age(long ms)
+{
+	const auto before = read_number(cold_age);
+
+	if (before)
+		write_file(cold_age, std::to_string(ms));
+	return before.value_or(0);
 }
 
 // --- arithmetic -------------------------------------------------------------
