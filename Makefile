@@ -5,6 +5,8 @@
 # make demo     a thousand VMs, from a fresh clone, on an emulated SVM machine
 # make test     every test tier; make check: only those that need no emulator
 # make test-svm only the tiers of the emulated AMD machine; make test-vmx: Intel's
+# make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
+# make million  a million VMs at once: 20 GiB, and nothing else on the machine
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
 
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
@@ -13,7 +15,8 @@ build := build
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 .PHONY: all kmod kmod-plain kmod-debug kmod-running kernel libvmctl vmctl \
-	guest-unikernel tests deps demo test test-svm test-vmx check clean
+	guest-unikernel tests deps demo test test-svm test-vmx check density \
+	million clean
 
 all: kmod vmctl guest-unikernel tests
 
@@ -76,6 +79,15 @@ test-vmx: deps
 check: deps
 	+@$(MAKE) tests kernel
 	@scripts/run-tests static unit guest
+
+density: deps
+	+@$(MAKE) all
+	@scripts/bench-density
+
+# They must go cold while more are made: warm ones would take 30 GiB.
+million: deps
+	+@$(MAKE) all
+	@scripts/bench-density --part alive --vms 1000000 --memory 20G --cold-after 1000
 
 clean:
 	rm -rf $(build) kmod/mayfly.ko

@@ -17,9 +17,16 @@
 namespace bench
 {
 
+/// How to wait for VMs: at rest, or by asking again and again, where an idle CPU's
+/// clock would jump.
+enum class waiting { asleep, awake };
+
 class crowd final {
 public:
-	crowd(vmctl::device &device, vmctl::image image) : device_(&device), image_(std::move(image)) {}
+	crowd(vmctl::device &device, vmctl::image image, waiting how = waiting::asleep)
+		: device_(&device), image_(std::move(image)), how_(how)
+	{
+	}
 
 	/// Makes VMs and waits until every one has parked.
 	void spawn(std::uint32_t count)
@@ -30,18 +37,49 @@ public:
 		if (made.failure)
 			bail_out(made.failure->what);
 		ids_.insert(ids_.end(), made.ids.begin(), made.ids.end());
-		if (!wait_until([&] { return info().parked >= wanted; }, 1ms))
-			bail_out("VMs do not park");
+		wait_for_parking(wanted);
+	}
+
+	/// Kills the \p count oldest.
+	void kill(std::size_t count) { all(vmctl::operation::kill, count); }
+
+	/// Forgets the \p count oldest, which have been killed.
+	void remove(std::size_t count)
+	{
+		all(vmctl::operation::remove, count);
+		ids_.erase(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(count));
 	}
 
 	void remove_all()
 	{
-		all(vmctl::operation::kill);
-		all(vmctl::operation::remove);
-		ids_.clear();
+		kill(size());
+		remove(size());
+		wait_for_structures();
+	}
+
+	/// Waits until none is left of VMs that somebody has removed.
+	void wait_for_structures() const
+	{
 		if (!wait_until([] { return slab_objects() <= 0; }))
 			report::remark(fmt::format("{} VM structures stay", slab_objects()));
 	}
+
+	/// Others have removed them.
+	void forget() { ids_.clear(); }
+
+	/// Makes all VMs of this machine cold; false when not all get so.
+	[[nodiscard]] bool make_cold() const
+	{
+		return wait_until([&] {
+			write_file("/proc/sys/vm/drop_caches", "2");
+			const auto now = info();
+			return now.cold >= now.vms;
+		});
+	}
+
+	[[nodiscard]] std::size_t size() const { return ids_.size(); }
+	[[nodiscard]] const std::vector<std::uint64_t> &ids() const { return ids_; }
+	[[nodiscard]] vmctl::device &device() const { return *device_; }
 
 	void close_image() { image_.reset(); }
 	void use(vmctl::image image) { image_ = std::move(image); }
@@ -59,9 +97,17 @@ public:
 	[[nodiscard]] mayfly_info info() const { return must(device_->info()); }
 
 private:
-	void all(vmctl::operation what)
+	void wait_for_parking(std::uint64_t wanted) const
 	{
-		for (int error : must(device_->control(what, ids_)))
+		const auto parked = [&] { return info().parked >= wanted; };
+
+		if (how_ == waiting::asleep ? !wait_until(parked, 1ms) : !wait_awake(parked))
+			bail_out("VMs do not park");
+	}
+
+	void all(vmctl::operation what, std::size_t count)
+	{
+		for (int error : must(device_->control(what, std::span(ids_).first(count))))
 			if (error)
 				bail_out("a VM refused: " + vmctl::errno_text(error));
 	}
@@ -69,6 +115,7 @@ private:
 	vmctl::device *device_;
 	std::optional<vmctl::image> image_;
 	std::vector<std::uint64_t> ids_;
+	waiting how_;
 };
 
 /// Of the VMs and their image, which are gone, nothing may be left.

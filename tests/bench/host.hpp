@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <numeric>
@@ -12,6 +13,8 @@
 #include <string_view>
 #include <thread>
 #include <vector>
+
+#include <unistd.h>
 
 #include "report.hpp"
 
@@ -38,16 +41,36 @@ inline std::optional<long> read_number(const std::string &path)
 	return std::nullopt;
 }
 
+/// When to give up on what ought to happen soon.
+inline std::chrono::steady_clock::time_point give_up_at()
+{
+	return std::chrono::steady_clock::now() + 60s;
+}
+
 /// Asks every \p pause until \p condition holds; false when that takes too long.
 template <class Condition>
 bool wait_until(Condition condition, std::chrono::milliseconds pause = 10ms)
 {
-	const auto end = std::chrono::steady_clock::now() + 60s;
+	const auto end = give_up_at();
 
 	while (!condition()) {
 		if (std::chrono::steady_clock::now() > end)
 			return false;
 		std::this_thread::sleep_for(pause);
+	}
+	return true;
+}
+
+/// The same, letting others have the CPU in between but never idle.
+template <class Condition>
+bool wait_awake(Condition condition)
+{
+	const auto end = give_up_at();
+
+	while (!condition()) {
+		if (std::chrono::steady_clock::now() > end)
+			return false;
+		std::this_thread::yield();
 	}
 	return true;
 }
@@ -95,26 +118,32 @@ inline double memory(std::string_view wanted)
 
 // --- slab -------------------------------------------------------------------
 
-inline constexpr const char *vm_slab = "/sys/kernel/slab/mayfly_vm/";
-
-/// Objects of the slab cache of VMs. Shrinking first, as SLUB counts all objects of
-/// a CPU's own slab as used.
-inline long slab_objects()
+/// What SLUB tells of its cache \p name.
+inline std::string slab_file(const std::string &name, const char *file)
 {
-	write_file(std::string(vm_slab) + "shrink", "1");
-	return read_number(std::string(vm_slab) + "objects").value_or(-1);
+	return "/sys/kernel/slab/" + name + "/" + file;
 }
 
-/// Whether that cache holds VMs alone, which takes slab_nomerge.
+/// Objects of a slab cache. Shrinking first, as SLUB counts all objects of a CPU's
+/// own slab as used.
+inline long slab_objects(const std::string &name = "mayfly_vm")
+{
+	write_file(slab_file(name, "shrink"), "1");
+	return read_number(slab_file(name, "objects")).value_or(-1);
+}
+
+/// Whether the cache of VMs holds nothing else, which takes slab_nomerge.
 inline bool slab_is_ours()
 {
-	return read_number(std::string(vm_slab) + "aliases") == 0;
+	return read_number(slab_file("mayfly_vm", "aliases")) == 0;
 }
 
 // --- the module's settings --------------------------------------------------
 
 /// After how many ms parked VMs go cold; 0 is never by age. Not in every module.
 inline constexpr const char *cold_age = "/sys/module/mayfly/parameters/cold_after_ms";
+
+inline bool can_go_cold() { return read_number(cold_age).has_value(); }
 
 /// Sets it; what it was.
 inline long set_cold_age(long ms)
@@ -124,6 +153,35 @@ inline long set_cold_age(long ms)
 	if (before)
 		write_file(cold_age, std::to_string(ms));
 	return before.value_or(0);
+}
+
+// --- CPU time ---------------------------------------------------------------
+
+/// Seconds that the CPUs have been idle, together. How long they were busy the
+/// kernel only estimates.
+inline double idle_seconds()
+{
+	std::ifstream file("/proc/stat");
+	std::string cpu;
+	double user = 0, nice = 0, system = 0, idle = 0, waiting = 0;
+
+	if (!(file >> cpu >> user >> nice >> system >> idle >> waiting))
+		bail_out("/proc/stat cannot be read");
+	return (idle + waiting) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+/// Sleeps for \p window; what the CPUs were busy meanwhile, in percent of one.
+inline double busy_percent(std::chrono::seconds window)
+{
+	const auto start = std::chrono::steady_clock::now();
+	const double idle = idle_seconds();
+
+	std::this_thread::sleep_for(window);
+	const double rested = idle_seconds() - idle;
+	const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+	const auto cpus = static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
+
+	return std::max(0.0, 100 * (cpus * passed.count() - rested) / passed.count());
 }
 
 // --- arithmetic -------------------------------------------------------------
