@@ -57,35 +57,52 @@ std::optional<std::uint64_t> parse_seconds(std::string_view text)
 	return *whole * 1000 + part;
 }
 
+namespace {
+
+// `value` in tenths of `unit`, rounded.
+std::uint64_t tenths_of(std::uint64_t value, std::uint64_t unit)
+{
+	return value / unit * 10 + (value % unit * 10 + unit / 2) / unit;
+}
+
+// "12.3 KiB" for 123. Tables have a hundred thousand of these: no floating point.
+std::string tenths_text(std::uint64_t tenths, const char *unit)
+{
+	std::string text = std::to_string(tenths / 10);
+
+	text += '.';
+	text += static_cast<char>('0' + tenths % 10);
+	text += ' ';
+	return text += unit;
+}
+
+} // namespace
+
 std::string size_text(std::uint64_t bytes)
 {
 	constexpr std::array units{"KiB", "MiB", "GiB", "TiB", "PiB"};
 
 	if (bytes < 1024)
-		return fmt::format("{} B", bytes);
+		return std::to_string(bytes) + " B";
 
-	double value = static_cast<double>(bytes) / 1024;
 	std::size_t unit = 0;
+	std::uint64_t tenths = tenths_of(bytes, 1024);
 
-	// 1023.95 would print as 1024.0.
-	while (value >= 1023.95 && unit + 1 < units.size()) {
-		value /= 1024;
-		unit++;
-	}
-	return fmt::format("{:.1f} {}", value, units[unit]);
+	// Before it would print as 1024.0.
+	while (tenths >= 10240 && unit + 1 < units.size())
+		tenths = tenths_of(bytes, 1024ull << 10 * ++unit);
+	return tenths_text(tenths, units[unit]);
 }
 
 std::string time_text(std::uint64_t nanoseconds)
 {
-	const auto value = static_cast<double>(nanoseconds);
-
 	if (nanoseconds < 1000)
-		return fmt::format("{} ns", nanoseconds);
-	if (value < 999'950)
-		return fmt::format("{:.1f} us", value / 1e3);
-	if (value < 999'950'000)
-		return fmt::format("{:.1f} ms", value / 1e6);
-	return fmt::format("{:.1f} s", value / 1e9);
+		return std::to_string(nanoseconds) + " ns";
+	if (nanoseconds < 999'950)
+		return tenths_text(tenths_of(nanoseconds, 1000), "us");
+	if (nanoseconds < 999'950'000)
+		return tenths_text(tenths_of(nanoseconds, 1'000'000), "ms");
+	return tenths_text(tenths_of(nanoseconds, 1'000'000'000), "s");
 }
 
 std::string age_text(std::uint64_t nanoseconds)
@@ -93,12 +110,12 @@ std::string age_text(std::uint64_t nanoseconds)
 	const std::uint64_t seconds = nanoseconds / 1'000'000'000;
 
 	if (seconds < 100)
-		return fmt::format("{}s", seconds);
+		return std::to_string(seconds) + 's';
 	if (seconds < 100 * 60)
-		return fmt::format("{}m", seconds / 60);
+		return std::to_string(seconds / 60) + 'm';
 	if (seconds < 48 * 3600)
-		return fmt::format("{}h", seconds / 3600);
-	return fmt::format("{}d", seconds / 86400);
+		return std::to_string(seconds / 3600) + 'h';
+	return std::to_string(seconds / 86400) + 'd';
 }
 
 std::string printable(std::string_view text)
@@ -136,33 +153,51 @@ void table::add(std::vector<std::string> cells)
 	rows_.push_back(std::move(cells));
 }
 
-std::vector<std::string> table::lines() const
+std::vector<std::size_t> table::widths() const
 {
-	std::vector<std::size_t> widths(numbers_.size());
-	std::vector<std::string> made;
+	std::vector<std::size_t> widest(numbers_.size());
 
 	for (const auto &row : rows_)
 		for (std::size_t i = 0; i < row.size(); i++)
-			widths[i] = std::max(widths[i], row[i].size());
-	for (const auto &row : rows_) {
-		std::string line;
+			widest[i] = std::max(widest[i], row[i].size());
+	return widest;
+}
 
-		for (std::size_t i = 0; i < row.size(); i++) {
-			const bool last = i + 1 == row.size();
+void table::add_line(std::string &to, const std::vector<std::string> &row,
+		     std::span<const std::size_t> widths) const
+{
+	for (std::size_t i = 0; i < row.size(); i++) {
+		const bool last = i + 1 == row.size();
+		const std::size_t room = widths[i] - row[i].size();
 
-			line += fmt::format(fmt::runtime(numbers_[i] ? "{:>{}}" : "{:<{}}"), row[i],
-					    last && !numbers_[i] ? 0 : widths[i]);
-			line += last ? "\n" : "  ";
-		}
-		made.push_back(std::move(line));
+		if (numbers_[i])
+			to.append(room, ' ').append(row[i]);
+		else
+			to.append(row[i]).append(last ? 0 : room, ' ');
+		to.append(last ? "\n" : "  ");
 	}
+}
+
+std::vector<std::string> table::lines() const
+{
+	const auto widest = widths();
+	std::vector<std::string> made;
+
+	for (const auto &row : rows_)
+		add_line(made.emplace_back(), row, widest);
 	return made;
 }
 
 void table::print(std::FILE *out) const
 {
-	for (const std::string &line : lines())
+	const auto widest = widths();
+	std::string line;
+
+	for (const auto &row : rows_) {
+		line.clear();
+		add_line(line, row, widest);
 		std::fputs(line.c_str(), out);
+	}
 }
 
 } // namespace vmctl::cli

@@ -55,6 +55,10 @@ public:
 	void print(std::FILE *out) const;
 
 private:
+	[[nodiscard]] std::vector<std::size_t> widths() const;
+	void add_line(std::string &to, const std::vector<std::string> &row,
+		      std::span<const std::size_t> widths) const;
+
 	std::vector<bool> numbers_;
 	std::vector<std::vector<std::string>> rows_;
 };
