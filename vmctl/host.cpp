@@ -62,6 +62,8 @@ int verb_info(const context &world, const invocation &in)
 			{"vm_overhead", info->vm_overhead},
 			{"spawned", info->spawned},
 			{"parked", info->parked},
+			{"cold", info->cold},
+			{"warmed", info->warmed},
 			{"debug", (info->flags & MAYFLY_INFO_DEBUG) != 0},
 			{"clock_stable", (info->flags & MAYFLY_INFO_CLOCK) != 0},
 		});
@@ -69,7 +71,8 @@ int verb_info(const context &world, const invocation &in)
 	}
 	fmt::print(world.out, "Mayfly         version {} of the interface, {}{}\n", info->api_version,
 		   backend_name(info->backend), info->flags & MAYFLY_INFO_DEBUG ? ", with debug checks" : "");
-	fmt::print(world.out, "VMs            {} of {} at most\n", info->vms, info->max_vms);
+	fmt::print(world.out, "VMs            {} of {} at most, {} asleep and cold\n", info->vms, info->max_vms,
+		   info->cold);
 	fmt::print(world.out, "  yours        {} of {} at most\n", info->user_vms, info->max_vms_user);
 	fmt::print(world.out, "memory held    {}\n", held_text(info->bytes, info->max_bytes));
 	fmt::print(world.out, "  by yours     {}\n", held_text(info->user_bytes, info->max_bytes_user));

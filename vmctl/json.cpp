@@ -29,6 +29,7 @@ json to_json(const vm_info &row)
 		{"uid", raw.uid},
 		{"detached", (raw.flags & MAYFLY_VM_DETACHED) != 0},
 		{"started", (raw.flags & MAYFLY_VM_STARTED) != 0},
+		{"cold", (raw.flags & MAYFLY_VM_COLD) != 0},
 	};
 
 	if (!row.ended())

@@ -435,7 +435,7 @@ TEST_F(verbs_test, info_shows_every_limit)
 	fake.module_info.user_bytes = 96 << 10;
 	fake.module_info.max_bytes_user = 1 << 20;
 	EXPECT_EQ(run({"info"}), 0);
-	for (const char *line : {"VMs            7 of 100000 at most\n", "  yours        3 of 50 at most\n",
+	for (const char *line : {"VMs            7 of 100000 at most, 0 asleep and cold\n", "  yours        3 of 50 at most\n",
 				 "memory held    3.0 MiB, no limit\n", "  by yours     96.0 KiB of 1.0 MiB at most\n"})
 		EXPECT_NE(out.find(line), std::string::npos) << line;
 	EXPECT_EQ(run({"info", "--json"}), 0);
