@@ -90,6 +90,7 @@ int verb_ps(const context &world, const invocation &in)
 
 	for (const error &missing : picked.missing)
 		world.complain(missing);
+	rows.reserve(picked.vms.size());
 	for (const chosen &one : picked.vms)
 		rows.push_back(one.row);
 	if (in.has("json")) {

@@ -165,6 +165,7 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 
 	selection made;
 
+	made.vms.reserve(rows->size());
 	for (const vm_info &row : *rows)
 		made.vms.push_back({row, false});
 	return made;
