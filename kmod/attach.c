@@ -95,9 +95,12 @@ static int claim(struct vm *vm, u32 flags)
 /* 0 to go on, or an outcome, or -EINTR. */
 static int run_once(struct vm *vm, u32 flags)
 {
-	struct slice slice;	/* Nobody cuts it; the scheduler asks for the CPU. */
-	enum verdict verdict = run_slice(vm, &slice,
-					 flags & MAYFLY_RUN_UNTIL_OUTPUT);
+	struct slice slice;
+	enum verdict verdict;
+
+	/* Nobody cuts it; the scheduler asks for the CPU. */
+	slice_begin(&slice, 0);
+	verdict = run_slice(vm, &slice, flags & MAYFLY_RUN_UNTIL_OUTPUT);
 
 	if (verdict == VERDICT_FAULT)
 		verdict = run_fetch_memory(vm);

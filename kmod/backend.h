@@ -3,7 +3,7 @@
  * backend.h - the seam between Mayfly and a CPU vendor.
  *
  * Everything above this line speaks of neutral exits and of struct
- * mayfly_vcpu_state; everything below it (svm.c, later vmx.c) turns those into
+ * mayfly_vcpu_state; everything below it (svm.c, vmx.c) turns those into
  * control blocks. A backend never takes a VM's locks, never touches user memory
  * and never calls upwards.
  */
@@ -23,6 +23,7 @@ struct vm;
  * @vector: MAYFLY_EXIT_EXCEPTION and MAYFLY_EXIT_DENIED: exception to raise
  * @write: MAYFLY_EXIT_MEMORY and MAYFLY_EXIT_MSR: it was a write
  * @execute: MAYFLY_EXIT_MEMORY: it was an instruction fetch
+ * @refused: MAYFLY_EXIT_INVALID: the CPU did not enter at all
  * @cpl: current privilege level of the guest
  * @gpa: MAYFLY_EXIT_MEMORY: guest-physical address
  * @detail: vendor's exit code and what qualifies it, for people only
@@ -33,6 +34,7 @@ struct vm_exit {
 	u8 vector;
 	bool write;
 	bool execute;
+	bool refused;
 	u8 cpl;
 	u64 gpa;
 	u64 detail;
@@ -75,7 +77,8 @@ struct vm_tag {
  * @run: enter the guest once and describe the exit; interrupts off, NMI safe.
  *	rax, rsp, rip, rflags and all other general registers in @vm->state are
  *	true afterwards; the rest is only after @save, or after
- *	MAYFLY_EXIT_INVALID, when it is what was refused.
+ *	MAYFLY_EXIT_INVALID, when it is what was refused, but for an exception
+ *	that was to be raised.
  * @save: bring everything back into @vm->state; preemption off
  */
 struct backend_ops {

@@ -22,6 +22,7 @@
 #include "vm.h"
 
 #define MAX_PAGES	32
+#define MAX_TABLES	16
 
 static atomic64_t nr_cold = ATOMIC64_INIT(0);
 static atomic64_t nr_warmed = ATOMIC64_INIT(0);
@@ -92,9 +93,9 @@ static int make_again(struct vm_memory *memory, struct page *args,
 	ret = memory_lay_out(memory, args, device_page, gfp);
 	if (!ret)
 		ret = map_kept(memory, gfp);
-	/* Those that were the image's again, or zero. */
+	/* Those that were the image's again, or zero. Without memory it will fault. */
 	if (!ret)
-		ret = memory_copy_hot(memory, gfp);
+		memory_copy_hot(memory, gfp);
 	set_active_memcg(old);
 	if (ret)
 		give_back(memory);
@@ -142,7 +143,8 @@ u64 cold_warmed(void)
  */
 bool cold_is_worth_it(const struct vm *vm)
 {
-	return !cold_is(vm) && vm->memory.guest_pages <= MAX_PAGES;
+	return !cold_is(vm) && vm->memory.guest_pages <= MAX_PAGES &&
+	       vm->memory.table_pages <= MAX_TABLES;
 }
 
 /**

@@ -3,8 +3,10 @@
  * fault.c - guests get memory when they touch it: demand-zero, copy-on-write.
  *
  * A guest that touches pages at random gets them one by one. One that walks gets
- * as many as its walk is long so far, and soon large ones: so it has at most
- * twice what it uses, and leaves guest mode a few dozen times per 256 MiB.
+ * as many as its walk is long so far, and soon large ones: an honest walker has at
+ * most twice what it uses, and leaves guest mode a few dozen times per 256 MiB. All
+ * of that is done in the VM's own time, on the worker, so it counts as its CPU time
+ * and its cgroup's. Only what has to be reclaimed first goes to the work item.
  */
 #include <linux/align.h>
 #include <linux/io.h>
@@ -20,8 +22,8 @@
 /* Pages: a walk begins after so many, and never gets more at once than the last. */
 #define WALK_MIN	4
 #define WALK_MAX	(2 * PAGES_LARGE)
-/* More take too long for a thread that may not sleep. */
-#define ATOMIC_MAX	64
+/* And so many small ones at once where large ones cannot be had. */
+#define SMALL_MAX	64
 
 static void add_guest_page(struct vm_memory *memory, struct page *page, u64 gpa)
 {
@@ -99,36 +101,41 @@ static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
 	       !stage2_find(&memory->s2, gpa);
 }
 
-/* How many pages a fault is worth: as many as the walk it is part of has had. */
-static u64 walk(struct vm_memory *memory, u64 gpa)
+/*
+ * How many pages a fault is worth: as many as the walk it is part of has had. One
+ * when memory is short, so that it has to be reclaimed: others need it more.
+ */
+static u64 walk(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
 	u64 had, room = (memory->size - gpa) >> PAGE_SHIFT;
 
 	if (gpa != memory->walk_end)
 		memory->walk_begin = gpa;
 	had = (gpa - memory->walk_begin) >> PAGE_SHIFT;
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		return 1;
 	return had < WALK_MIN ? 1 : min3(had, (u64)WALK_MAX, room);
 }
 
 static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
-	u64 pages = walk(memory, gpa), left = pages;
-	u64 at = gpa;
+	u64 left = walk(memory, gpa, gfp), at = gpa;
 	int ret = 0;
 
-	if (pages > ATOMIC_MAX && !(gfp & __GFP_DIRECT_RECLAIM))
-		return -ENOMEM;	/* It comes back with more time. */
 	while (left && (at == gpa || !is_there(memory, at))) {
-		u64 n = 1;
-
-		if (may_be_large(memory, at, left) && !add_large(memory, at, gfp))
-			n = PAGES_LARGE;
-		else
-			ret = add_small(memory, at, gfp);
+		if (may_be_large(memory, at, left)) {
+			if (!add_large(memory, at, gfp)) {
+				at += PAGES_LARGE * PAGE_SIZE;
+				left -= PAGES_LARGE;
+				continue;
+			}
+			left = SMALL_MAX;
+		}
+		ret = add_small(memory, at, gfp);
 		if (ret)
 			break;
-		at += n << PAGE_SHIFT;
-		left -= n;
+		at += PAGE_SIZE;
+		left--;
 	}
 	memory->walk_end = at;
 	return at == gpa ? ret : 0;
@@ -190,11 +197,10 @@ static int resolve(struct vm_memory *memory, const struct vm_fault_info *fault,
  * memory_fault - give the guest the page it asked for
  * @memory: the VM's
  * @fault: what it did
- * @gfp: MEMORY_SLEEP or MEMORY_ATOMIC
+ * @gfp: MEMORY_SLEEP, MEMORY_WAIT or MEMORY_ATOMIC
  *
- * Context: sleeps only with MEMORY_SLEEP. Task context: the memcg is set.
- * Return: 0 to enter again, -EFAULT when the access is not allowed, -ENOMEM: with
- * MEMORY_ATOMIC also when there is much to do.
+ * Context: sleeps unless MEMORY_ATOMIC. Task context: the memcg is set.
+ * Return: 0 to enter again, -EFAULT when the access is not allowed, -ENOMEM.
  */
 int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 		 gfp_t gfp)

@@ -62,7 +62,7 @@ struct vm_fault_info {
 int __must_check memory_init(struct vm_memory *memory, struct image *image,
 			     u64 size, struct page *args,
 			     struct mem_cgroup *memcg, void **device_page);
-int __must_check memory_copy_hot(struct vm_memory *memory, gfp_t gfp);
+int memory_copy_hot(struct vm_memory *memory, gfp_t gfp);
 int __must_check memory_fault(struct vm_memory *memory,
 			      const struct vm_fault_info *fault, gfp_t gfp);
 bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);

@@ -5,8 +5,8 @@
  * A user is a uid of the first user namespace; nobody is exempt, root neither.
  * VMs are counted before they are made, so a count is never exceeded. Bytes are
  * counted once they are taken, and whoever goes beyond is told so and gives them
- * back: more than the limit is held only for that long, and only by what one
- * fault, or one new VM, brings on each CPU.
+ * back: more than the limit is held only for that long, and only by what a fault
+ * of each thread that runs VMs, or a new VM, brings (at most 4 MiB).
  */
 #include <linux/cred.h>
 #include <linux/hashtable.h>
@@ -80,13 +80,16 @@ static bool add_vm(struct tally *tally, unsigned long limit)
 	return true;
 }
 
-/* True when that is more than may be; counted is it in any case. */
-static bool add_bytes(struct tally *tally, s64 bytes, unsigned long limit)
+static bool fits(struct tally *tally, s64 bytes, unsigned long limit)
+{
+	return !limit || __percpu_counter_compare(&tally->bytes,
+						  min_t(u64, limit, S64_MAX) - bytes,
+						  BYTES_BATCH) <= 0;
+}
+
+static void add_bytes(struct tally *tally, s64 bytes)
 {
 	percpu_counter_add_batch(&tally->bytes, bytes, BYTES_BATCH);
-	return limit && __percpu_counter_compare(&tally->bytes,
-						 min_t(u64, limit, S64_MAX),
-						 BYTES_BATCH) > 0;
 }
 
 /**
@@ -135,14 +138,17 @@ void owner_remove_vm(struct owner *owner)
  * @bytes: how much more it holds
  *
  * Context: not in interrupts.
- * Return: 0, or -EDQUOT when it holds more and should not; that is counted too.
+ * Return: 0, or -EDQUOT when it holds more and should not. That is not counted, so
+ * that nobody else is refused while it is given back.
  */
 int owner_charge(struct owner *owner, s64 bytes)
 {
-	bool over = add_bytes(&owner->tally, bytes, READ_ONCE(max_bytes_user));
-
-	over |= add_bytes(&all, bytes, READ_ONCE(max_bytes));
-	return over && bytes > 0 ? -EDQUOT : 0;
+	if (bytes > 0 && (!fits(&owner->tally, bytes, READ_ONCE(max_bytes_user)) ||
+			  !fits(&all, bytes, READ_ONCE(max_bytes))))
+		return -EDQUOT;
+	add_bytes(&owner->tally, bytes);
+	add_bytes(&all, bytes);
+	return 0;
 }
 
 static uid_t current_uid_number(void)

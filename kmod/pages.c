@@ -67,9 +67,9 @@ struct page *pages_alloc_run(gfp_t gfp, unsigned int order)
 
 /**
  * pages_alloc_large - get a large page
- * @gfp: MEMORY_SLEEP; it will be zeroed
+ * @gfp: MEMORY_ATOMIC; it will be zeroed
  *
- * Return: the page, not yet a guest's, or NULL.
+ * Return: the page, with no address yet, or NULL.
  */
 struct page *pages_alloc_large(gfp_t gfp)
 {

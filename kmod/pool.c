@@ -320,13 +320,15 @@ static struct vm *claim_next(struct pool *pool)
 static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
 {
 	struct worker *worker = container_of(timer, struct worker, timer);
-	u64 used = local_clock() - READ_ONCE(worker->slice.began);
+	s64 left;
 
-	u64 length = READ_ONCE(worker->slice.length);
-
-	if (used < length) {
-		hrtimer_forward_now(timer, ns_to_ktime(length - used));
-		return HRTIMER_RESTART;
+	/* Pairs with slice_begin(): who found this timer armed is seen here. */
+	smp_mb();
+	left = READ_ONCE(worker->slice.length) -
+	       (s64)(local_clock() - READ_ONCE(worker->slice.began));
+	if (left > 0) {
+		hrtimer_start(timer, ns_to_ktime(left), HRTIMER_MODE_REL_PINNED_HARD);
+		return HRTIMER_NORESTART;
 	}
 	WRITE_ONCE(worker->slice.over, true);
 	/* The worker may have moved; the interrupt that ends guest mode not. */
@@ -344,7 +346,7 @@ static void run_one(struct worker *worker, struct vm *vm)
 	u64 before = vm->cpu_ns;
 	enum verdict verdict;
 
-	WRITE_ONCE(worker->slice.length, vm->credit);
+	slice_begin(&worker->slice, vm->credit);
 	if (!hrtimer_is_queued(&worker->timer))
 		hrtimer_start(&worker->timer, ns_to_ktime(vm->credit),
 			      HRTIMER_MODE_REL_PINNED_HARD);
@@ -596,7 +598,9 @@ static unsigned int chill_one(struct pool *pool, unsigned long before)
  * @vms: so many at most
  * @pages: out: pages given back
  *
- * Context: may sleep, but not for memory: it is called when there is none.
+ * Those of each pool that have slept longest; the pools take turns.
+ *
+ * Context: task; does not sleep, as it is called when memory is short.
  * Return: true when there may be more of them.
  */
 bool pool_chill(unsigned long before, unsigned int vms, unsigned int *pages)
@@ -604,7 +608,10 @@ bool pool_chill(unsigned long before, unsigned int vms, unsigned int *pages)
 	struct pool *pool;
 
 	*pages = 0;
-	mutex_lock(&pools_lock);
+	/* Reclaim may not wait for a holder that its cgroup has put to sleep. */
+	if (!mutex_trylock(&pools_lock))
+		return false;
+	list_rotate_left(&pools);
 	list_for_each_entry(pool, &pools, node) {
 		unsigned int got;
 
@@ -628,7 +635,8 @@ unsigned long pool_warm_sleepers(void)
 	unsigned long sum = 0;
 	struct pool *pool;
 
-	mutex_lock(&pools_lock);
+	if (!mutex_trylock(&pools_lock))
+		return 0;
 	list_for_each_entry(pool, &pools, node)
 		sum += READ_ONCE(pool->nr_warm);
 	mutex_unlock(&pools_lock);

@@ -2,7 +2,7 @@
 /*
  * reclaim.c - when sleeping VMs go cold: by age, and when the host needs memory.
  *
- * Both take those that have slept longest first. A VM that goes cold leaves its
+ * Both take those of a pool that have slept longest first. A VM that goes cold leaves its
  * pool's list of warm sleepers, so nothing is looked at twice.
  */
 #include <linux/jiffies.h>
@@ -19,6 +19,8 @@
 #define BATCH		64
 /* What a small VM gives back: four tables, device page, entry table. */
 #define PAGES_PER_VM	6
+/* In jiffies: those that only nap are left alone even when memory is short. */
+#define MIN_SLEEP	(HZ / 10)
 
 static unsigned int cold_after_ms = 10000;
 module_param(cold_after_ms, uint, 0644);
@@ -41,7 +43,7 @@ static void on_age_work(struct work_struct *work)
 	while (age && pool_chill(before, BATCH, &pages))
 		cond_resched();
 	if (pool_count())
-		look_again_after(clamp(age / 4, 50u, 1000u));
+		look_again_after(age ? clamp(age / 4, 50u, 1000u) : 1000);
 }
 
 /**
@@ -67,7 +69,7 @@ static unsigned long scan_objects(struct shrinker *shrinker,
 	unsigned long vms = DIV_ROUND_UP(control->nr_to_scan, PAGES_PER_VM);
 	unsigned int pages;
 
-	pool_chill(jiffies, vms, &pages);
+	pool_chill(jiffies - MIN_SLEEP, vms, &pages);
 	return pages ?: SHRINK_STOP;
 }
 

@@ -69,13 +69,13 @@ static void mutate(struct vm *vm)
 	}
 }
 
-/* VERDICT_MOVE when it is warm, so that it can be loaded. */
+/* VERDICT_ENTER when it is warm. */
 static enum verdict warm_up(struct vm *vm)
 {
 	if (cold_warm(vm, MEMORY_ATOMIC))
 		return VERDICT_FAULT;
 	if (!vm_settle(vm))
-		return VERDICT_MOVE;
+		return VERDICT_ENTER;
 	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_LIMIT };
 	return VERDICT_END;
 }
@@ -83,7 +83,7 @@ static enum verdict warm_up(struct vm *vm)
 /**
  * run_slice - run a VM on this CPU for a while
  * @vm: claimed by the caller
- * @slice: this turn; cut from outside through its @over
+ * @slice: this turn, begun; cut from outside through its @over
  * @stop_on_output: come back when the console has grown
  *
  * Context: may sleep before and after; preemption is off in between.
@@ -95,13 +95,12 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 
 	if (unlikely(cold_is(vm))) {
 		verdict = warm_up(vm);
-		if (verdict != VERDICT_MOVE)
+		if (verdict != VERDICT_ENTER)
 			return verdict;
+		verdict = VERDICT_MOVE;
 	}
 	mutate(vm);
 	kernel_fpu_begin_mask(0);
-	slice->began = local_clock();
-	WRITE_ONCE(slice->over, false);
 	if (!backend->load(vm)) {
 		fpu_load_guest(vm->state.fpu, &vm->tag.cpu);
 		verdict = enter_until(vm, slice, stop_on_output);

@@ -5,6 +5,7 @@
 #ifndef MAYFLY_RUN_H
 #define MAYFLY_RUN_H
 
+#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/task_work.h>
 #include "trap.h"
@@ -15,13 +16,22 @@ struct vm;
  * struct slice - a VM's turn on a CPU
  * @began: local_clock() at its start, in ns
  * @length: ns it should take
- * @over: set from outside when it should end; run_slice() clears it
+ * @over: set from outside when it should end
  */
 struct slice {
 	u64 began;
 	u64 length;
 	bool over;
 };
+
+/* Whoever cuts it short from outside must see it begin first: see on_slice_end(). */
+static inline void slice_begin(struct slice *slice, u64 length)
+{
+	WRITE_ONCE(slice->began, local_clock());
+	WRITE_ONCE(slice->length, length);
+	WRITE_ONCE(slice->over, false);
+	smp_mb();
+}
 
 enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output);
 enum verdict run_fetch_memory(struct vm *vm);

@@ -235,8 +235,8 @@ unsigned int state_wrong_field(const struct mayfly_vcpu_state *s)
 	RULE(cr3, within(s->cr3, 0, CR3_MAY));
 	RULE(cr4, within(s->cr4, CR4_MUST, CR4_MAY));
 	RULE(efer, within(s->efer, EFER_MUST, EFER_MAY));
-	RULE(cs, code_is_valid(&s->cs, dpl(&s->ss)));
 	RULE(ss, stack_is_valid(&s->ss));
+	RULE(cs, code_is_valid(&s->cs, dpl(&s->ss)));
 	RULE(ds, data_is_valid(&s->ds));
 	RULE(es, data_is_valid(&s->es));
 	RULE(fs, data_is_valid(&s->fs));

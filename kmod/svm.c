@@ -660,8 +660,9 @@ void svm_run(struct vm *vm, struct vm_exit *exit)
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 	describe(cpu->vmcb, exit);
-	/* A guest that was refused has changed nothing; QEMU saves its own rip. */
-	if (likely(cpu->vmcb->control.exit_code != (u32)SVM_EXIT_ERR))
+	exit->refused = cpu->vmcb->control.exit_code == (u32)SVM_EXIT_ERR;
+	/* Who was refused has changed nothing; QEMU saves another rip. */
+	if (likely(!exit->refused))
 		after_exit(cpu, vm);
 	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID))
 		save_state(&vm->state, &cpu->vmcb->save);

@@ -192,7 +192,8 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 /* The CPU would not enter, or left for a reason that it should not have. */
 static enum verdict refused(struct vm *vm, const struct vm_exit *exit)
 {
-	unsigned int wrong = state_wrong_field(&vm->state);
+	unsigned int wrong = exit->refused ? state_wrong_field(&vm->state) :
+					     STATE_ALL_RIGHT;
 
 	trace_entry_failed(vm->id, exit->detail, wrong);
 	if (wrong == STATE_ALL_RIGHT)

@@ -149,11 +149,14 @@ int vm_settle(struct vm *vm)
 {
 	u64 held = private_bytes(vm);
 	s64 more = held - vm->charged;
+	int ret;
 
 	if (!more)
 		return 0;
-	vm->charged = held;
-	return owner_charge(vm->owner, more);
+	ret = owner_charge(vm->owner, more);
+	if (!ret)
+		vm->charged = held;
+	return ret;
 }
 
 static void init(struct vm *vm, const struct vm_template *template)

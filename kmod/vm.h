@@ -70,7 +70,7 @@ struct vm_end_info {
 /*
  * Who protects a field:
  *   I  immutable once the VM can be found
- *   C  the claimant
+ *   C  the claimant; of a parked VM's memory also who holds pool->lock
  *   P  pool->lock
  *   a  atomic, or read with READ_ONCE where stale is good enough
  *   r  reference count

@@ -718,6 +718,7 @@ static void describe(struct vm_exit *exit)
 	*exit = (struct vm_exit){
 		.cpl = vmx_read(GUEST_SS_AR_BYTES) >> 5 & 3,
 		.length = vmx_read(VM_EXIT_INSTRUCTION_LEN),
+		.refused = reason & VMX_EXIT_REASONS_FAILED_VMENTRY,
 		.detail = reason,
 	};
 	switch (reason) {
@@ -812,12 +813,16 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 	if (unlikely(refused)) {
 		*exit = (struct vm_exit){
 			.reason = MAYFLY_EXIT_INVALID,
+			.refused = true,
 			.detail = vmx_read(VM_INSTRUCTION_ERROR),
 		};
 	} else {
-		cpu->launched = true;
-		after_exit(vm);
 		describe(exit);
+		/* An entry that failed later has changed nothing either. */
+		if (likely(!exit->refused)) {
+			cpu->launched = true;
+			after_exit(vm);
+		}
 	}
 	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID)) {
 		save_state(&vm->state);
