@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/mman.h>
 
 #include "text.hpp"
 
@@ -140,8 +141,9 @@ private:
 // our cgroup, and when they have filled it our next page fault would be the end of us.
 class reserve {
 public:
-	// Written to, or it would not be there yet.
-	reserve() : bytes_(1 << 20, 1) {}
+	// Written to, or it would not be there yet. Our code stays too: the kernel
+	// would reclaim it first. Where that is not allowed we take the risk.
+	reserve() : bytes_(1 << 20, 1) { static_cast<void>(::mlockall(MCL_CURRENT)); }
 	void let_go() { std::vector<char>().swap(bytes_); }
 
 private:
