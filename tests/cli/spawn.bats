@@ -94,7 +94,7 @@ limit()
 	limit max_bytes_user 1048576
 	vm spawn -n 1000
 	vm info
-	grep -xE 'VMs +[0-9]+ of '"$most"' at most' <<<"$output"
+	grep -xE 'VMs +[0-9]+ of '"$most"' at most, [0-9]+ asleep and cold' <<<"$output"
 	grep -xE ' +by yours +[0-9.]+ KiB of 1.0 MiB at most' <<<"$output"
 	vmctl info --json | jq -e --argjson most "$most" '.[0] | .max_vms == $most and .max_vms_user == $most
 		and .user_vms == .vms and .user_bytes == .bytes and .bytes > 0
