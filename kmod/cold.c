@@ -40,7 +40,7 @@ static bool is_derived(const struct vm_memory *memory, const struct page *page)
 }
 
 /* What stays are the pages whose bytes are nowhere else. */
-static unsigned int give_back(struct vm_memory *memory)
+static unsigned int forget_derived(struct vm_memory *memory)
 {
 	struct page *page, *next;
 	unsigned int freed = 0;
@@ -98,7 +98,7 @@ static int make_again(struct vm_memory *memory, struct page *args,
 		memory_copy_hot(memory, gfp);
 	set_active_memcg(old);
 	if (ret)
-		give_back(memory);
+		forget_derived(memory);
 	return ret;
 }
 
@@ -161,7 +161,7 @@ unsigned int cold_chill(struct vm *vm)
 	lockdep_assert_held(&vm->pool->lock);
 	vm->device_page = NULL;
 	atomic64_inc(&nr_cold);
-	freed = give_back(&vm->memory);
+	freed = forget_derived(&vm->memory);
 	vm_settle(vm);
 	return freed;
 }

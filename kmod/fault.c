@@ -56,29 +56,16 @@ void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
 		   leaf | format->write | format->owned | page_to_phys(page));
 }
 
-static int add_small(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+/* Adds a page of zeroes, of the size of a leaf at that level. */
+static int add_zero(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 {
-	u64 *entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
+	u64 *entry = memory_own(memory, gpa, leaf, gfp);
 	struct page *page;
 
 	if (!entry)
 		return -ENOMEM;
-	page = pages_alloc(gfp | __GFP_ZERO);
-	if (!page)
-		return -ENOMEM;
-	add_guest_page(memory, page, gpa);
-	memory_map_private(memory, entry, 0, page);
-	return 0;
-}
-
-static int add_large(struct vm_memory *memory, u64 gpa, gfp_t gfp)
-{
-	u64 *entry = memory_own(memory, gpa, STAGE2_LARGE, gfp);
-	struct page *page;
-
-	if (!entry)
-		return -ENOMEM;
-	page = pages_alloc_large(gfp);
+	page = leaf == STAGE2_LARGE ? pages_alloc_large(gfp) :
+				      pages_alloc(gfp | __GFP_ZERO);
 	if (!page)
 		return -ENOMEM;
 	add_guest_page(memory, page, gpa);
@@ -124,14 +111,14 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 
 	while (left && (at == gpa || !is_there(memory, at))) {
 		if (may_be_large(memory, at, left)) {
-			if (!add_large(memory, at, gfp)) {
+			if (!add_zero(memory, at, STAGE2_LARGE, gfp)) {
 				at += PAGES_LARGE * PAGE_SIZE;
 				left -= PAGES_LARGE;
 				continue;
 			}
 			left = SMALL_MAX;
 		}
-		ret = add_small(memory, at, gfp);
+		ret = add_zero(memory, at, STAGE2_SMALL, gfp);
 		if (ret)
 			break;
 		at += PAGE_SIZE;
