@@ -89,6 +89,22 @@ guest_\name:
 	add	%rax, %r8
 	.endm
 
+// Writes this VM's id all over the range; sets ZF if it is all there.
+	.macro	fill_range
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	rep stosq
+	.endm
+	.macro	compare_range
+	mov	%r8, %rdi
+	mov	%r9, %rcx
+	shl	$9, %rcx
+	mov	%r13, %rax
+	repe scasq
+	.endm
+
 // --- ends, calls, waits -----------------------------------------------------
 
 	guest exit42
@@ -479,11 +495,7 @@ guest_\name:
 	guest stamp
 	prepare
 	range
-	mov	%r8, %rdi
-	mov	%r9, %rcx
-	shl	$9, %rcx
-	mov	%r13, %rax
-	rep stosq
+	fill_range
 	exit	0
 	end_guest
 
@@ -492,18 +504,10 @@ guest_\name:
 	guest stamp_wait
 	prepare
 	range
-	mov	%r8, %rdi
-	mov	%r9, %rcx
-	shl	$9, %rcx
-	mov	%r13, %rax
-	rep stosq
+	fill_range
 	mov	$MAYFLY_FOREVER, %rdi
 	hypercall MAYFLY_HC_WAIT
-	mov	%r8, %rdi
-	mov	%r9, %rcx
-	shl	$9, %rcx
-	mov	%r13, %rax
-	repe scasq
+	compare_range
 	setne	%al
 	movzx	%al, %edi
 	exit_rdi
@@ -528,18 +532,10 @@ guest_\name:
 	guest park_stamped
 	prepare
 	range
-	mov	%r8, %rdi
-	mov	%r9, %rcx
-	shl	$9, %rcx
-	mov	%r13, %rax
-	rep stosq
+	fill_range
 	mov	$20, %ebx
 1:	wait_ns	1000000
-	mov	%r8, %rdi
-	mov	%r9, %rcx
-	shl	$9, %rcx
-	mov	%r13, %rax
-	repe scasq
+	compare_range
 	jne	2f
 	dec	%ebx
 	jnz	1b
@@ -553,22 +549,14 @@ guest_\name:
 	guest remember
 	prepare
 	range
-	mov	%r8, %rdi
-	mov	%r9, %rcx
-	shl	$9, %rcx
-	mov	%r13, %rax
-	rep stosq
+	fill_range
 	call	3f
 	mov	%rax, %rbp
 1:	mov	$MAYFLY_FOREVER, %rdi
 	hypercall MAYFLY_HC_WAIT
 	mov	%rax, %r12
 	incq	COUNTER
-	mov	%r8, %rdi
-	mov	%r9, %rcx
-	shl	$9, %rcx
-	mov	%r13, %rax
-	repe scasq
+	compare_range
 	jne	4f
 	call	3f
 	cmp	%rax, %rbp
@@ -611,11 +599,7 @@ guest_\name:
 	guest discard_all
 	prepare
 	range
-	mov	%r8, %rdi
-	mov	%r9, %rcx
-	shl	$9, %rcx
-	mov	%r13, %rax
-	rep stosq
+	fill_range
 	mov	$DIRECT_MAP, %rax
 	mov	%r8, %rdi
 	sub	%rax, %rdi
