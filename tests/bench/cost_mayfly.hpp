@@ -4,15 +4,13 @@
 
 #pragma once
 
-#include <array>
-
 #include <fcntl.h>
 #include <mayfly.h>
 #include <mayfly_guest.h>
 #include <sched.h>
 #include <unistd.h>
-#include <vmctl/elf_image.hpp>
 
+#include "bare_image.hpp"
 #include "measure.hpp"
 
 // wait: parks at once, and again after every event. It returns from the stub
@@ -103,7 +101,7 @@ public:
 	costs measure(parts &parts)
 	{
 		costs result;
-		int image = load(mayfly_wait, mayfly_wait_end);
+		int image = bare_image(device_, mayfly_wait, mayfly_wait_end);
 		// Turning the hardware on is not measured, nor is learning what the
 		// image's guests always write.
 		spawn(image, MAYFLY_SPAWN_START, 1);
@@ -122,8 +120,6 @@ public:
 private:
 	static constexpr unsigned vms = 1000;
 	static constexpr unsigned batches = 5;
-	static constexpr std::uint64_t code_gpa = 0x20000;
-	static constexpr std::uint64_t stack_gpa = 0x40000;
 	static constexpr std::uint64_t patience = 2'000'000'000; // ticks
 
 	[[nodiscard]] mayfly_info info() const
@@ -132,31 +128,6 @@ private:
 
 		call(device_, MAYFLY_INFO, &info, "MAYFLY_INFO");
 		return info;
-	}
-
-	int load(const std::byte *code, const std::byte *end)
-	{
-		const std::uint64_t base = vmctl::elf_image::kernel_base;
-		const auto table = vmctl::elf_image::entry_table();
-		std::array<mayfly_segment, 2> segments{};
-		mayfly_image_create create{};
-
-		segments[0].gpa = vmctl::elf_image::table_gpa;
-		segments[0].length = sizeof(table);
-		segments[0].source = reinterpret_cast<std::uintptr_t>(table.data());
-		segments[0].flags = MAYFLY_SEGMENT_WRITE;
-		segments[1].gpa = code_gpa;
-		segments[1].length = static_cast<std::uint64_t>(end - code);
-		segments[1].source = reinterpret_cast<std::uintptr_t>(code);
-		segments[1].flags = MAYFLY_SEGMENT_EXECUTE;
-		create.segments = reinterpret_cast<std::uintptr_t>(segments.data());
-		create.nr_segments = segments.size();
-		create.rip = base + code_gpa;
-		create.rsp = base + stack_gpa;
-		create.cr3 = vmctl::elf_image::table_gpa;
-		create.rdi = base + MAYFLY_GPA_DEVICE;
-		std::strcpy(create.name, "bare");
-		return call(device_, MAYFLY_IMAGE_CREATE, &create, "MAYFLY_IMAGE_CREATE");
 	}
 
 	// Makes VMs, and waits until they have parked if they are started.
@@ -277,7 +248,7 @@ private:
 	double measure_exit(const std::byte *code, const std::byte *end)
 	{
 		std::vector<double> values;
-		int image = load(code, end);
+		int image = bare_image(device_, code, end);
 
 		for (unsigned i = 0; i < readings; i++) {
 			mayfly_spawn spawn{};

@@ -4,7 +4,6 @@
 // on Mayfly and on KVM: instructions in all, and times it left guest mode. Means
 // something only under `nested-host --icount`, with kvm_amd or kvm_intel loaded.
 
-#include <array>
 #include <cstddef>
 #include <fstream>
 #include <string>
@@ -13,12 +12,11 @@
 #include <linux/kvm.h>
 #include <linux/perf_event.h>
 #include <mayfly.h>
-#include <mayfly_guest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <vmctl/elf_image.hpp>
 
+#include "bare_image.hpp"
 #include "measure.hpp"
 
 using namespace bench;
@@ -61,7 +59,6 @@ namespace
 {
 
 constexpr std::uint64_t memory_size = 288 << 20;
-constexpr std::uint64_t code_gpa = 0x20000;
 /// Where KVM's guest memory is: aligned, or it would get no large pages.
 constexpr std::uintptr_t memory_at = 0x100000000000;
 
@@ -126,35 +123,13 @@ std::uint64_t walk_on_mayfly(int device, int image)
 	return took;
 }
 
-int mayfly_image(int device)
-{
-	const auto table = vmctl::elf_image::entry_table();
-	std::array<mayfly_segment, 2> segments{};
-	mayfly_image_create create{};
-
-	segments[0].gpa = vmctl::elf_image::table_gpa;
-	segments[0].length = sizeof(table);
-	segments[0].source = reinterpret_cast<std::uintptr_t>(table.data());
-	segments[0].flags = MAYFLY_SEGMENT_WRITE;
-	segments[1].gpa = code_gpa;
-	segments[1].length = static_cast<std::uint64_t>(mayfly_walk_end - mayfly_walk);
-	segments[1].source = reinterpret_cast<std::uintptr_t>(mayfly_walk);
-	segments[1].flags = MAYFLY_SEGMENT_EXECUTE;
-	create.segments = reinterpret_cast<std::uintptr_t>(segments.data());
-	create.nr_segments = segments.size();
-	create.rip = vmctl::elf_image::kernel_base + code_gpa;
-	create.cr3 = vmctl::elf_image::table_gpa;
-	std::strcpy(create.name, "walk");
-	return call(device, MAYFLY_IMAGE_CREATE, &create, "MAYFLY_IMAGE_CREATE");
-}
-
 cost measure_mayfly()
 {
 	const int device = open(MAYFLY_DEVICE, O_RDWR | O_CLOEXEC);
 
 	if (device < 0)
 		die(MAYFLY_DEVICE);
-	const int image = mayfly_image(device);
+	const int image = bare_image(device, mayfly_walk, mayfly_walk_end);
 	cost result{.instructions = walk_on_mayfly(device, image), .exits = 0};
 	const counter exits("mayfly/vm_exit");
 
