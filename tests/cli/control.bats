@@ -3,22 +3,7 @@
 # pause, unpause, stop, kill, rm, wait, create and start; who is meant by what.
 
 # shellcheck disable=SC2154 # stderr is set by bats
-load common
-
-setup_file()
-{
-	load_module
-}
-
-teardown_file()
-{
-	unload_module
-}
-
-teardown()
-{
-	vmctl rm -f --all 2>/dev/null || true
-}
+load with_module
 
 # Milliseconds that COMMAND takes.
 time_of()

@@ -3,17 +3,7 @@
 # info, doctor, rights, and a CPU that KVM holds.
 
 # shellcheck disable=SC2154 # stderr is set by bats
-load common
-
-setup_file()
-{
-	load_module
-}
-
-teardown_file()
-{
-	unload_module
-}
+load with_module
 
 teardown()
 {

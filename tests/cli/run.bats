@@ -2,22 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # run: a VM in the foreground.
 
-load common
-
-setup_file()
-{
-	load_module
-}
-
-teardown_file()
-{
-	unload_module
-}
-
-teardown()
-{
-	vmctl rm -f --all 2>/dev/null || true
-}
+load with_module
 
 # Starts `vmctl run` in the background with its output in $log; $pid is its id.
 run_in_background()

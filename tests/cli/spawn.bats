@@ -3,22 +3,7 @@
 # spawn, ps, logs and inspect: VMs by the thousand.
 
 # shellcheck disable=SC2154 # stderr is set by bats
-load common
-
-setup_file()
-{
-	load_module
-}
-
-teardown_file()
-{
-	unload_module
-}
-
-teardown()
-{
-	vmctl rm -f --all 2>/dev/null || true
-}
+load with_module
 
 # True when all that live are parked.
 all_parked()

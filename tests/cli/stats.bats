@@ -3,22 +3,7 @@
 # stats: what VMs use, in numbers that are known beforehand.
 
 # shellcheck disable=SC2154 # stderr is set by bats
-load common
-
-setup_file()
-{
-	load_module
-}
-
-teardown_file()
-{
-	unload_module
-}
-
-teardown()
-{
-	vmctl rm -f --all 2>/dev/null || true
-}
+load with_module
 
 # An image that executes CPUID and an unknown hypercall so many times, then
 # exits (one more hypercall): counting_guest CPUIDS HYPERCALLS
