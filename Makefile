@@ -5,6 +5,8 @@
 # make demo     a thousand VMs, from a fresh clone, on an emulated SVM machine
 # make test     every test tier; make check: only those that need no emulator
 # make test-svm only the tiers of the emulated AMD machine; make test-vmx: Intel's
+# make test-debug  what KASAN, lockdep, kmemleak, failing allocations and fuzzers
+#               find, and what they reach; first builds a kernel, for 15 minutes
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
@@ -12,10 +14,11 @@
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
 
 build := build
+debug_tiers := debug-live debug-faults
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 .PHONY: all kmod kmod-plain kmod-debug kmod-running kernel libvmctl vmctl \
-	guest-unikernel tests deps demo test test-svm test-vmx check density \
+	guest-unikernel tests deps demo test test-svm test-vmx test-debug check density \
 	million clean
 
 all: kmod vmctl guest-unikernel tests
@@ -75,6 +78,13 @@ test-svm: deps
 test-vmx: deps
 	+@$(MAKE) all
 	@scripts/run-tests live-vmx nested-vmx memory-vmx host-vmx
+
+test-debug: deps
+	@scripts/install-deps --debug-kernel
+	+@$(MAKE) tests guest-unikernel
+	+@scripts/build-module --debug --debug-kernel
+	@scripts/run-tests $(debug_tiers)
+	@scripts/coverage
 
 check: deps
 	+@$(MAKE) tests kernel

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every allocation, and every copy from and to user space, of every call fails
+// once. The call says so with a clean errno or manages without; the same call
+// then works; and nothing is left behind.
+//
+// Among the faults counted are those of the kernel's own checks, which allocate
+// too: the number is of what was made to fail, not of lines in the module.
+
+#include <cstdio>
+
+#include <sys/mman.h>
+
+#include "injection.hpp"
+#include "live/machine.hpp"
+
+namespace
+{
+
+using live::machine;
+
+/// More allocations than any one call makes.
+constexpr int too_many = 5000;
+
+bool is_clean(int ret)
+{
+	return ret >= 0 || ret == -ENOMEM || ret == -EFAULT;
+}
+
+class Faults : public live::Live
+{
+protected:
+	/// \p prepare makes what the call needs, anew for each fault; \p call does it
+	/// and returns 0 or more, or a negative errno; \p undo makes it possible again.
+	template <class Prepare, class Call, class Undo>
+	void sweep(const char *name, Prepare prepare, Call call, Undo undo)
+	{
+		int faults = 0, refused = 0;
+
+		for (int n = 1; n < too_many; n++) {
+			auto subject = prepare();
+			faults::nth_fault fault(n);
+			const int ret = call(subject);
+			const bool happened = fault.happened();
+
+			ASSERT_TRUE(is_clean(ret)) << name << ", fault " << n << ": " << strerror(-ret);
+			undo(subject, ret);
+			if (!happened) {
+				ASSERT_GE(ret, 0) << name << " without a fault: " << strerror(-ret);
+				break;
+			}
+			faults++;
+			if (ret < 0) {
+				const int again = call(subject);
+
+				refused++;
+				ASSERT_GE(again, 0) << name << " after fault " << n << ": " << strerror(-again);
+				undo(subject, again);
+			}
+		}
+		EXPECT_GT(faults, 0) << name << ": nothing was reached";
+		EXPECT_LT(faults, too_many - 1) << name << " has no end";
+		std::printf("faults: %-24s %4d made, %4d of them refused the call\n", name, faults, refused);
+		std::fflush(stdout);
+	}
+	template <class Prepare, class Call> void sweep(const char *name, Prepare prepare, Call call)
+	{
+		sweep(name, prepare, call, [](auto &, int) {});
+	}
+	/// For a call on a VM that waits and takes it any number of times.
+	template <class Call> void sweep_vm(const char *name, Call call)
+	{
+		const machine vm(wait_image(), device);
+
+		sweep(name, [] { return 0; }, [&](int) { return call(vm); });
+	}
+	const live::fd &wait_image()
+	{
+		if (wait_image_.get() < 0)
+			wait_image_ = live::make_image(device, guests::wait_forever);
+		return wait_image_;
+	}
+	[[nodiscard]] machine started() const
+	{
+		machine vm(wait_image_, device, MAYFLY_SPAWN_START);
+
+		EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+		return vm;
+	}
+	int on_device(std::uint32_t op, std::uint64_t id) const
+	{
+		std::int32_t result = 0;
+		mayfly_control control{};
+
+		control.op = op;
+		control.ids = live::address(&id);
+		control.results = live::address(&result);
+		control.count = 1;
+		const int ret = live::call(device, MAYFLY_CONTROL, &control);
+
+		return ret ? ret : result;
+	}
+	[[nodiscard]] std::vector<mayfly_vm_info> list() const
+	{
+		std::vector<mayfly_vm_info> rows(16);
+		mayfly_list list{};
+
+		list.rows = live::address(rows.data());
+		list.count = 16;
+		EXPECT_EQ(live::call(device, MAYFLY_LIST, &list), 0);
+		rows.resize(list.count);
+		return rows;
+	}
+	void TearDown() override
+	{
+		wait_image_.reset();
+		live::Live::TearDown();
+	}
+
+private:
+	live::fd wait_image_;
+};
+
+TEST_F(Faults, Info)
+{
+	sweep("INFO", [] { return mayfly_info{}; },
+	      [this](mayfly_info &info) { return live::call(device, MAYFLY_INFO, &info); });
+}
+
+TEST_F(Faults, ImageCreate)
+{
+	sweep("IMAGE_CREATE", [] { return live::image_request(guests::remember); },
+	      [this](live::image_request &request) {
+		      return live::call(device, MAYFLY_IMAGE_CREATE, &request.create);
+	      },
+	      [](auto &, int ret) { live::fd(ret).reset(); });
+}
+
+/// The CPUs are taken, a pool and its workers are made: nothing exists before.
+TEST_F(Faults, SpawnOfTheFirst)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+
+	sweep("SPAWN, the first", [&] { return live::spawn_request(image); },
+	      [this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
+	      [this](mayfly_spawn &spawn, int ret) {
+		      live::fd(ret ? -1 : spawn.fd).reset();
+		      EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
+		      EXPECT_EQ(live::info(device).vms, 0u);
+	      });
+}
+
+TEST_F(Faults, SpawnOfOneMore)
+{
+	const machine neighbour(wait_image(), device);
+
+	sweep("SPAWN, one more", [this] { return live::spawn_request(wait_image()); },
+	      [this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
+	      [this](mayfly_spawn &spawn, int ret) {
+		      live::fd(ret ? -1 : spawn.fd).reset();
+		      EXPECT_TRUE(live::eventually([this] { return live::info(device).vms == 1; }));
+	      });
+}
+
+/// A batch: what was made before the error lives, and created says how many.
+TEST_F(Faults, SpawnOfABatch)
+{
+	static constexpr char args[] = "one\0two";
+	std::array<std::uint64_t, 3> ids{};
+
+	sweep("SPAWN, 3 detached",
+	      [&] {
+		      mayfly_spawn spawn =
+			      live::spawn_request(wait_image(), MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_START, 3);
+
+		      spawn.args = live::address(args);
+		      spawn.args_length = sizeof(args);
+		      spawn.ids = live::address(ids.data());
+		      return spawn;
+	      },
+	      [this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
+	      [this](const mayfly_spawn &spawn, int ret) {
+		      const std::vector<mayfly_vm_info> made = list();
+
+		      // Where the answer could not be copied out there is none to compare.
+		      if (ret != -EFAULT) {
+			      EXPECT_EQ(made.size(), spawn.created);
+		      }
+		      for (const mayfly_vm_info &vm : made) {
+			      EXPECT_EQ(on_device(MAYFLY_OP_KILL, vm.id), 0);
+			      EXPECT_EQ(on_device(MAYFLY_OP_REMOVE, vm.id), 0);
+		      }
+	      });
+}
+
+TEST_F(Faults, List)
+{
+	const machine vm(wait_image(), device);
+	mayfly_vm_info rows[4];
+
+	sweep("LIST",
+	      [&] {
+		      mayfly_list list{};
+
+		      list.rows = live::address(rows);
+		      list.count = 4;
+		      return list;
+	      },
+	      [this](mayfly_list &list) { return live::call(device, MAYFLY_LIST, &list); });
+}
+
+TEST_F(Faults, Open)
+{
+	const machine vm(wait_image(), device);
+	mayfly_open request{};
+
+	request.id = vm.info().id;
+	sweep("OPEN", [&] { return request; },
+	      [this](mayfly_open &open) { return live::call(device, MAYFLY_OPEN, &open); },
+	      [](const mayfly_open &open, int ret) { live::fd(ret ? -1 : open.fd).reset(); });
+}
+
+TEST_F(Faults, StatAndState)
+{
+	sweep_vm("STAT", [](const machine &vm) {
+		mayfly_vm_stat stat;
+
+		return live::call(vm.handle(), MAYFLY_STAT, &stat);
+	});
+	sweep_vm("GET_STATE", [](const machine &vm) {
+		mayfly_vcpu_state state;
+
+		return live::call(vm.handle(), MAYFLY_GET_STATE, &state);
+	});
+
+	const machine vm(wait_image(), device);
+	const mayfly_vcpu_state state = vm.state();
+
+	sweep("SET_STATE", [] { return 0; }, [&](int) { return vm.set_state(state); });
+}
+
+TEST_F(Faults, Start)
+{
+	sweep("CONTROL, start", [this] { return machine(wait_image(), device); },
+	      [](const machine &vm) { return vm.control(MAYFLY_OP_START); },
+	      [](const machine &vm, int ret) {
+		      EXPECT_EQ(vm.info().flags & MAYFLY_VM_STARTED, ret ? 0u : MAYFLY_VM_STARTED);
+	      });
+}
+
+TEST_F(Faults, PauseResumeNotify)
+{
+	wait_image();
+	const machine vm = started();
+
+	sweep("CONTROL, pause", [] { return 0; }, [&](int) { return vm.control(MAYFLY_OP_PAUSE); },
+	      [&](int, int ret) { EXPECT_EQ(vm.control(MAYFLY_OP_RESUME), ret ? -EALREADY : 0); });
+	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	sweep("CONTROL, resume", [] { return 0; }, [&](int) { return vm.control(MAYFLY_OP_RESUME); },
+	      [&](int, int ret) { EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), ret ? -EALREADY : 0); });
+	sweep("CONTROL, notify", [] { return 0; },
+	      [&](int) { return vm.control(MAYFLY_OP_NOTIFY, 1); });
+}
+
+TEST_F(Faults, KillAndRemove)
+{
+	wait_image();
+	sweep("CONTROL, kill", [this] { return started(); },
+	      [](const machine &vm) { return vm.control(MAYFLY_OP_KILL); },
+	      [](const machine &vm, int ret) {
+		      EXPECT_EQ(vm.info().state == MAYFLY_ENDED, ret == 0);
+	      });
+	// By number: what has been copied in has been done, whatever is copied out.
+	sweep("CONTROL, remove",
+	      [this] {
+		      mayfly_spawn spawn = live::spawn_request(wait_image(), MAYFLY_SPAWN_DETACHED);
+		      std::uint64_t id = 0;
+
+		      spawn.ids = live::address(&id);
+		      EXPECT_EQ(live::call(device, MAYFLY_SPAWN, &spawn), 0);
+		      EXPECT_EQ(on_device(MAYFLY_OP_KILL, id), 0);
+		      return id;
+	      },
+	      [this](std::uint64_t id) {
+		      const int ret = on_device(MAYFLY_OP_REMOVE, id);
+
+		      return ret == -ENOENT ? 0 : ret;
+	      });
+}
+
+TEST_F(Faults, ConsoleReadAndPoll)
+{
+	const live::fd image = live::make_image(device, guests::hello);
+	const machine vm(image, device);
+
+	ASSERT_EQ(vm.run(), 0);
+	sweep("read",
+	      [&] {
+		      mayfly_open open{};
+
+		      open.id = vm.info().id;
+		      EXPECT_EQ(live::call(device, MAYFLY_OPEN, &open), 0);
+		      return live::fd(open.fd);
+	      },
+	      [](const live::fd &handle) {
+		      char bytes[256];
+		      const ssize_t n = read(handle.get(), bytes, sizeof(bytes));
+
+		      return n < 0 ? -errno : static_cast<int>(n);
+	      });
+}
+
+/// Each page the guest touches and each table is allocated in RUN itself.
+TEST_F(Faults, Run)
+{
+	const live::fd image = live::make_image(device, guests::stamp);
+
+	sweep("RUN, 64 pages",
+	      [&] {
+		      machine vm(image, device);
+
+		      vm.set_parameters(guests::range_gpa, 64);
+		      return vm;
+	      },
+	      [](const machine &vm) {
+		      const int ret = vm.run();
+
+		      // It ran to its end, though the answer got lost.
+		      return ret == -ESRCH ? 0 : ret;
+	      },
+	      [](const machine &vm, int ret) {
+		      if (ret != 0)
+			      return;
+		      const mayfly_vm_info end = vm.info();
+
+		      EXPECT_EQ(end.state, unsigned{MAYFLY_ENDED});
+		      EXPECT_TRUE(end.reason == MAYFLY_END_EXITED || end.reason == MAYFLY_END_NO_MEMORY)
+			      << end.reason;
+	      });
+}
+
+}
