@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "channel.h"
 #include "dev.h"
+#include "fetch.h"
 #include "hardware.h"
 #include "memory.h"
 #include "owner.h"
@@ -61,9 +62,12 @@ static int __init mayfly_init(void)
 	ret = owner_setup();
 	if (ret)
 		goto out_memory;
-	ret = pool_setup();
+	ret = fetch_setup();
 	if (ret)
 		goto out_owner;
+	ret = pool_setup();
+	if (ret)
+		goto out_fetch;
 	ret = vm_setup();
 	if (ret)
 		goto out_pool;
@@ -87,6 +91,8 @@ out_vm:
 	vm_teardown();
 out_pool:
 	pool_teardown();
+out_fetch:
+	fetch_teardown();
 out_owner:
 	owner_teardown();
 out_memory:
@@ -106,6 +112,7 @@ static void __exit mayfly_exit(void)
 	hardware_teardown();
 	reclaim_teardown();
 	pool_teardown();
+	fetch_teardown();
 	vm_teardown();
 	owner_teardown();
 	memory_teardown();

@@ -80,8 +80,6 @@ static struct vm *vm_of_sleeper(struct timerqueue_node *node)
 	return container_of(node, struct vm, sleeper);
 }
 
-static void on_fault_work(struct work_struct *work);
-
 static void set_timer(struct pool *pool, ktime_t expires)
 {
 	ktime_t soonest = ktime_add_ns(ktime_get(), MIN_TIMER_NS);
@@ -173,7 +171,6 @@ void pool_init_vm(struct vm *vm)
 {
 	INIT_LIST_HEAD(&vm->queue);
 	timerqueue_init(&vm->sleeper);
-	INIT_WORK(&vm->fault_work, on_fault_work);
 	vm->run_state = MAYFLY_READY;
 }
 
@@ -208,14 +205,6 @@ static enum hrtimer_restart on_deadline(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-static void on_fault_work(struct work_struct *work)
-{
-	struct vm *vm = container_of(work, struct vm, fault_work);
-
-	pool_release(vm, run_fetch_memory(vm));
-	vm_put(vm);
-}
-
 /**
  * pool_cancel_fetch - do not let a VM wait in line for memory to be killed
  * @vm: with VM_REQUEST_KILL set, if it is claimed at all
@@ -224,8 +213,7 @@ static void on_fault_work(struct work_struct *work)
  */
 void pool_cancel_fetch(struct vm *vm)
 {
-	if (cancel_work(&vm->fault_work)) {
-		/* The work's claim and reference are ours now. */
+	if (fetch_withdraw(vm)) {
 		pool_release(vm, VERDICT_LEAVE);
 		vm_put(vm);
 	}
@@ -256,9 +244,8 @@ void pool_release(struct vm *vm, enum verdict verdict)
 		return;
 	}
 	if (verdict == VERDICT_FAULT) {
+		fetch_queue(vm);
 		spin_unlock_irqrestore(&pool->lock, flags);
-		vm_get(vm);
-		queue_work(workqueue, &vm->fault_work);
 		return;
 	}
 	if (test_and_clear_bit(VM_REQUEST_PAUSE, &vm->requests))
@@ -479,6 +466,7 @@ int pool_make_workers(struct pool *pool)
 static void dispose(struct pool *pool)
 {
 	stop_workers(pool);
+	fetch_stop(&pool->fetcher);
 	hrtimer_cancel(&pool->timer);
 	cgroup_put(pool->cgroup);
 	mem_cgroup_put(pool->memcg);
@@ -520,6 +508,7 @@ static struct pool *make_pool(struct cgroup *cgroup)
 	pool->timer.function = on_deadline;
 	init_waitqueue_head(&pool->idle);
 	mutex_init(&pool->workers_lock);
+	fetch_init(&pool->fetcher);
 	INIT_WORK(&pool->free_work, on_free_work);
 	atomic_long_inc(&nr_pools);
 	return pool;

@@ -13,6 +13,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "fetch.h"
 #include "trap.h"
 
 struct cgroup;
@@ -38,6 +39,7 @@ struct worker;
  * @workers: one per CPU once a VM has been started, else NULL
  * @workers_ready: they are there, for good
  * @nr_workers: how many
+ * @fetcher: gets memory for VMs that wait for it
  * @free_work: stops the workers, away from them
  */
 struct pool {
@@ -56,6 +58,7 @@ struct pool {
 	struct worker *workers;
 	bool workers_ready;
 	unsigned int nr_workers;
+	struct fetcher fetcher;
 	struct work_struct free_work;
 };
 

@@ -20,7 +20,6 @@
 #include <linux/timerqueue.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
-#include <linux/workqueue.h>
 
 #include "backend.h"
 #include "channel.h"
@@ -95,13 +94,12 @@ struct vm {
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
-	struct list_head queue;		/* [P] in pool->ready, or pool->warm */
+	struct list_head queue;		/* [P] in pool->ready, pool->warm, or a line */
 	unsigned long parked_at;	/* [P] jiffies, while parked */
 	struct timerqueue_node sleeper;	/* [P] in pool->sleepers */
 	unsigned long requests;		/* [a] VM_REQUEST_* */
 	atomic64_t pending;		/* [a] events not yet taken */
 	wait_queue_head_t wait;		/* state changes and console output */
-	struct work_struct fault_work;	/* [C] */
 
 	struct console console;
 
