@@ -4,104 +4,31 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 
 #include <linux/kvm.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
+#include "cgroup.hpp"
 #include "crowd.hpp"
 
 namespace
 {
 
+using live::cgroup;
 using live::crowd;
+using live::free_memory;
+using live::inside;
 using live::machine;
 
 class Limits : public live::Live
 {
 };
 
-/// A cgroup with a memory limit, gone in the end.
-class cgroup final
-{
-public:
-	explicit cgroup(std::uint64_t limit)
-	{
-		write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-		EXPECT_EQ(mkdir(path_.c_str(), 0755), 0) << strerror(errno);
-		write(path_ + "/memory.max", std::to_string(limit));
-	}
-	~cgroup() { EXPECT_EQ(rmdir(path_.c_str()), 0) << strerror(errno); }
-	cgroup(const cgroup &) = delete;
-	cgroup &operator=(const cgroup &) = delete;
-
-	void enter() const { write(path_ + "/cgroup.procs", "0"); }
-	void limit(std::uint64_t bytes) const { write(path_ + "/memory.max", std::to_string(bytes)); }
-	[[nodiscard]] std::uint64_t held() const
-	{
-		std::ifstream file(path_ + "/memory.current");
-		std::uint64_t bytes = 0;
-
-		file >> bytes;
-		return bytes;
-	}
-	[[nodiscard]] std::uint64_t events(const std::string &which) const
-	{
-		std::ifstream file(path_ + "/memory.events");
-		std::string name;
-		std::uint64_t n = 0;
-
-		while (file >> name >> n)
-			if (name == which)
-				return n;
-		return 0;
-	}
-
-private:
-	static void write(const std::string &path, const std::string &text)
-	{
-		std::ofstream file(path);
-
-		file << text << std::flush;
-		EXPECT_TRUE(file.good()) << path;
-	}
-	std::string path_ = "/sys/fs/cgroup/mayfly-live-test";
-};
-
-/// Bytes that the machine could give.
-std::uint64_t free_memory()
-{
-	std::ifstream file("/proc/meminfo");
-	std::string name;
-	std::uint64_t kib = 0;
-
-	while (file >> name && name != "MemAvailable:")
-		;
-	file >> kib;
-	return kib << 10;
-}
-
-/// Runs \p body in a child inside \p group: true when it returned true.
-template <class Body> bool inside(const cgroup &group, Body body)
-{
-	const pid_t child = fork();
-
-	if (!child) {
-		group.enter();
-		_exit(body() ? 0 : 1);
-	}
-	int status = 0;
-
-	waitpid(child, &status, 0);
-	return status == 0;
-}
-
 TEST_F(Limits, ACgroupsLimitEndsTheVmAndKillsNobody)
 {
 	for (const std::uint32_t flags : {0, MAYFLY_SPAWN_START}) {
-		const cgroup group(24 << 20);
+		const cgroup group;
 
+		group.set("memory.max", 24 << 20);
 		EXPECT_TRUE(inside(group, [flags] {
 			const live::fd own = live::open_device();
 			const live::fd image = live::make_image(own, guests::touch_all);
@@ -111,18 +38,17 @@ TEST_F(Limits, ACgroupsLimitEndsTheVmAndKillsNobody)
 				return false;
 			return vm.info().reason == MAYFLY_END_NO_MEMORY;
 		}));
-		EXPECT_GT(group.events("max"), 0u) << "the VM was not charged to its creator";
-		EXPECT_EQ(group.events("oom_kill"), 0u);
+		EXPECT_GT(group.number("memory.events", "max"), 0u) << "the VM was not charged to its creator";
+		EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
 		EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
-		// rmdir needs the group's last user to be gone.
-		usleep(10000);
 	}
 }
 
 TEST_F(Limits, SpawnAtTheLimitKeepsWhatItMade)
 {
-	const cgroup group(16 << 20);
+	const cgroup group;
 
+	group.set("memory.max", 16 << 20);
 	EXPECT_TRUE(inside(group, [] {
 		const live::fd own = live::open_device();
 		const live::fd image = live::make_image(own, guests::wait_forever);
@@ -146,9 +72,8 @@ TEST_F(Limits, SpawnAtTheLimitKeepsWhatItMade)
 		}
 		return true;
 	}));
-	EXPECT_EQ(group.events("oom_kill"), 0u);
+	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
 	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
-	usleep(10000);
 }
 
 TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
@@ -157,7 +82,7 @@ TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 	const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(10000, free_memory() / (3 * each / 2)));
 	const live::fd clock = live::make_image(device, guests::wait_worst);
 	machine neighbour(clock, device, MAYFLY_SPAWN_START);
-	const cgroup group(free_memory());
+	const cgroup group;
 
 	EXPECT_TRUE(inside(group, [&] {
 		const live::fd own = live::open_device();
@@ -165,7 +90,7 @@ TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 		crowd all(own, image, count);
 
 		EXPECT_EQ(all.size(), count);
-		group.limit(group.held() + count / 3 * each);
+		group.set("memory.max", group.number("memory.current") + count / 3 * each);
 		EXPECT_EQ(all.control(MAYFLY_OP_START), count);
 		EXPECT_TRUE(live::eventually(
 			[&] { return all.count(live::is_parked) + all.count(live::is_ended) == count; }, 120));
@@ -183,7 +108,7 @@ TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 			  survivors);
 		return !::testing::Test::HasFailure();
 	}));
-	EXPECT_EQ(group.events("oom_kill"), 0u);
+	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
 	EXPECT_EQ(neighbour.control(MAYFLY_OP_NOTIFY), 0);
 	EXPECT_TRUE(neighbour.wait_for_end());
 
@@ -194,7 +119,6 @@ TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 	std::printf("%u VMs; the neighbour's longest wait for 1 ms took %d us\n", count, end.status);
 	neighbour.close();
 	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
-	usleep(10000);
 }
 
 TEST_F(Limits, WhileKvmHoldsTheCpuSpawnIsBusy)
