@@ -176,8 +176,10 @@ unsigned int cold_chill(struct vm *vm)
  */
 int cold_warm(struct vm *vm, gfp_t gfp)
 {
-	int ret = make_again(&vm->memory, vm->args, &vm->device_page, gfp);
+	int ret = -ENOMEM;
 
+	if (memory_may_take(&vm->memory, gfp))
+		ret = make_again(&vm->memory, vm->args, &vm->device_page, gfp);
 	if (ret) {
 		vm->device_page = NULL;
 		return ret;

@@ -109,6 +109,8 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 	u64 left = walk(memory, gpa, gfp), at = gpa;
 	int ret = 0;
 
+	if (!memory_may_take(memory, gfp))
+		return -ENOMEM;
 	while (left && (at == gpa || !is_there(memory, at))) {
 		if (may_be_large(memory, at, left)) {
 			if (!add_zero(memory, at, STAGE2_LARGE, gfp)) {
@@ -130,9 +132,12 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 
 static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gfp)
 {
-	u64 *entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
 	struct page *page;
+	u64 *entry;
 
+	if (!memory_may_take(memory, gfp))
+		return -ENOMEM;
+	entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
 	if (!entry)
 		return -ENOMEM;
 	page = pages_alloc(gfp);

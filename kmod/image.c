@@ -56,7 +56,7 @@ static int load_page(struct image *image, u64 gpa, u64 source, size_t length,
 	struct page *page;
 	u64 leaf;
 
-	if (!entry)
+	if (!entry || pages_host_is_short())
 		return -ENOMEM;
 	page = image_page(image, MEMORY_SLEEP | __GFP_ZERO);
 	if (!page)

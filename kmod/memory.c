@@ -84,6 +84,18 @@ u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 	return stage2_own(&memory->s2, gpa, leaf, alloc_table, &supply);
 }
 
+/**
+ * memory_may_take - may a VM have more memory just now?
+ * @memory: the VM's
+ * @gfp: MEMORY_ATOMIC, MEMORY_SLEEP or MEMORY_WAIT
+ *
+ * Return: false when the host is short of it.
+ */
+bool memory_may_take(const struct vm_memory *memory, gfp_t gfp)
+{
+	return !pages_host_is_short();
+}
+
 /* Maps one page of Mayfly's own at a fixed place, read-only. */
 static int map_fixed(struct supply *supply, u64 gpa, struct page *page,
 		     bool execute, u64 software)

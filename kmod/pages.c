@@ -12,10 +12,37 @@
 #define NOT_THE_GUESTS	(~0ul)
 #define INDEX_LARGE	(1ul << 62)
 
-/* Left to the host when VMs are made: this part of all memory, in pages. */
-#define HOST_RESERVE_DIVISOR	32
+/*
+ * Left to the host: this part of all memory when VMs are made, and this when those
+ * that are there want more. So new ones are refused before old ones die, and both
+ * before the OOM killer, who cannot see whose all this memory is, picks anybody.
+ */
+#define RESERVE_FOR_VMS		32
+#define RESERVE_FOR_PAGES	64
+
+/* A CPU looks how much is left after so many pages. */
+#define LOOK_EVERY	256
 
 static struct percpu_counter nr_pages;
+static DEFINE_PER_CPU(unsigned int, taken);
+static bool host_is_short;
+
+static bool look(void)
+{
+	bool is_short = si_mem_available() < totalram_pages() / RESERVE_FOR_PAGES;
+
+	WRITE_ONCE(host_is_short, is_short);
+	return is_short;
+}
+
+static void count(unsigned int pages)
+{
+	percpu_counter_add(&nr_pages, pages);
+	if (this_cpu_add_return(taken, pages) >= LOOK_EVERY) {
+		this_cpu_write(taken, 0);
+		look();
+	}
+}
 
 static void mark(struct page *page, unsigned long index)
 {
@@ -36,7 +63,7 @@ struct page *pages_alloc(gfp_t gfp)
 
 	if (page) {
 		mark(page, NOT_THE_GUESTS);
-		percpu_counter_inc(&nr_pages);
+		count(1);
 	}
 	return page;
 }
@@ -61,7 +88,7 @@ struct page *pages_alloc_run(gfp_t gfp, unsigned int order)
 	split_page(page, order);
 	for (i = 0; i < 1u << order; i++)
 		mark(page + i, NOT_THE_GUESTS);
-	percpu_counter_add(&nr_pages, 1 << order);
+	count(1 << order);
 	return page;
 }
 
@@ -77,7 +104,7 @@ struct page *pages_alloc_large(gfp_t gfp)
 
 	if (page) {
 		mark(page, INDEX_LARGE);
-		percpu_counter_add(&nr_pages, PAGES_LARGE);
+		count(PAGES_LARGE);
 	}
 	return page;
 }
@@ -172,7 +199,19 @@ u64 pages_count(void)
  */
 bool pages_host_has_room(void)
 {
-	return si_mem_available() > totalram_pages() / HOST_RESERVE_DIVISOR;
+	return si_mem_available() > totalram_pages() / RESERVE_FOR_VMS;
+}
+
+/**
+ * pages_host_is_short - is there too little left to give any away?
+ *
+ * Cheap while there is enough.
+ *
+ * Return: true when who can do without must.
+ */
+bool pages_host_is_short(void)
+{
+	return READ_ONCE(host_is_short) && look();
 }
 
 /**

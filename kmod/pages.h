@@ -39,5 +39,6 @@ int pages_setup(void);
 void pages_teardown(void);
 u64 pages_count(void);
 bool pages_host_has_room(void);
+bool pages_host_is_short(void);
 
 #endif
