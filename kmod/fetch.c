@@ -38,16 +38,23 @@ static void serve(struct vm *vm)
 	vm_put(vm);
 }
 
-/* The pool outlives its last VM until fetch_stop(). */
+/*
+ * What is taken above memory.high the kernel notes down in the thread that takes it,
+ * which has to wait from some dozens of pages on. A workqueue's thread serves many:
+ * the debt is the pool's. The pool outlives its last VM until fetch_stop().
+ */
 static void on_work(struct work_struct *work)
 {
 	struct pool *pool = container_of(work, struct pool, fetcher.work);
 	struct vm *vm;
 
+	current->memcg_nr_pages_over_high = pool->fetcher.over_high;
 	while ((vm = take_first(pool))) {
 		serve(vm);
 		cond_resched();
 	}
+	pool->fetcher.over_high = current->memcg_nr_pages_over_high;
+	current->memcg_nr_pages_over_high = 0;
 }
 
 /**

@@ -15,10 +15,12 @@ struct vm;
  * struct fetcher - gets memory for the VMs of one pool
  * @work: serves them, one after the other
  * @waiting: they, by vm->queue, first come first; pool->lock
+ * @over_high: pages it has taken above memory.high and not yet waited for; @work's
  */
 struct fetcher {
 	struct work_struct work;
 	struct list_head waiting;
+	unsigned int over_high;
 };
 
 void fetch_init(struct fetcher *fetcher);

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every knob of a real cgroup, for VMs that workers run ("started") and for those
+// that run in a process of the cgroup ("attached").
+//
+// A VM belongs to the cgroup of whoever made it. How long others wait is compared
+// with a control run: an emulated machine itself stands still now and then.
+
+#include "cgroup.hpp"
+#include "crowd.hpp"
+
+namespace
+{
+
+using live::cgroup;
+using live::crowd;
+using live::inside;
+using live::machine;
+using live::resident;
+
+constexpr std::uint64_t page = 4096, mib = 1 << 20;
+
+/// Time that has passed.
+class timer final
+{
+public:
+	[[nodiscard]] std::int64_t ms() const
+	{
+		return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start_).count();
+	}
+
+private:
+	std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+class Cgroups : public live::Live
+{
+protected:
+	[[nodiscard]] live::fd image(std::span<const std::byte> code) const { return live::make_image(device, code); }
+
+	/// A VM of \p group, whoever runs it.
+	[[nodiscard]] machine make(const cgroup &group, std::span<const std::byte> code, std::uint32_t flags = 0,
+				   std::uint64_t memory = MAYFLY_MEMORY_DEFAULT) const
+	{
+		const live::fd start = image(code);
+
+		group.enter();
+		machine vm(start, device, flags, memory);
+		cgroup::leave();
+		return vm;
+	}
+	[[nodiscard]] machine start(const cgroup &group, std::span<const std::byte> code,
+				    std::uint64_t memory = MAYFLY_MEMORY_DEFAULT) const
+	{
+		return make(group, code, MAYFLY_SPAWN_START, memory);
+	}
+	/// Starts it with r8 and r9 set. A cgroup's first start comes from inside of it.
+	[[nodiscard]] machine start_with(const cgroup &group, std::span<const std::byte> code, std::uint64_t r8,
+					 std::uint64_t r9, std::uint64_t memory = MAYFLY_MEMORY_DEFAULT) const
+	{
+		machine vm = make(group, code, 0, memory);
+
+		vm.set_parameters(r8, r9);
+		group.enter();
+		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
+		cgroup::leave();
+		return vm;
+	}
+	[[nodiscard]] machine start_outside(std::span<const std::byte> code) const
+	{
+		return machine(image(code), device, MAYFLY_SPAWN_START);
+	}
+	/// Runs it in the calling process to its end, as vmctl does.
+	static bool run_to_end(const machine &vm)
+	{
+		int ret;
+
+		while ((ret = vm.run()) == -EINTR)
+			;
+		return ret == 0;
+	}
+	/// It gets on: it has had more CPU time and parked more often, if it ever does.
+	static bool gets_on(const machine &vm)
+	{
+		const mayfly_vm_stat before = vm.stat();
+
+		return live::eventually([&] {
+			const mayfly_vm_stat now = vm.stat();
+
+			return before.parked ? now.parked > before.parked + 5 : now.info.cpu_ns > before.info.cpu_ns;
+		});
+	}
+	/// It has the CPU no more, while \p other has it for \p ns.
+	static bool stands_still(const machine &vm, const machine &other, std::uint64_t ns = 200'000'000)
+	{
+		const std::uint64_t before = vm.info().cpu_ns, until = other.info().cpu_ns + ns;
+
+		return live::eventually([&] { return other.info().cpu_ns > until; }) && vm.info().cpu_ns == before;
+	}
+	static std::uint32_t reason_of(const machine &vm) { return vm.info().reason; }
+
+	/// Ends a wait_worst; the longest of its waits, in us.
+	static std::int32_t longest_wait(const machine &vm)
+	{
+		EXPECT_EQ(vm.control(MAYFLY_OP_NOTIFY, MAYFLY_EVENT_STOP), 0);
+		EXPECT_TRUE(vm.wait_for_end());
+		EXPECT_EQ(reason_of(vm), unsigned{MAYFLY_END_EXITED});
+		return vm.info().status;
+	}
+	static void expect_no_stall(std::int32_t longest, std::int32_t in_control_run, const char *whose)
+	{
+		std::printf("%s longest wait for 1 ms: %d us, without pressure %d us\n", whose, longest, in_control_run);
+		EXPECT_LT(longest, 3 * in_control_run + 500'000) << whose;
+	}
+};
+
+/// The longest waits of two VMs that want nothing, while one of \p group fills 64 MiB.
+struct waits {
+	std::int32_t same_cgroup, outside;
+};
+
+class CgroupsMemory : public Cgroups
+{
+protected:
+	[[nodiscard]] waits fill(const cgroup &group, bool attached, std::uint32_t end) const
+	{
+		const machine same = start(group, guests::wait_worst), outside = start_outside(guests::wait_worst);
+		const machine greedy = make(group, guests::touch_all, attached ? 0 : MAYFLY_SPAWN_START, 64 * mib);
+
+		if (attached) {
+			EXPECT_TRUE(inside(group, [&] { return run_to_end(greedy); }));
+		}
+		EXPECT_TRUE(greedy.wait_for_end());
+		EXPECT_EQ(reason_of(greedy), end);
+		return {longest_wait(same), longest_wait(outside)};
+	}
+};
+
+TEST_F(CgroupsMemory, MaxEndsTheVmNotItsNeighbours)
+{
+	const cgroup group;
+	// As small as a shell, in the same cgroup: nobody may kill it.
+	const resident shell(group, [] { return pause(); });
+
+	for (const bool attached : {false, true}) {
+		group.set("memory.max", "max");
+		const waits control = fill(group, attached, MAYFLY_END_EXITED);
+
+		group.set("memory.max", 24 * mib);
+		const waits full = fill(group, attached, MAYFLY_END_NO_MEMORY);
+
+		expect_no_stall(full.same_cgroup, control.same_cgroup, "the cgroup's other VM's");
+		expect_no_stall(full.outside, control.outside, "another cgroup's VM's");
+	}
+	EXPECT_GT(group.number("memory.events", "max"), 0u) << "the VM was not charged to its creator";
+	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
+	EXPECT_FALSE(shell.has_ended());
+}
+
+TEST_F(CgroupsMemory, HighMakesVmsWaitAndNotTheirNeighbours)
+{
+	constexpr std::uint64_t memory = 256 * mib;
+	const cgroup group;
+
+	for (const bool attached : {false, true}) {
+		const machine same = start(group, guests::wait_worst), outside = start_outside(guests::wait_worst);
+		const auto begin = [&](const machine &vm) {
+			return std::make_unique<resident>(group, [&] {
+				return attached ? run_to_end(vm) : vm.control(MAYFLY_OP_START) == 0;
+			});
+		};
+		std::int64_t usual = 0;
+		{
+			const machine vm = make(group, guests::touch_all, 0, memory);
+			const timer time;
+			const auto runner = begin(vm);
+
+			EXPECT_TRUE(vm.wait_for_end());
+			usual = time.ms();
+		}
+		group.set("memory.high", 16 * mib);
+		const machine vm = make(group, guests::touch_all, 0, memory);
+		const timer time;
+		const auto runner = begin(vm);
+
+		EXPECT_TRUE(live::eventually([&] { return time.ms() > 3 * usual + 3000; }));
+		EXPECT_EQ(reason_of(vm), unsigned{MAYFLY_END_NONE});
+		EXPECT_LT(group.number("memory.current"), 48 * mib);
+		EXPECT_GT(group.number("memory.events", "high"), 0u);
+		EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+		// Whoever waited for more than a second was made to.
+		for (const machine *neighbour : {&same, &outside})
+			EXPECT_LT(longest_wait(*neighbour), 1'000'000);
+		group.set("memory.high", "max");
+	}
+	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
+}
+
+TEST_F(CgroupsMemory, HundredsThatWaitAboveHighDoNotHoldUpOthersFaults)
+{
+	constexpr std::uint64_t ballast = 64 * mib / page, pages = 100;
+	const cgroup poor("mayfly-live-poor"), modest("mayfly-live-modest");
+	const machine holds = start_with(modest, guests::stamp_wait, guests::range_gpa, ballast, 128 * mib);
+
+	EXPECT_TRUE(live::eventually([&] { return holds.info().state == MAYFLY_PARKED; }));
+	// Every fault of its VMs goes the long way, but for so little nobody has to wait.
+	modest.set("memory.high", modest.number("memory.current") - 16 * page);
+
+	const auto time_of_faults = [&] {
+		const timer time;
+		const machine vm = start_with(modest, guests::stamp, guests::range_gpa, pages);
+
+		EXPECT_TRUE(vm.wait_for_end());
+		EXPECT_EQ(reason_of(vm), unsigned{MAYFLY_END_EXITED});
+		return time.ms();
+	};
+	const std::int64_t control = time_of_faults();
+	const live::fd greedy = image(guests::touch_all);
+
+	poor.set("memory.high", 16 * mib);
+	poor.enter();
+	crowd all(device, greedy, 400, MAYFLY_SPAWN_START, 64 * mib);
+	cgroup::leave();
+	EXPECT_EQ(all.result(), 0);
+	EXPECT_TRUE(live::eventually([&] { return poor.number("memory.current") > 17 * mib; }));
+
+	const std::int64_t under_pressure = time_of_faults();
+
+	std::printf("%lu faults take %ld ms, without others' pressure %ld ms\n", pages, under_pressure, control);
+	EXPECT_LT(under_pressure, 5 * control + 1000);
+	EXPECT_EQ(all.count(live::is_ended), 0u);
+
+	// Nor do they hold up who wants to be rid of them.
+	const timer time;
+
+	EXPECT_EQ(all.control(MAYFLY_OP_KILL), 400u);
+	EXPECT_LT(time.ms(), 20000);
+}
+
+}
