@@ -582,6 +582,24 @@ static unsigned int chill_one(struct pool *pool, unsigned long before)
 }
 
 /**
+ * pool_chill_own - let VMs of one pool that sleep go cold
+ * @pool: the pool
+ * @before: only those that have slept since then, in jiffies
+ * @vms: so many at most
+ *
+ * Context: task; does not sleep.
+ * Return: pages given back.
+ */
+unsigned int pool_chill_own(struct pool *pool, unsigned long before, unsigned int vms)
+{
+	unsigned int got, pages = 0;
+
+	while (vms-- && (got = chill_one(pool, before)))
+		pages += got;
+	return pages;
+}
+
+/**
  * pool_chill - let VMs that sleep go cold
  * @before: only those that have slept since then, in jiffies
  * @vms: so many at most

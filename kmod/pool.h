@@ -72,6 +72,7 @@ void pool_release(struct vm *vm, enum verdict verdict);
 void pool_init_vm(struct vm *vm);
 void pool_cancel_fetch(struct vm *vm);
 
+unsigned int pool_chill_own(struct pool *pool, unsigned long before, unsigned int vms);
 bool pool_chill(unsigned long before, unsigned int vms, unsigned int *pages);
 unsigned long pool_warm_sleepers(void);
 

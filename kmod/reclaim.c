@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * reclaim.c - when sleeping VMs go cold: by age, and when the host needs memory.
+ * reclaim.c - when sleeping VMs go cold: by age, when the host needs memory, and
+ * when a VM does that is of the same cgroup.
  *
- * Both take those of a pool that have slept longest first. A VM that goes cold leaves its
+ * All take those of a pool that have slept longest first. A VM that goes cold leaves its
  * pool's list of warm sleepers, so nothing is looked at twice.
  */
 #include <linux/jiffies.h>
@@ -12,6 +13,7 @@
 #include <linux/shrinker.h>
 #include <linux/workqueue.h>
 
+#include "pages.h"
 #include "pool.h"
 #include "reclaim.h"
 
@@ -55,6 +57,27 @@ void reclaim_begin(void)
 {
 	if (!delayed_work_pending(&age_work))
 		look_again_after(0);
+}
+
+/**
+ * reclaim_from_sleepers - find memory for a VM that would die or wait without
+ * @pool: its pool
+ *
+ * Its own pool's sleepers go cold first, since their cgroup may be at a limit: the
+ * kernel does not ask shrinkers about that which do not keep a list per cgroup.
+ * All pools' when it is the host that is short.
+ *
+ * Context: task; does not sleep.
+ * Return: true when something was given back.
+ */
+bool reclaim_from_sleepers(struct pool *pool)
+{
+	unsigned long before = jiffies - MIN_SLEEP;
+	unsigned int pages = pool_chill_own(pool, before, BATCH);
+
+	if (!pages && pages_host_is_short())
+		pool_chill(before, BATCH, &pages);
+	return pages;
 }
 
 static unsigned long count_objects(struct shrinker *shrinker,

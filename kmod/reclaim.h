@@ -5,7 +5,10 @@
 #ifndef MAYFLY_RECLAIM_H
 #define MAYFLY_RECLAIM_H
 
+struct pool;
+
 void reclaim_begin(void);
+bool reclaim_from_sleepers(struct pool *pool);
 int reclaim_setup(void);
 void reclaim_teardown(void);
 

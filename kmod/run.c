@@ -15,6 +15,7 @@
 #include "cold.h"
 #include "fpu_asm.h"
 #include "mutation.h"
+#include "reclaim.h"
 #include "run.h"
 #include "vm.h"
 
@@ -112,6 +113,17 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	return verdict;
 }
 
+static int fetch(struct vm *vm)
+{
+	int ret;
+
+	if (cold_is(vm))
+		return cold_warm(vm, MEMORY_WAIT);
+	ret = memory_fault(&vm->memory, &vm->fault, MEMORY_SLEEP);
+	trace_fault(vm->id, vm->fault.gpa, vm->fault.write, vm->fault.execute, ret);
+	return ret;
+}
+
 /**
  * run_fetch_memory - after VERDICT_FAULT: get what is missing, and wait if need be
  * @vm: claimed by the caller
@@ -123,13 +135,11 @@ enum verdict run_fetch_memory(struct vm *vm)
 {
 	int ret;
 
-	if (cold_is(vm)) {
-		ret = cold_warm(vm, MEMORY_WAIT);
-	} else {
-		ret = memory_fault(&vm->memory, &vm->fault, MEMORY_SLEEP);
-		trace_fault(vm->id, vm->fault.gpa, vm->fault.write,
-			    vm->fault.execute, ret);
-	}
+	if (memory_is_above_high(&vm->memory))
+		reclaim_from_sleepers(vm->pool);
+	do
+		ret = fetch(vm);
+	while (ret == -ENOMEM && reclaim_from_sleepers(vm->pool));
 	if (ret)
 		vm->end.reason = MAYFLY_END_NO_MEMORY;
 	else if (vm_settle(vm))

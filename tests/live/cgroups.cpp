@@ -237,4 +237,98 @@ TEST_F(CgroupsMemory, HundredsThatWaitAboveHighDoNotHoldUpOthersFaults)
 	EXPECT_LT(time.ms(), 20000);
 }
 
+/// A cgroup's sleeping VMs, and no time after which they go cold.
+class CgroupsCold : public Cgroups
+{
+protected:
+	void SetUp() override
+	{
+		Cgroups::SetUp();
+		std::ifstream(parameter) >> usual_;
+		std::ofstream(parameter) << 0;
+	}
+	void TearDown() override
+	{
+		std::ofstream(parameter) << usual_;
+		Cgroups::TearDown();
+	}
+	[[nodiscard]] std::vector<machine> sleepers(const cgroup &group, int count) const
+	{
+		std::vector<machine> all;
+
+		for (int i = 0; i < count; i++)
+			all.push_back(start(group, guests::remember));
+		for (const machine &vm : all)
+			EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+		return all;
+	}
+	[[nodiscard]] static std::ptrdiff_t cold(const std::vector<machine> &vms)
+	{
+		return std::ranges::count_if(vms, [](const machine &vm) { return vm.info().flags & MAYFLY_VM_COLD; });
+	}
+	static bool answers(const machine &vm)
+	{
+		const std::uint64_t before = vm.stat().parked;
+
+		return vm.control(MAYFLY_OP_NOTIFY, 5) == 0 &&
+		       live::eventually([&] { return vm.stat().parked > before || reason_of(vm); }) && !reason_of(vm);
+	}
+
+private:
+	static constexpr const char *parameter = "/sys/module/mayfly/parameters/cold_after_ms";
+	unsigned usual_ = 0;
+};
+
+TEST_F(CgroupsCold, SleepersOfAFullCgroupGoColdForOneThatWantsMemory)
+{
+	for (const bool attached : {false, true}) {
+		const cgroup group;
+		const std::vector<machine> own = sleepers(group, 150);
+		std::vector<machine> others;
+
+		others.push_back(start_outside(guests::remember));
+		EXPECT_TRUE(live::eventually([&] { return others[0].info().state == MAYFLY_PARKED; }));
+		usleep(200000); // they have slept, not napped
+
+		const machine wants = make(group, guests::stamp);
+
+		wants.set_parameters(guests::range_gpa, 400);
+		group.set("memory.max", group.number("memory.current"));
+		if (attached) {
+			EXPECT_TRUE(inside(group, [&] { return run_to_end(wants); }));
+		} else {
+			EXPECT_EQ(wants.control(MAYFLY_OP_START), 0);
+		}
+		EXPECT_TRUE(wants.wait_for_end());
+		EXPECT_EQ(reason_of(wants), unsigned{MAYFLY_END_EXITED});
+		EXPECT_GT(cold(own), 0);
+		EXPECT_EQ(cold(others), 0) << "another cgroup has paid";
+		EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
+		// They have lost nothing.
+		group.set("memory.max", "max");
+		for (const machine &vm : own)
+			EXPECT_TRUE(answers(vm));
+	}
+}
+
+TEST_F(CgroupsCold, AColdVmThatWakesInAFullCgroupEndsAndNobodyElse)
+{
+	const cgroup group;
+	const std::vector<machine> cold_ones = sleepers(group, 1);
+	const machine neighbour = start(group, guests::wait_loop), outside = start_outside(guests::wait_loop);
+
+	EXPECT_TRUE(live::eventually([&] {
+		std::ofstream("/proc/sys/vm/drop_caches") << 2;
+		return cold(cold_ones) == 1;
+	}));
+	// Less than it has already; nobody is in it who could be killed for that.
+	group.set("memory.max", "0");
+	EXPECT_EQ(cold_ones[0].control(MAYFLY_OP_NOTIFY, 5), 0);
+	EXPECT_TRUE(cold_ones[0].wait_for_end());
+	EXPECT_EQ(reason_of(cold_ones[0]), unsigned{MAYFLY_END_NO_MEMORY});
+	EXPECT_TRUE(gets_on(neighbour));
+	EXPECT_TRUE(gets_on(outside));
+	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
+}
+
 }
