@@ -34,6 +34,8 @@
 /* No guest gets more timer interrupts out of a host CPU than these allow. */
 #define WAKES_PER_PASS	64
 #define MIN_TIMER_NS	(50 * NSEC_PER_USEC)
+/* In jiffies: how often a frozen cgroup's workers look whether it still is. */
+#define THAW_CHECK	(HZ / 20)
 
 /**
  * struct worker - a kernel thread that runs VMs
@@ -344,14 +346,31 @@ static void run_one(struct worker *worker, struct vm *vm)
 		schedule_timeout_uninterruptible(1);
 }
 
+/*
+ * cgroup.freeze stops processes, but no kernel threads, and does not tell them. A
+ * VM that runs is put down at the end of its slice, a millisecond later.
+ */
+static bool is_frozen(const struct pool *pool)
+{
+	return test_bit(CGRP_FREEZE, &pool->cgroup->flags);
+}
+
+static void wait_for_thaw(const struct pool *pool)
+{
+	while (unlikely(is_frozen(pool)) && !kthread_should_stop())
+		schedule_timeout_idle(THAW_CHECK);
+}
+
 static int work(void *data)
 {
 	struct worker *worker = data;
 	struct pool *pool = worker->pool;
 
 	while (!kthread_should_stop()) {
-		struct vm *vm = claim_next(pool);
+		struct vm *vm;
 
+		wait_for_thaw(pool);
+		vm = claim_next(pool);
 		if (vm)
 			run_one(worker, vm);
 		else

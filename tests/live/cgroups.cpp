@@ -331,4 +331,74 @@ TEST_F(CgroupsCold, AColdVmThatWakesInAFullCgroupEndsAndNobodyElse)
 	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
 }
 
+class CgroupsFreeze : public Cgroups
+{
+};
+
+TEST_F(CgroupsFreeze, StopsVmsUntilTheThaw)
+{
+	const machine outside = start_outside(guests::spin);
+
+	for (const bool attached : {false, true}) {
+		const cgroup group;
+		const machine vm = make(group, guests::count_forever, attached ? 0 : MAYFLY_SPAWN_START);
+		const resident runner(group, [&] { return !attached || run_to_end(vm); });
+		const machine waits = start(group, guests::wait_loop);
+
+		for (int round = 0; round < 3; round++) {
+			EXPECT_TRUE(gets_on(vm));
+			EXPECT_TRUE(gets_on(waits));
+			group.set("cgroup.freeze", 1);
+			EXPECT_TRUE(live::eventually([&] { return stands_still(vm, outside); }));
+			EXPECT_TRUE(stands_still(vm, outside));
+			EXPECT_TRUE(stands_still(waits, outside));
+			group.set("cgroup.freeze", "0");
+		}
+		EXPECT_TRUE(gets_on(vm));
+		EXPECT_TRUE(gets_on(waits));
+		EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	}
+}
+
+TEST_F(CgroupsFreeze, AFrozenVmCanBeControlledAndRemoved)
+{
+	const cgroup group;
+	const machine outside = start_outside(guests::spin), vm = start(group, guests::count_forever),
+		      other = start(group, guests::wait_forever);
+
+	EXPECT_TRUE(gets_on(vm));
+	EXPECT_TRUE(live::eventually([&] { return other.info().state == MAYFLY_PARKED; }));
+	group.set("cgroup.freeze", 1);
+	EXPECT_TRUE(live::eventually([&] { return stands_still(vm, outside); }));
+
+	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	const std::uint64_t counted = vm.state().regs[MAYFLY_RCX];
+
+	EXPECT_GT(counted, 0u);
+	EXPECT_EQ(vm.control(MAYFLY_OP_RESUME), 0);
+	EXPECT_TRUE(stands_still(vm, outside));
+	// An event waits with the VM.
+	EXPECT_EQ(other.control(MAYFLY_OP_NOTIFY, 5), 0);
+	EXPECT_TRUE(stands_still(other, outside));
+	EXPECT_EQ(reason_of(other), unsigned{MAYFLY_END_NONE});
+
+	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_REMOVE), 0);
+	group.set("cgroup.freeze", "0");
+	EXPECT_TRUE(other.wait_for_end());
+	EXPECT_EQ(other.info().status, 1 << 5);
+}
+
+TEST_F(CgroupsFreeze, TheLastVmOfAFrozenCgroupGoes)
+{
+	const cgroup group;
+	machine vm = start(group, guests::spin);
+
+	EXPECT_TRUE(gets_on(vm));
+	group.set("cgroup.freeze", 1);
+	vm.close();
+	EXPECT_TRUE(live::eventually([&] { return live::info(device).pools == 0; }));
+	EXPECT_TRUE(live::eventually([&] { return group.tasks().empty(); }));
+}
+
 }
