@@ -331,6 +331,73 @@ TEST_F(CgroupsCold, AColdVmThatWakesInAFullCgroupEndsAndNobodyElse)
 	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
 }
 
+class CgroupsCpu : public Cgroups
+{
+protected:
+	/// The part of \p peer's CPU time that \p vm gets.
+	static double share(const machine &vm, const machine &peer)
+	{
+		const std::uint64_t vm_before = vm.info().cpu_ns, peer_before = peer.info().cpu_ns;
+
+		EXPECT_TRUE(live::eventually([&] { return peer.info().cpu_ns > peer_before + 2'000'000'000; }, 120));
+		return static_cast<double>(vm.info().cpu_ns - vm_before) / static_cast<double>(peer.info().cpu_ns - peer_before);
+	}
+};
+
+TEST_F(CgroupsCpu, MaxLimitsVms)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		GTEST_SKIP() << "needs two CPUs: the peer has one for itself";
+
+	const machine peer = start_outside(guests::spin);
+
+	for (const bool attached : {false, true}) {
+		const cgroup group;
+		const machine vm = make(group, guests::spin, attached ? 0 : MAYFLY_SPAWN_START);
+		const resident runner(group, [&] { return !attached || run_to_end(vm); });
+		const double free = share(vm, peer);
+
+		group.set("cpu.max", "10000 100000");
+		const std::uint64_t usage = group.number("cpu.stat", "usage_usec"), cpu = vm.info().cpu_ns / 1000;
+		const double limited = share(vm, peer);
+		const std::uint64_t counted = group.number("cpu.stat", "usage_usec") - usage;
+
+		std::printf("%s: %.2f of the peer's CPU time, with cpu.max at 10 %% %.2f\n",
+			    attached ? "attached" : "started", free, limited);
+		EXPECT_GT(free, 0.5);
+		EXPECT_LT(limited, 0.3);
+		EXPECT_GT(counted, (vm.info().cpu_ns / 1000 - cpu) / 2) << "somebody else has paid";
+		EXPECT_GT(group.number("cpu.stat", "nr_throttled"), 0u);
+		EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	}
+}
+
+TEST_F(CgroupsCpu, CpusetMovesAnAttachedVm)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		GTEST_SKIP() << "needs two CPUs";
+
+	const cgroup group;
+	const machine vm = make(group, guests::count_forever);
+	const resident runner(group, [&] { return run_to_end(vm); });
+	const auto runs_on = [&] {
+		std::ifstream file("/proc/" + std::to_string(runner.process()) + "/stat");
+		std::string word;
+
+		for (int field = 0; field < 39; field++)
+			file >> word;
+		return word;
+	};
+
+	for (const char *cpu : {"0", "1", "0"}) {
+		group.set("cpuset.cpus", cpu);
+		EXPECT_TRUE(live::eventually([&] { return runs_on() == cpu; })) << cpu;
+		EXPECT_TRUE(gets_on(vm));
+		EXPECT_EQ(runs_on(), cpu);
+	}
+	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+}
+
 class CgroupsFreeze : public Cgroups
 {
 };
@@ -399,6 +466,95 @@ TEST_F(CgroupsFreeze, TheLastVmOfAFrozenCgroupGoes)
 	vm.close();
 	EXPECT_TRUE(live::eventually([&] { return live::info(device).pools == 0; }));
 	EXPECT_TRUE(live::eventually([&] { return group.tasks().empty(); }));
+}
+
+class CgroupsEnd : public Cgroups
+{
+};
+
+TEST_F(CgroupsEnd, KillEndsWhatItsProcessesHoldAndLeavesWhatIsDetached)
+{
+	cgroup group;
+	const live::fd spin = image(guests::spin), wait = image(guests::wait_loop);
+
+	resident owner(group, [&] {
+		const machine started(spin, device, MAYFLY_SPAWN_START), attached(spin, device);
+		const crowd detached(device, wait, 1, MAYFLY_SPAWN_START);
+
+		return run_to_end(attached);
+	});
+	const auto rows = [&] {
+		std::vector<mayfly_vm_info> all(8);
+		mayfly_list list{};
+
+		list.rows = live::address(all.data());
+		list.count = static_cast<std::uint32_t>(all.size());
+		EXPECT_EQ(call(device, MAYFLY_LIST, &list), 0);
+		all.resize(list.count);
+		return all;
+	};
+
+	EXPECT_TRUE(live::eventually([&] {
+		const std::vector<mayfly_vm_info> all = rows();
+
+		return all.size() == 3 && std::ranges::all_of(all, [](const auto &row) { return row.exits > 5; });
+	}));
+	group.set("cgroup.kill", 1);
+	EXPECT_TRUE(WIFSIGNALED(owner.status()));
+	EXPECT_TRUE(live::eventually([&] { return rows().size() == 1; }));
+
+	const mayfly_vm_info left = rows()[0];
+
+	EXPECT_TRUE(left.flags & MAYFLY_VM_DETACHED);
+	EXPECT_TRUE(live::eventually([&] { return rows()[0].exits > left.exits + 5; }));
+	EXPECT_FALSE(group.tasks().empty()) << "its workers";
+	EXPECT_EQ(group.remove(), -EBUSY);
+
+	std::uint64_t id = left.id;
+	mayfly_control control{};
+
+	control.ids = live::address(&id);
+	control.count = 1;
+	for (const std::uint32_t op : {MAYFLY_OP_KILL, MAYFLY_OP_REMOVE}) {
+		control.op = op;
+		EXPECT_EQ(call(device, MAYFLY_CONTROL, &control), 0);
+		EXPECT_EQ(control.done, 1u);
+	}
+	EXPECT_TRUE(live::eventually([&] { return group.remove() == 0; }));
+}
+
+TEST_F(CgroupsEnd, VmsOutliveTheirCgroupIfNoWorkerIsInIt)
+{
+	const machine outside = start_outside(guests::wait_loop);
+	cgroup group;
+	const machine started = start(group, guests::wait_loop), attached = make(group, guests::stamp),
+		      idle = make(group, guests::stamp);
+
+	EXPECT_TRUE(gets_on(started));
+	EXPECT_EQ(group.remove(), -EBUSY);
+	for (const pid_t worker : group.tasks())
+		cgroup::expel(worker);
+	ASSERT_EQ(group.remove(), 0);
+
+	EXPECT_TRUE(gets_on(started));
+	// What they take now is the parent cgroup's.
+	EXPECT_TRUE(run_to_end(attached));
+	EXPECT_EQ(attached.info().status, 0);
+	EXPECT_EQ(idle.control(MAYFLY_OP_START), 0);
+	EXPECT_TRUE(idle.wait_for_end());
+	EXPECT_EQ(idle.info().status, 0);
+	EXPECT_TRUE(gets_on(outside));
+}
+
+TEST_F(CgroupsEnd, AVmThatWasNeverStartedCannotBeAfterItsCgroup)
+{
+	cgroup group;
+	const machine vm = make(group, guests::stamp);
+
+	EXPECT_EQ(group.remove(), 0);
+	EXPECT_EQ(vm.control(MAYFLY_OP_START), -EXDEV);
+	EXPECT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().status, 0);
 }
 
 }
