@@ -111,7 +111,8 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 
 	if (!memory_may_take(memory, gfp))
 		return -ENOMEM;
-	while (left && (at == gpa || !is_there(memory, at))) {
+	/* What is more than asked for stops with the host's memory. */
+	while (left && (at == gpa || (!is_there(memory, at) && !pages_host_is_short()))) {
 		if (may_be_large(memory, at, left)) {
 			if (!add_zero(memory, at, STAGE2_LARGE, gfp)) {
 				at += PAGES_LARGE * PAGE_SIZE;

@@ -5,6 +5,7 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/percpu_counter.h>
+#include <linux/sizes.h>
 
 #include "pages.h"
 
@@ -13,12 +14,13 @@
 #define INDEX_LARGE	(1ul << 62)
 
 /*
- * Left to the host: this part of all memory when VMs are made, and this when those
- * that are there want more. So new ones are refused before old ones die, and both
- * before the OOM killer, who cannot see whose all this memory is, picks anybody.
+ * Left to the host by guests that want more: this part of all memory, and so much
+ * for small machines. Twice as much when VMs are made. So new ones are refused before
+ * old ones die, and both before the OOM killer, who cannot see whose all this memory
+ * is, picks anybody.
  */
-#define RESERVE_FOR_VMS		32
-#define RESERVE_FOR_PAGES	64
+#define RESERVE_DIVISOR	64
+#define RESERVE_LEAST	(SZ_8M >> PAGE_SHIFT)
 
 /* A CPU looks how much is left after so many pages. */
 #define LOOK_EVERY	256
@@ -27,9 +29,14 @@ static struct percpu_counter nr_pages;
 static DEFINE_PER_CPU(unsigned int, taken);
 static bool host_is_short;
 
+static unsigned long reserve(void)
+{
+	return totalram_pages() / RESERVE_DIVISOR + RESERVE_LEAST;
+}
+
 static bool look(void)
 {
-	bool is_short = si_mem_available() < totalram_pages() / RESERVE_FOR_PAGES;
+	bool is_short = si_mem_available() < (long)reserve();
 
 	WRITE_ONCE(host_is_short, is_short);
 	return is_short;
@@ -199,7 +206,7 @@ u64 pages_count(void)
  */
 bool pages_host_has_room(void)
 {
-	return si_mem_available() > totalram_pages() / RESERVE_FOR_VMS;
+	return si_mem_available() > 2 * (long)reserve();
 }
 
 /**

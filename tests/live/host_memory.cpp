@@ -3,6 +3,10 @@
 // A host with little memory left, and no cgroup that says whose: what VMs hold is
 // nobody's in the eyes of the OOM killer, so it would pick an innocent process.
 
+#include <atomic>
+#include <memory>
+#include <new>
+
 #include <sys/mman.h>
 
 #include "cgroup.hpp"
@@ -44,7 +48,7 @@ protected:
 		Live::SetUp();
 		oom_kills_ = oom_kills();
 		set_oom_score("-1000");
-		innocent_ = std::make_unique<live::resident>(root_, [] {
+		innocent_ = std::make_unique<live::resident>(group_, [this] {
 			set_oom_score("0");
 			const memory own(50 * mib);
 
@@ -54,6 +58,7 @@ protected:
 			for (;;) {
 				const memory more(total / 128);
 
+				++*rounds_;
 				usleep(1000);
 			}
 			return true;
@@ -67,6 +72,7 @@ protected:
 		EXPECT_FALSE(innocent_->has_ended());
 		innocent_.reset();
 		ballast_.reset();
+		munmap(rounds_, sizeof(counter));
 		set_oom_score("0");
 		Live::TearDown();
 	}
@@ -79,6 +85,14 @@ protected:
 
 		return crowd(device, start, 1).result();
 	}
+	/// It has taken what it takes, and given it back, a few times more.
+	void expect_enough_for_the_innocent() const
+	{
+		const std::uint64_t rounds = *rounds_;
+
+		EXPECT_TRUE(live::eventually([&] { return *rounds_ > rounds + 3; }));
+		expect_calm();
+	}
 	void expect_calm() const
 	{
 		EXPECT_EQ(oom_kills(), oom_kills_);
@@ -87,11 +101,14 @@ protected:
 
 private:
 	static constexpr std::uint64_t leave = 256 * mib;
+	using counter = std::atomic<std::uint64_t>;
 
 	static std::uint64_t oom_kills() { return live::system_number("/proc/vmstat", "oom_kill"); }
 	static void set_oom_score(const char *score) { std::ofstream("/proc/self/oom_score_adj") << score; }
 
-	const live::cgroup root_{"mayfly-live-innocent"};
+	const live::cgroup group_{"mayfly-live-innocent"};
+	/// Shared with the innocent.
+	counter *const rounds_ = new (mmap(nullptr, sizeof(counter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) counter(0);
 	std::unique_ptr<live::resident> innocent_;
 	std::unique_ptr<memory> ballast_;
 	std::uint64_t oom_kills_ = 0;
@@ -157,24 +174,59 @@ TEST_F(HostMemory, VmsThatGrowEndBeforeAnInnocentIsKilled)
 	}
 }
 
-TEST_F(HostMemory, ImagesAreRefusedBeforeAnInnocentIsKilled)
+TEST_F(HostMemory, VmsThatFillItToTheBrimLeaveEnoughForAnInnocent)
 {
-	// One page of zeroes, mapped many times over: 512 MiB of an image.
-	constexpr std::uint64_t bytes = 512 * mib;
-	char *const zeroes = static_cast<char *>(mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	live::image_request request(guests::exit42);
+	const live::fd stamp = image(guests::stamp_wait);
+	std::vector<machine> all;
+
+	// Who finds no room gives all back, so smaller ones fill what is left.
+	for (const std::uint64_t size : {32 * mib, 4 * mib, mib / 2})
+		for (int i = 0; i < 20; i++) {
+			all.emplace_back(stamp, device, 0, 64 * mib);
+			all.back().set_parameters(guests::range_gpa, size / 4096);
+		}
+	std::size_t held = 0;
+
+	for (std::size_t i = 0; i < all.size(); i++) {
+		const machine &vm = all[i];
+
+		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
+		EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED || vm.info().reason; }));
+		if (!vm.info().reason) {
+			held++;
+			continue;
+		}
+		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_NO_MEMORY});
+		i = (i / 20 + 1) * 20 - 1; // the next size
+	}
+	EXPECT_GT(held, 3u);
+	expect_enough_for_the_innocent();
+}
+
+TEST_F(HostMemory, ImagesThatFillItToTheBrimLeaveEnoughForAnInnocent)
+{
+	// One page of zeroes, many times over.
+	constexpr std::uint64_t most = 32 * mib;
+	void *const zeroes = mmap(nullptr, most, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	std::vector<live::fd> all;
 
 	ASSERT_NE(zeroes, MAP_FAILED);
-	std::array<mayfly_segment, 3> segments{request.segments[0], request.segments[1]};
+	for (const std::uint64_t size : {most, 4 * mib, mib / 2}) {
+		live::image_request request(guests::exit42);
+		std::array<mayfly_segment, 3> segments{request.segments[0], request.segments[1]};
+		int ret = 0;
 
-	segments[2] = {.gpa = 4 * mib, .length = bytes, .source = live::address(zeroes),
-		       .flags = MAYFLY_SEGMENT_WRITE, .reserved = 0};
-	request.create.segments = live::address(segments.data());
-	request.create.nr_segments = 3;
-	EXPECT_EQ(call(device, MAYFLY_IMAGE_CREATE, &request.create), -ENOMEM);
-	munmap(zeroes, bytes);
-	expect_calm();
-	EXPECT_EQ(spawn(), 0);
+		segments[2] = {.gpa = 4 * mib, .length = size, .source = live::address(zeroes),
+			       .flags = MAYFLY_SEGMENT_WRITE, .reserved = 0};
+		request.create.segments = live::address(segments.data());
+		request.create.nr_segments = 3;
+		for (int i = 0; i < 200 && (ret = call(device, MAYFLY_IMAGE_CREATE, &request.create)) >= 0; i++)
+			all.emplace_back(ret);
+		EXPECT_EQ(ret, -ENOMEM);
+	}
+	munmap(zeroes, most);
+	EXPECT_GT(all.size(), 3u);
+	expect_enough_for_the_innocent();
 }
 
 }
