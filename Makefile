@@ -73,7 +73,7 @@ test: deps
 
 test-svm: deps
 	+@$(MAKE) all
-	@scripts/run-tests cli nested live live-la57 fair host boots memory density
+	@scripts/run-tests cli nested live live-la57 low-memory fair host boots memory density
 
 test-vmx: deps
 	+@$(MAKE) all
