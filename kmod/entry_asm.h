@@ -83,18 +83,25 @@
 .endm
 
 /*
- * Nothing the guest chose may steer the host, not even speculatively. rax is the
- * switch's own, the others are popped before anything uses them.
+ * Nothing the guest chose may steer the host, not even speculatively: neither in
+ * what is called before the C caller's own are popped, nor when a pop has to wait
+ * for memory. rax is the switch's own.
  */
 .macro clear_guest_registers
 	xor	%ecx, %ecx
 	xor	%edx, %edx
+	xor	%ebx, %ebx
+	xor	%ebp, %ebp
 	xor	%esi, %esi
 	xor	%edi, %edi
 	xor	%r8d, %r8d
 	xor	%r9d, %r9d
 	xor	%r10d, %r10d
 	xor	%r11d, %r11d
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
 .endm
 
 #endif

@@ -42,6 +42,7 @@ SYM_FUNC_START(svm_enter)
 
 	/* rax and rsp are the host's again, all else is the guest's. */
 	save_guest_registers
+	clear_guest_registers
 
 	mov	8(%rsp), %rax
 	vmload	%rax			/* GS before anything can interrupt */
@@ -53,7 +54,6 @@ SYM_FUNC_START(svm_enter)
 	CLEAR_BRANCH_HISTORY_VMEXIT
 
 	xor	%eax, %eax
-	clear_guest_registers
 	stgi
 
 	add	$16, %rsp		/* regs, host */

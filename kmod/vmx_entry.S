@@ -42,6 +42,7 @@ SYM_FUNC_START(vmx_enter)
 	jmp	2f
 1:	vmresume
 2:	/* Refused: nothing was switched. */
+	clear_guest_registers
 	mov	$1, %eax
 	jmp	.Lreturn
 
@@ -51,6 +52,8 @@ SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 	/* rsp is the host's again, all else is the guest's. */
 	save_guest_registers
 	mov	%rax, RAX(%rdi)
+	xor	%eax, %eax
+	clear_guest_registers
 
 	/* Before the first RET: the guest chose what it would predict. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
@@ -59,7 +62,6 @@ SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 	xor	%eax, %eax
 
 .Lreturn:
-	clear_guest_registers
 	add	$8, %rsp		/* regs */
 	pop_callee_saved
 	RET
