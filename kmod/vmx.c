@@ -806,8 +806,6 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 	/* The exit has cleared DR7. SDM 3C 28.5.1 */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
-	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
-		native_wrmsrl(MSR_IA32_SPEC_CTRL, this_cpu_read(x86_spec_ctrl_current));
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 	if (unlikely(refused)) {

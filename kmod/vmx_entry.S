@@ -10,13 +10,28 @@
 #include <asm/alternative.h>
 #include <asm/asm.h>
 #include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
+#include <asm/percpu.h>
 #include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
 #include "entry_asm.h"
 
 #define HOST_RSP	0x6c14
+
+/*
+ * Where IBRS is what keeps the kernel (Skylake), every exit calls for it to be
+ * written again, though the guest could not change it. rax, rcx and rdx go.
+ */
+.macro restore_ibrs
+	ALTERNATIVE "jmp .Lno_ibrs", "", X86_FEATURE_KERNEL_IBRS
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	mov	PER_CPU_VAR(x86_spec_ctrl_current), %eax
+	xor	%edx, %edx
+	wrmsr
+.Lno_ibrs:
+.endm
 
 .text
 
@@ -58,6 +73,7 @@ SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 	/* Before the first RET: the guest chose what it would predict. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
 			   X86_FEATURE_RSB_VMEXIT_LITE
+	restore_ibrs
 	CLEAR_BRANCH_HISTORY_VMEXIT
 	xor	%eax, %eax
 
