@@ -34,6 +34,7 @@
 #include "tlbmodel.h"
 #include "vm.h"
 #include "vmx_asm.h"
+#include "vmx_l1d.h"
 #include "vmx_segments.h"
 
 /* PAT with all entries write-back; guests cannot change it. SDM 3A 12.12 */
@@ -266,6 +267,7 @@ static void vmx_teardown(void)
 	}
 	if (msr_bitmap)
 		__free_page(msr_bitmap);
+	vmx_l1d_teardown();
 }
 
 static int __init vmx_setup(void)
@@ -281,6 +283,8 @@ static int __init vmx_setup(void)
 	ret = choose_controls();
 	if (!ret)
 		ret = make_bitmap();
+	if (!ret)
+		ret = vmx_l1d_setup();
 	for_each_possible_cpu(cpu) {
 		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
 
@@ -779,14 +783,6 @@ static void describe(struct vm_exit *exit)
 	}
 }
 
-static void flush_l1d(void)
-{
-	if (boot_cpu_has_bug(X86_BUG_L1TF) &&
-	    l1tf_vmx_mitigation != VMENTER_L1D_FLUSH_NEVER &&
-	    static_cpu_has(X86_FEATURE_FLUSH_L1D))
-		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
-}
-
 static void vmx_run(struct vm *vm, struct vm_exit *exit)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
@@ -800,7 +796,8 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 	before_entry(cpu, vm);
 	tlbmodel_enter(&vm->memory.s2, vm->id, vm->tag.asid, cpu->flushed_all);
 	cpu->flushed_all = false;
-	flush_l1d();
+	if (static_cpu_has_bug(X86_BUG_L1TF))
+		vmx_l1d_flush();
 	refused = vmx_enter(vm->state.regs, cpu->launched);
 	tlbmodel_leave(&vm->memory.s2);
 	/* The exit has cleared DR7. SDM 3C 28.5.1 */
