@@ -1,0 +1,140 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# The sequences against speculation are in the module as it was built, and the
+# check that says so misses each one that is taken out.
+
+setup()
+{
+	cd "$BATS_TEST_DIRNAME/../.." || return
+	release=$(<build/kernel/release)
+	module=$BATS_TEST_TMPDIR/mayfly.ko
+}
+
+# Overwrites the instruction number $3 of function $2 (-: any) in section $1 of
+# $module that matches $4, with the bytes $5 (hex) and NOPs behind them.
+overwrite()
+{
+	local begin address length bytes=${5:-}
+	begin=$(readelf -SW "$module" | sed -n "s/^ *\[ *[0-9]*\] ${1//./\\.} *[A-Z]* *[0-9a-f]* \([0-9a-f]*\) .*/\1/p")
+	read -r address length < <(objdump -d -r -z --insn-width=16 -j "$1" "$module" |
+		awk -v wanted="$2" -v number="$3" -v pattern="$4" '
+			function flush() {
+				if (text ~ pattern && (wanted == "-" || wanted == name) && ++found == number)
+					print address, length_of
+				text = ""
+			}
+			/^[0-9a-f]+ <.*>:$/ { flush(); name = substr($2, 2, length($2) - 3); next }
+			/^ +[0-9a-f]+:\t/ {
+				flush()
+				split($0, part, "\t")
+				address = part[1]; gsub(/[ :]/, "", address)
+				length_of = split(part[2], unused, " ")
+				text = part[3]
+			}
+			/: R_X86_64_/ { text = text " =" $3 }
+			END { flush() }')
+	[ "$address" ] || { echo "no '$4' in $2"; return 1; }
+	while ((${#bytes} < 2 * length)); do
+		bytes+=90
+	done
+	# shellcheck disable=SC2059 # the bytes are the format
+	printf "$(sed 's/../\\x&/g' <<<"$bytes")" |
+		dd of="$module" bs=1 seek=$((16#$begin + 16#$address)) conv=notrunc status=none
+}
+
+# $1 is what must be missed.
+must_miss()
+{
+	run scripts/check-speculation "$module"
+	[ "$status" -eq 1 ] && grep -q "^not ok .* $1\$" <<<"$output"
+}
+
+@test "the module has every sequence, and so has the one with debug checks" {
+	for suffix in '' -debug; do
+		scripts/check-speculation "build/kmod-$release$suffix/mayfly.ko"
+	done
+}
+
+# Check, section, function, which one, instruction, what to put there if not NOPs.
+mutations=(
+	"registers_before_verw      .text svm_enter 1 mov.*0x78.%rdi.,%r15"
+	"registers_before_verw      .text vmx_enter 1 mov.*0x38.%rdi.,%rdi"
+	"svm_buffers_cleared_last   .text svm_enter 1 ^verw"
+	"svm_buffers_cleared_last   .text svm_enter 1 ^clgi"
+	"vmx_buffers_cleared_last   .text vmx_enter 1 ^verw"
+	"svm_interrupts             .text svm_enter 1 ^sti$"
+	"svm_interrupts             .text svm_enter 1 ^cli$"
+	"svm_interrupts             .text svm_enter 1 ^stgi"
+	"svm_interrupts             .text svm_enter 1 ^verw 909090909090fb"
+	"registers_cleared          .text svm_enter 1 ^xor.*%ecx"
+	"registers_cleared          .text svm_enter 1 ^xor.*%edx"
+	"registers_cleared          .text svm_enter 1 ^xor.*%ebx"
+	"registers_cleared          .text svm_enter 1 ^xor.*%ebp"
+	"registers_cleared          .text svm_enter 1 ^xor.*%esi"
+	"registers_cleared          .text svm_enter 1 ^xor.*%edi"
+	"registers_cleared          .text svm_enter 1 ^xor.*%r8d"
+	"registers_cleared          .text svm_enter 1 ^xor.*%r11d"
+	"registers_cleared          .text svm_enter 1 ^xor.*%r15d"
+	"registers_cleared          .text svm_enter 1 ^xor.*%eax"
+	"registers_cleared          .text vmx_exit  1 ^xor.*%eax"
+	"registers_cleared          .text vmx_exit  1 ^xor.*%ebx"
+	"registers_cleared          .text vmx_exit  1 ^xor.*%r12d"
+	"registers_cleared          .text vmx_enter 1 ^xor.*%r14d"
+	"svm_return_stack_filled    .altinstr_replacement - 1 ^mov.*0x10,%rax"
+	"svm_return_stack_filled    .altinstr_replacement - 1 ^dec"
+	"svm_return_stack_filled    .altinstr_replacement - 1 ^lfence"
+	"vmx_return_stack_filled    .altinstr_replacement - 1 ^mov.*0x10,%rcx"
+	"vmx_return_stack_filled    .altinstr_replacement - 4 ^lfence"
+	"svm_returns_untrained      .altinstr_replacement - 1 ^call.*=entry_untrain_ret"
+	"svm_returns_untrained      .altinstr_replacement - 1 ^call.*=srso_alias_untrain_ret"
+	"svm_returns_untrained      .altinstr_replacement - 1 ^call.*=entry_ibpb"
+	"svm_ibpb_at_exit           .altinstr_replacement - 2 ^call.*=entry_ibpb"
+	"branch_history_cleared     .altinstr_replacement - 1 ^call.*=clear_bhb_loop"
+	"branch_history_cleared     .altinstr_replacement - 2 ^call.*=clear_bhb_loop"
+	"vmx_ibrs_written           .text vmx_exit  1 ^wrmsr"
+	"vmx_ibrs_written           .text vmx_exit  1 =x86_spec_ctrl_current"
+	"nothing_predicted_before   .text svm_enter 1 ^cli$ c3"
+	"nothing_predicted_before   .text svm_enter 1 ^mov.*%r15,0x78 ff1000"
+	"nothing_predicted_before   .text vmx_exit  1 ^xor.*%edi ffd0"
+	"barrier_between_owners     .altinstr_replacement - 1 ^wrmsr"
+	"barrier_between_owners     .altinstr_replacement - 2 ^wrmsr"
+	"barrier_between_owners     .text svm_load    1 =x86_pred_cmd"
+	"barrier_between_owners     .text vmx_load_vm 1 ^mov.*0x49,%ecx"
+	"barrier_before_user_space  .text svm_run 1 =x86_ibpb_exit_to_user"
+	"barrier_before_user_space  .text vmx_run 1 =x86_ibpb_exit_to_user"
+	"divider_cleared            .text svm_run 1 ^call.*=amd_clear_divider"
+	"cache_flushed              .text vmx_run 1 ^call.*=vmx_l1d_flush"
+	"cache_flushed              .text vmx_l1d_flush 1 ^wrmsr"
+	"cache_flushed              .text vmx_l1d_flush 1 ^mov.*0x10b,%ecx"
+	"returns_through_thunk      .text svm_enter 1 =__x86_return_thunk c3"
+	"branches_through_thunk     .text - 1 ^call.*=__x86_indirect_thunk_ ffd0"
+	"branches_through_thunk     .text - 1 ^jmp.*=__x86_return_thunk ffe0"
+)
+
+@test "each sequence that is taken out is missed" {
+	local mutation check section function number pattern bytes
+	for mutation in "${mutations[@]}"; do
+		read -r check section function number pattern bytes <<<"$mutation"
+		cp "build/kmod-$release/mayfly.ko" "$module"
+		overwrite "$section" "$function" "$number" "$pattern" "$bytes"
+		must_miss "$check" || { echo "not missed: $mutation"; echo "$output"; return 1; }
+	done
+}
+
+@test "calls and returns that the kernel is not told of are missed" {
+	for table in return retpoline; do
+		objcopy --remove-section ".${table}_sites" "build/kmod-$release/mayfly.ko" "$module"
+		must_miss "$([ $table = return ] && echo returns || echo branches)_through_thunk"
+	done
+}
+
+@test "code that can be written is missed" {
+	objcopy --set-section-flags .text=alloc,load,code,contents "build/kmod-$release/mayfly.ko" "$module"
+	must_miss nothing_writable_and_executable
+}
+
+@test "a module that is none is refused" {
+	run scripts/check-speculation "$module"
+	[ "$status" -eq 2 ]
+}
