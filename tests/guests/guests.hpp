@@ -89,6 +89,16 @@ GUEST(push_pop)
 GUEST(registers_park)
 GUEST(xmm_park)
 
+// What no guest may do.
+GUEST(msr_walk)
+GUEST(port_walk)
+GUEST(cpuid_walk)
+GUEST(refused_instructions)
+GUEST(step_loop)
+GUEST(prefixed_cpuid)
+GUEST(cpuid_at_the_end)
+GUEST(wait_hardly)
+
 #undef GUEST
 
 }
