@@ -77,7 +77,7 @@ test-svm: deps
 
 test-vmx: deps
 	+@$(MAKE) all
-	@scripts/run-tests live-vmx nested-vmx memory-vmx host-vmx
+	@scripts/run-tests live-vmx mitigated-vmx nested-vmx memory-vmx host-vmx
 
 test-debug: deps
 	@scripts/install-deps --debug-kernel
