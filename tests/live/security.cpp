@@ -218,6 +218,29 @@ TEST_F(Security, InstructionsWithPrefixesAndAtTheEndOfMemory)
 	EXPECT_EQ(vm.stat().exits[MAYFLY_EXIT_CPUID], 1u);
 }
 
+/// Asks twice, with different bytes in what is to be overwritten.
+template <class T> void expect_all_written(const live::fd &on, unsigned long request)
+{
+	T zeros, ones;
+
+	std::memset(&zeros, 0, sizeof(zeros));
+	std::memset(&ones, 0xff, sizeof(ones));
+	ASSERT_EQ(call(on, request, &zeros), 0);
+	ASSERT_EQ(call(on, request, &ones), 0);
+	EXPECT_EQ(std::memcmp(&zeros, &ones, sizeof(T)), 0) << request;
+}
+
+/// Rule 13: no byte of an answer is left as it was, so none is the kernel's stack's.
+TEST_F(Security, EveryByteOfAnAnswerIsWritten)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	const machine vm(image, device);
+
+	expect_all_written<mayfly_info>(device, MAYFLY_INFO);
+	expect_all_written<mayfly_vm_stat>(vm.handle(), MAYFLY_STAT);
+	expect_all_written<mayfly_vcpu_state>(vm.handle(), MAYFLY_GET_STATE);
+}
+
 /// Rule 20: deadlines that are over before they are set.
 TEST_F(Security, ManyWithDeadlinesThatAreAlmostOver)
 {
