@@ -2,42 +2,54 @@
 /*
  * tlbmodel.c - what a real TLB might still hold (DEBUG builds only).
  *
- * Per CPU and tag the model remembers which VM ran under it and how often that
- * VM's mappings had been weakened by then. page->private counts the owned
- * entries that point to a page. See tlbmodel.h for why.
+ * Per CPU and tag, on VT-x also per root of an EPT, the model remembers which VM ran
+ * under it and how often that VM's mappings had been weakened by then. page->private
+ * counts the owned entries that point to a page. See tlbmodel.h for why.
  */
-#include <linux/bug.h>
 #include <linux/cpumask.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/vmalloc.h>
 
+#include "shadow.h"
 #include "stage2.h"
 #include "tlbmodel.h"
 
 #define TAGS	65536
 
 /**
- * struct tag - what may be cached under an address space tag
- * @epoch: the CPU's, when this was written; another one means flushed since
+ * struct known - what may be cached under a tag or a root
+ * @epoch: the cache's, when this was written; another one means flushed since
+ * @root: of an EPT; one that falls on the same slot pushes this out
  * @vm: whose translations
- * @model: that VM's stage2.model, when the tag was last clean
+ * @model: that VM's stage2.model, when they were last clean
  */
-struct tag {
+struct known {
 	u64 epoch;
+	u64 root;
 	u64 vm;
 	u64 model;
 };
 
 /**
+ * struct cache - all that a CPU may have under one kind of tag
+ * @known: by tag, or by root
+ * @epoch: goes up when all of it is flushed
+ */
+struct cache {
+	struct known *known;
+	u64 epoch;
+};
+
+/**
  * struct cpu_model - a CPU's TLB
- * @tags: by tag
- * @epoch: goes up when all tags are flushed
+ * @tags: by ASID or VPID
+ * @roots: by root of an EPT
  * @inside: the tree in use, while in guest mode
  */
 struct cpu_model {
-	struct tag *tags;
-	u64 epoch;
+	struct cache tags;
+	struct cache roots;
 	const struct stage2 *inside;
 };
 
@@ -53,6 +65,13 @@ bool tlbmodel_is_on(void)
 	return true;
 }
 
+static int make_cache(struct cache *cache)
+{
+	cache->epoch = 1;
+	cache->known = vzalloc(array_size(TAGS, sizeof(struct known)));
+	return cache->known ? 0 : -ENOMEM;
+}
+
 /**
  * tlbmodel_setup - at load
  *
@@ -65,9 +84,7 @@ int tlbmodel_setup(void)
 	for_each_possible_cpu(cpu) {
 		struct cpu_model *model = per_cpu_ptr(&models, cpu);
 
-		model->epoch = 1;
-		model->tags = vzalloc(array_size(TAGS, sizeof(struct tag)));
-		if (!model->tags) {
+		if (make_cache(&model->tags) || make_cache(&model->roots)) {
 			tlbmodel_teardown();
 			return -ENOMEM;
 		}
@@ -82,8 +99,10 @@ void tlbmodel_teardown(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		vfree(per_cpu_ptr(&models, cpu)->tags);
+	for_each_possible_cpu(cpu) {
+		vfree(per_cpu_ptr(&models, cpu)->tags.known);
+		vfree(per_cpu_ptr(&models, cpu)->roots.known);
+	}
 }
 
 static void count(const struct stage2 *s2, u64 entry, int change)
@@ -147,17 +166,32 @@ void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead)
 	int cpu;
 
 	for_each_online_cpu(cpu)
-		WARN_ONCE(READ_ONCE(per_cpu_ptr(&models, cpu)->inside) == s2,
-			  "mayfly: page freed while its VM is in guest mode\n");
-	WARN_ONCE(!dead && page_private(pfn_to_page(pa >> PAGE_SHIFT)),
-		  "mayfly: page freed while it is mapped\n");
+		if (READ_ONCE(per_cpu_ptr(&models, cpu)->inside) == s2)
+			shadow_report(SHADOW_FREED_INSIDE,
+				      "page %#llx, VM in guest mode on CPU %d", pa, cpu);
+	if (!dead && page_private(pfn_to_page(pa >> PAGE_SHIFT)))
+		shadow_report(SHADOW_FREED_MAPPED, "page %#llx", pa);
+}
+
+static void check_age(const struct known *known, const struct stage2 *s2, u64 vm)
+{
+	if (known->vm == vm && known->model != s2->model)
+		shadow_report(SHADOW_STALE, "VM %llu entered after change %llu, clean of %llu",
+			      vm, s2->model, known->model);
+}
+
+static void check_tag(const struct known *known, u64 epoch, u64 vm, u32 tag)
+{
+	if (known->epoch == epoch && known->vm != vm)
+		shadow_report(SHADOW_TAG, "tag %u of VM %llu used by VM %llu", tag,
+			      known->vm, vm);
 }
 
 /**
  * tlbmodel_enter - guest mode is about to begin on this CPU
  * @s2: the VM's tree
  * @vm: its id
- * @tag: address space tag
+ * @tag: address space tag, of all that is cached
  * @flush_all: all tags are flushed on the way
  *
  * Context: interrupts off.
@@ -165,18 +199,74 @@ void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead)
 void tlbmodel_enter(const struct stage2 *s2, u64 vm, u32 tag, bool flush_all)
 {
 	struct cpu_model *cpu = this_cpu_ptr(&models);
-	struct tag *known = &cpu->tags[tag % TAGS];
+	struct known *known = &cpu->tags.known[tag % TAGS];
 
-	cpu->epoch += flush_all;
+	cpu->tags.epoch += flush_all;
 	WRITE_ONCE(cpu->inside, s2);
-	if (known->epoch == cpu->epoch) {
-		WARN_ONCE(known->vm != vm,
-			  "mayfly: tag %u of VM %llu used by VM %llu without a flush\n",
-			  tag, known->vm, vm);
-		WARN_ONCE(known->vm == vm && known->model != s2->model,
-			  "mayfly: VM %llu entered with stale translations\n", vm);
+	check_tag(known, cpu->tags.epoch, vm, tag);
+	if (known->epoch == cpu->tags.epoch)
+		check_age(known, s2, vm);
+	*known = (struct known){ .epoch = cpu->tags.epoch, .vm = vm, .model = s2->model };
+}
+
+static struct known *find_root(struct cpu_model *cpu, u64 root)
+{
+	return &cpu->roots.known[(root >> PAGE_SHIFT) % TAGS];
+}
+
+/**
+ * tlbmodel_enter_ept - the same where the root of the tables is a tag, too
+ * @s2: the VM's tree
+ * @vm: its id
+ * @vpid: tag of what is cached of the guest's own tables
+ *
+ * Context: interrupts off.
+ */
+void tlbmodel_enter_ept(const struct stage2 *s2, u64 vm, u32 vpid)
+{
+	struct cpu_model *cpu = this_cpu_ptr(&models);
+	struct known *tag = &cpu->tags.known[vpid % TAGS];
+	u64 pa = __pa(s2->root);
+	struct known *root = find_root(cpu, pa);
+
+	WRITE_ONCE(cpu->inside, s2);
+	check_tag(tag, cpu->tags.epoch, vm, vpid);
+	if (root->epoch == cpu->roots.epoch && root->root == pa) {
+		check_age(root, s2, vm);
+		if (root->vm != vm)
+			shadow_report(SHADOW_ROOT, "root %#llx of VM %llu used by VM %llu",
+				      pa, root->vm, vm);
 	}
-	*known = (struct tag){ .epoch = cpu->epoch, .vm = vm, .model = s2->model };
+	*tag = (struct known){ .epoch = cpu->tags.epoch, .vm = vm };
+	*root = (struct known){ .epoch = cpu->roots.epoch, .root = pa, .vm = vm,
+				.model = s2->model };
+}
+
+/**
+ * tlbmodel_invvpid - INVVPID of all tags has been executed on this CPU
+ *
+ * Context: preemption off.
+ */
+void tlbmodel_invvpid(void)
+{
+	this_cpu_ptr(&models)->tags.epoch++;
+}
+
+/**
+ * tlbmodel_invept - INVEPT has been executed on this CPU
+ * @root: of one tree, or TLBMODEL_ALL
+ *
+ * Context: preemption off.
+ */
+void tlbmodel_invept(u64 root)
+{
+	struct cpu_model *cpu = this_cpu_ptr(&models);
+	struct known *known = find_root(cpu, root);
+
+	if (root == TLBMODEL_ALL)
+		cpu->roots.epoch++;
+	else if (known->root == root)
+		known->epoch = 0;
 }
 
 /**

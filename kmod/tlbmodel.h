@@ -4,9 +4,13 @@
  *
  * The emulators flush all translations at every world switch and so hide every
  * forgotten flush. The model remembers what a real CPU might still hold, is told
- * about it by the lowest functions only (stage2_set, the page allocator, the
- * entry path), knows nothing of tlb_gen or of how tags are handed out, and
- * WARNs when hardware could have used a stale translation.
+ * about it by the lowest functions only (stage2_set, the page allocator, INVEPT
+ * and INVVPID, the entry path), knows nothing of tlb_gen or of how tags are handed
+ * out, and reports when hardware could have used a stale translation.
+ *
+ * SVM: all that is cached of a guest is under its ASID (APM 2 15.16). VT-x: linear
+ * mappings are under the VPID; guest-physical ones and those of paging structures
+ * under the root of the EPT alone (SDM 3C 29.4.1), which outlive any change of VPID.
  */
 #ifndef MAYFLY_TLBMODEL_H
 #define MAYFLY_TLBMODEL_H
@@ -14,6 +18,9 @@
 #include <linux/types.h>
 
 struct stage2;
+
+/* For tlbmodel_invept(): of all trees. */
+#define TLBMODEL_ALL	0
 
 #ifdef MAYFLY_DEBUG
 bool tlbmodel_is_on(void);
@@ -24,6 +31,9 @@ void tlbmodel_dropped(struct stage2 *s2);
 void tlbmodel_page_kept(u64 pa);
 void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead);
 void tlbmodel_enter(const struct stage2 *s2, u64 vm, u32 tag, bool flush_all);
+void tlbmodel_enter_ept(const struct stage2 *s2, u64 vm, u32 vpid);
+void tlbmodel_invvpid(void);
+void tlbmodel_invept(u64 root);
 void tlbmodel_leave(const struct stage2 *s2);
 #else
 static inline bool tlbmodel_is_on(void) { return false; }
@@ -35,6 +45,9 @@ static inline void tlbmodel_page_kept(u64 pa) {}
 static inline void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead) {}
 static inline void tlbmodel_enter(const struct stage2 *s2, u64 vm, u32 tag,
 				  bool flush_all) {}
+static inline void tlbmodel_enter_ept(const struct stage2 *s2, u64 vm, u32 vpid) {}
+static inline void tlbmodel_invvpid(void) {}
+static inline void tlbmodel_invept(u64 root) {}
 static inline void tlbmodel_leave(const struct stage2 *s2) {}
 #endif
 

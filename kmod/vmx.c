@@ -133,7 +133,6 @@ static const u32 vmcs_msrs[] = {
  * @owner: uid of the VM that ran last
  * @generation: of tags; goes up when VPIDs are used up
  * @next_vpid: next unused VPID of this generation
- * @flushed_all: all tags have been flushed since the last entry
  * @host_msrs: the host's syscall_msrs during a slice
  * @host_debugctl: likewise
  * @ds: selector during a slice
@@ -151,7 +150,6 @@ struct vmx_cpu {
 	uid_t owner;
 	u64 generation;
 	u32 next_vpid;
-	bool flushed_all;
 	u64 host_msrs[SYSCALL_MSRS];
 	u64 host_debugctl;
 	u16 ds, es, fs, gs, ldt;
@@ -548,9 +546,8 @@ static void take_new_tag(struct vmx_cpu *cpu, struct vm *vm)
 	if (cpu->next_vpid > MAX_VPID) {
 		cpu->generation++;
 		cpu->next_vpid = 1;	/* 0 is the host's. */
-		vmx_invvpid(VMX_ALL, 0);
+		vmx_invvpid_all();
 		vmx_invept(VMX_ALL, 0);
-		cpu->flushed_all = true;
 	}
 	vmx_invept(VMX_ONE, eptp_of(vm));
 	vm->tag = (struct vm_tag){
@@ -794,8 +791,7 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 		return;
 	}
 	before_entry(cpu, vm);
-	tlbmodel_enter(&vm->memory.s2, vm->id, vm->tag.asid, cpu->flushed_all);
-	cpu->flushed_all = false;
+	tlbmodel_enter_ept(&vm->memory.s2, vm->id, vm->tag.asid);
 	if (static_cpu_has_bug(X86_BUG_L1TF))
 		vmx_l1d_flush();
 	refused = vmx_enter(vm->state.regs, cpu->launched);

@@ -9,7 +9,10 @@
 #define MAYFLY_VMX_ASM_H
 
 #include <linux/bug.h>
+#include <linux/mm.h>
 #include <linux/types.h>
+
+#include "tlbmodel.h"
 
 static inline int vmx_on(phys_addr_t region)
 {
@@ -73,17 +76,19 @@ static inline void vmx_invept(u64 type, u64 eptp)
 	asm volatile("invept %1, %2" : "=@ccbe" (failed)
 		     : "m" (operand), "r" (type) : "memory");
 	WARN_ON_ONCE(failed);
+	tlbmodel_invept(type == VMX_ONE ? eptp & PAGE_MASK : TLBMODEL_ALL);
 }
 
-/* Forget what is cached under one VPID, or under all. */
-static inline void vmx_invvpid(u64 type, u64 vpid)
+/* Forget what is cached under all VPIDs but the host's. */
+static inline void vmx_invvpid_all(void)
 {
-	struct { u64 vpid, address; } operand = { vpid, 0 };
+	struct { u64 vpid, address; } operand = { 0, 0 };
 	bool failed;
 
 	asm volatile("invvpid %1, %2" : "=@ccbe" (failed)
-		     : "m" (operand), "r" (type) : "memory");
+		     : "m" (operand), "r" ((u64)VMX_ALL) : "memory");
 	WARN_ON_ONCE(failed);
+	tlbmodel_invvpid();
 }
 
 /*
