@@ -14,6 +14,7 @@
 #include "pages.h"
 #include "pool.h"
 #include "reclaim.h"
+#include "shadow.h"
 #include "tlbmodel.h"
 #include "vm.h"
 
@@ -50,6 +51,7 @@ static int __init mayfly_init(void)
 	ret = tlbmodel_setup();
 	if (ret)
 		goto out_backend;
+	shadow_host_setup();
 	ret = channel_setup();
 	if (ret)
 		goto out_model;

@@ -14,6 +14,17 @@
 enum mutation {
 	MUTATION_NONE,
 	MUTATION_GUEST_CS,	/* guests start with a CS that no CPU takes */
+	/* After an exit, not the host's own: */
+	MUTATION_HOST_MSR,	/* CSTAR */
+	MUTATION_HOST_CR,	/* CR8 */
+	MUTATION_HOST_DR,	/* DR0 */
+	MUTATION_HOST_GDTR,	/* its limit */
+	MUTATION_HOST_IDTR,	/* its limit; SVM */
+	MUTATION_HOST_SELECTOR,	/* DS */
+	MUTATION_HOST_BASE,	/* of FS */
+	MUTATION_HOST_XCR0,
+	MUTATION_HOST_PKRU,
+	MUTATION_HOST_FLAGS,	/* AC */
 };
 
 #ifdef MAYFLY_DEBUG

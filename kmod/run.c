@@ -17,6 +17,7 @@
 #include "mutation.h"
 #include "reclaim.h"
 #include "run.h"
+#include "shadow.h"
 #include "vm.h"
 
 /*
@@ -102,11 +103,13 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	}
 	mutate(vm);
 	kernel_fpu_begin_mask(0);
+	shadow_host_before(SHADOW_SLICE);
 	if (!backend->load(vm)) {
 		fpu_load_guest(vm->state.fpu, &vm->tag.cpu);
 		verdict = enter_until(vm, slice, stop_on_output);
 		fpu_save_guest(vm->state.fpu);
 		backend->save(vm);
+		shadow_host_after(SHADOW_SLICE);
 		vm->cpu_ns += local_clock() - slice->began;
 	}
 	kernel_fpu_end();

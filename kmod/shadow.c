@@ -13,6 +13,13 @@
 #include "shadow.h"
 
 static const char *const names[SHADOW_CHECKS] = {
+	[SHADOW_HOST_MSR] = "host-msr",
+	[SHADOW_HOST_CR] = "host-cr",
+	[SHADOW_HOST_DR] = "host-dr",
+	[SHADOW_HOST_TABLE] = "host-table",
+	[SHADOW_HOST_SEGMENT] = "host-segment",
+	[SHADOW_HOST_XSTATE] = "host-xstate",
+	[SHADOW_HOST_FLAGS] = "host-flags",
 	[SHADOW_TAG] = "tag",
 	[SHADOW_ROOT] = "root",
 	[SHADOW_STALE] = "stale",

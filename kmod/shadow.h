@@ -16,6 +16,13 @@
 
 /* The kinds of checks; their names are in shadow.c. */
 enum shadow_check {
+	SHADOW_HOST_MSR,	/* a host MSR differs after an exit */
+	SHADOW_HOST_CR,		/* a control register */
+	SHADOW_HOST_DR,		/* a debug register */
+	SHADOW_HOST_TABLE,	/* GDTR, IDTR, TR or LDTR */
+	SHADOW_HOST_SEGMENT,	/* a selector, or the base of FS or GS */
+	SHADOW_HOST_XSTATE,	/* XCR0 or PKRU */
+	SHADOW_HOST_FLAGS,	/* a bit of RFLAGS */
 	SHADOW_TAG,		/* a tag another VM had, not flushed */
 	SHADOW_ROOT,		/* a top table another VM had, not flushed */
 	SHADOW_STALE,		/* translations from before a change */
@@ -24,8 +31,23 @@ enum shadow_check {
 	SHADOW_CHECKS,
 };
 
+/* What an exit brings back by itself, for shadow_host_after(). */
+enum shadow_span {
+	SHADOW_EXIT_ALL,	/* SVM: everything */
+	SHADOW_EXIT_FEW,	/* VT-x: the rest is put back when the slice is over */
+	SHADOW_SLICE,		/* from before load to after save */
+};
+
 #ifdef MAYFLY_DEBUG
 __printf(2, 3) void shadow_report(enum shadow_check check, const char *format, ...);
+
+void shadow_host_setup(void);
+void shadow_host_before(enum shadow_span span);
+void shadow_host_after(enum shadow_span span);
+#else
+static inline void shadow_host_setup(void) {}
+static inline void shadow_host_before(enum shadow_span span) {}
+static inline void shadow_host_after(enum shadow_span span) {}
 #endif
 
 #endif

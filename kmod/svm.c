@@ -25,6 +25,7 @@
 #include <asm/virtext.h>
 
 #include "backend.h"
+#include "shadow.h"
 #include "state.h"
 #include "svm_entry.h"
 #include "tlbmodel.h"
@@ -651,11 +652,13 @@ void svm_run(struct vm *vm, struct vm_exit *exit)
 	svm_save_host(cpu->host_pa);
 	tlbmodel_enter(&vm->memory.s2, vm->id, vm->tag.asid,
 		       cpu->vmcb->control.tlb_ctl == TLB_CONTROL_FLUSH_ALL_ASID);
+	shadow_host_before(SHADOW_EXIT_ALL);
 	svm_enter(cpu->vmcb_pa, vm->state.regs, cpu->host_pa);
 	tlbmodel_leave(&vm->memory.s2);
 	/* #VMEXIT has cleared DR7. APM 2 15.6 */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
+	shadow_host_after(SHADOW_EXIT_ALL);
 	/* VMSCAPE: the guest trained what user space will be predicted with. */
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);

@@ -30,6 +30,7 @@
 #include <uapi/asm/vmx.h>
 
 #include "backend.h"
+#include "shadow.h"
 #include "state.h"
 #include "tlbmodel.h"
 #include "vm.h"
@@ -794,11 +795,13 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 	tlbmodel_enter_ept(&vm->memory.s2, vm->id, vm->tag.asid);
 	if (static_cpu_has_bug(X86_BUG_L1TF))
 		vmx_l1d_flush();
+	shadow_host_before(SHADOW_EXIT_FEW);
 	refused = vmx_enter(vm->state.regs, cpu->launched);
 	tlbmodel_leave(&vm->memory.s2);
 	/* The exit has cleared DR7. SDM 3C 28.5.1 */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
+	shadow_host_after(SHADOW_EXIT_FEW);
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 	if (unlikely(refused)) {
