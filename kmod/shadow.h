@@ -14,6 +14,9 @@
 #include <linux/compiler_attributes.h>
 #include <linux/types.h>
 
+struct vm;
+struct vmcb;
+
 /* The kinds of checks; their names are in shadow.c. */
 enum shadow_check {
 	SHADOW_HOST_MSR,	/* a host MSR differs after an exit */
@@ -23,6 +26,12 @@ enum shadow_check {
 	SHADOW_HOST_SEGMENT,	/* a selector, or the base of FS or GS */
 	SHADOW_HOST_XSTATE,	/* XCR0 or PKRU */
 	SHADOW_HOST_FLAGS,	/* a bit of RFLAGS */
+	SHADOW_HOST_FIELD,	/* what the exit will load is not the host's */
+	SHADOW_CONTROL,		/* a control field has another value */
+	SHADOW_INTERCEPT,	/* something is not intercepted */
+	SHADOW_MSR_BITMAP,
+	SHADOW_IO_BITMAP,
+	SHADOW_GUEST_STATE,	/* a state that hardware refuses */
 	SHADOW_TAG,		/* a tag another VM had, not flushed */
 	SHADOW_ROOT,		/* a top table another VM had, not flushed */
 	SHADOW_STALE,		/* translations from before a change */
@@ -44,10 +53,26 @@ __printf(2, 3) void shadow_report(enum shadow_check check, const char *format, .
 void shadow_host_setup(void);
 void shadow_host_before(enum shadow_span span);
 void shadow_host_after(enum shadow_span span);
+
+void shadow_svm_bitmaps(const void *iopm, const void *msrpm);
+void shadow_svm_entry(const struct vmcb *vmcb, const struct vm *vm,
+		      phys_addr_t iopm, phys_addr_t msrpm);
+
+void shadow_vmx_setup(void);
+void shadow_vmx_bitmap(const void *bitmap);
+void shadow_vmx_entry(const struct vm *vm, phys_addr_t bitmap);
 #else
 static inline void shadow_host_setup(void) {}
 static inline void shadow_host_before(enum shadow_span span) {}
 static inline void shadow_host_after(enum shadow_span span) {}
+
+static inline void shadow_svm_bitmaps(const void *iopm, const void *msrpm) {}
+static inline void shadow_svm_entry(const struct vmcb *vmcb, const struct vm *vm,
+				    phys_addr_t iopm, phys_addr_t msrpm) {}
+
+static inline void shadow_vmx_setup(void) {}
+static inline void shadow_vmx_bitmap(const void *bitmap) {}
+static inline void shadow_vmx_entry(const struct vm *vm, phys_addr_t bitmap) {}
 #endif
 
 #endif

@@ -422,6 +422,7 @@ static int svm_load(struct vm *vm)
 	if (vm->tag.cpu != smp_processor_id() ||
 	    vm->tag.generation != cpu->generation)
 		take_new_tag(cpu, vm);
+	shadow_svm_bitmaps(page_address(iopm), page_address(msrpm));
 	return 0;
 }
 
@@ -650,6 +651,7 @@ void svm_run(struct vm *vm, struct vm_exit *exit)
 	amd_clear_divider();
 	/* Each time: an interrupt may have changed LDTR since the last one. */
 	svm_save_host(cpu->host_pa);
+	shadow_svm_entry(cpu->vmcb, vm, page_to_phys(iopm), page_to_phys(msrpm));
 	tlbmodel_enter(&vm->memory.s2, vm->id, vm->tag.asid,
 		       cpu->vmcb->control.tlb_ctl == TLB_CONTROL_FLUSH_ALL_ASID);
 	shadow_host_before(SHADOW_EXIT_ALL);

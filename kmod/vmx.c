@@ -280,6 +280,7 @@ static int __init vmx_setup(void)
 		return -EOPNOTSUPP;
 	}
 	ret = choose_controls();
+	shadow_vmx_setup();
 	if (!ret)
 		ret = make_bitmap();
 	if (!ret)
@@ -579,6 +580,7 @@ static int vmx_load_vm(struct vm *vm)
 	if (vm->tag.cpu != smp_processor_id() ||
 	    vm->tag.generation != cpu->generation)
 		take_new_tag(cpu, vm);
+	shadow_vmx_bitmap(page_address(msr_bitmap));
 	return 0;
 }
 
@@ -792,6 +794,7 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 		return;
 	}
 	before_entry(cpu, vm);
+	shadow_vmx_entry(vm, page_to_phys(msr_bitmap));
 	tlbmodel_enter_ept(&vm->memory.s2, vm->id, vm->tag.asid);
 	if (static_cpu_has_bug(X86_BUG_L1TF))
 		vmx_l1d_flush();
