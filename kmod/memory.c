@@ -14,6 +14,7 @@
 #include "backend.h"
 #include "image.h"
 #include "memory.h"
+#include "mutation.h"
 #include "tlbmodel.h"
 #include "uapi/mayfly_guest.h"
 
@@ -292,10 +293,14 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
 static void give_back(struct vm_memory *memory, u64 *entry, u64 shared)
 {
 	struct page *page = memory_page_at(memory, *entry, 0);
+	bool late = mutation_is(MUTATION_FREE_MAPPED);
 
 	memory->guest_pages -= pages_is_large(page) ? PAGES_LARGE : 1;
-	stage2_set(&memory->s2, entry, shared);
+	if (!late)
+		stage2_set(&memory->s2, entry, shared);
 	tlbmodel_page_freed(&memory->s2, page_to_phys(page), false);
+	if (late)
+		stage2_set(&memory->s2, entry, shared);
 	list_del(&page->lru);
 	pages_free(page);
 }

@@ -4,12 +4,15 @@
  */
 #include <linux/compiler.h>
 #include <linux/moduleparam.h>
+#include <linux/percpu.h>
 
 #include "mutation.h"
 
 static unsigned int mutation;
 module_param(mutation, uint, 0600);
 MODULE_PARM_DESC(mutation, "rule to break on purpose, see mutation.h (0: none)");
+
+static DEFINE_PER_CPU(unsigned int, seen);
 
 /**
  * mutation_is - is this rule to be broken?
@@ -20,4 +23,20 @@ MODULE_PARM_DESC(mutation, "rule to break on purpose, see mutation.h (0: none)")
 bool mutation_is(enum mutation which)
 {
 	return unlikely(READ_ONCE(mutation) == which);
+}
+
+/**
+ * mutation_is_new - has root chosen another one since the last call on this CPU?
+ *
+ * Context: preemption off.
+ * Return: true when what is made once from constants must be made again.
+ */
+bool mutation_is_new(void)
+{
+	unsigned int now = READ_ONCE(mutation);
+
+	if (likely(now == this_cpu_read(seen)))
+		return false;
+	this_cpu_write(seen, now);
+	return true;
 }

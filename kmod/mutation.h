@@ -25,12 +25,25 @@ enum mutation {
 	MUTATION_HOST_XCR0,
 	MUTATION_HOST_PKRU,
 	MUTATION_HOST_FLAGS,	/* AC */
+	MUTATION_HOST_FIELD,	/* an exit loads another SYSENTER_CS; VT-x */
+	/* In the control block: */
+	MUTATION_CONTROL,	/* a field that means nothing to a guest that behaves */
+	MUTATION_INTERCEPT,	/* #AC is the guest's own */
+	MUTATION_MSR_BITMAP,	/* TSC_AUX can be read */
+	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
+	/* Translations: */
+	MUTATION_SKIP_TAG,	/* a changed VM keeps its tag */
+	MUTATION_SKIP_FLUSH,	/* tags begin again without a flush */
+	MUTATION_SKIP_INVEPT,	/* a new tag, an old top table, no flush; VT-x */
+	MUTATION_FREE_MAPPED,	/* a page is freed before its entry is changed */
 };
 
 #ifdef MAYFLY_DEBUG
 bool mutation_is(enum mutation mutation);
+bool mutation_is_new(void);
 #else
 static inline bool mutation_is(enum mutation mutation) { return false; }
+static inline bool mutation_is_new(void) { return false; }
 #endif
 
 #endif

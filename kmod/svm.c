@@ -25,6 +25,7 @@
 #include <asm/virtext.h>
 
 #include "backend.h"
+#include "mutation.h"
 #include "shadow.h"
 #include "state.h"
 #include "svm_entry.h"
@@ -134,6 +135,14 @@ static void intercept(struct vmcb *vmcb, unsigned int bit)
 	vmcb->control.intercepts[bit / 32] |= 1u << bit % 32;
 }
 
+static void mutate_control(struct vmcb_control_area *control)
+{
+	if (mutation_is(MUTATION_CONTROL))
+		control->pause_filter_count = 1;
+	if (mutation_is(MUTATION_INTERCEPT))
+		control->intercepts[INTERCEPT_EXCEPTION] &= ~(1u << X86_TRAP_AC);
+}
+
 /* Everything that is the same for all guests, for ever. */
 static void init_control(struct vmcb *vmcb)
 {
@@ -171,6 +180,16 @@ static void init_control(struct vmcb *vmcb)
 	vmcb->save.g_pat = PAT_ALL_WB;
 	vmcb->save.dr6 = DR6_INIT;
 	vmcb->save.dr7 = DR7_OFF;
+	mutate_control(control);
+}
+
+/* One bit each, so that other CPUs never see the rest in between. */
+static void mutate_bitmaps(void)
+{
+	unsigned int msr = 0x800 * 8 + (MSR_TSC_AUX & 0x1fff) * 2;
+
+	assign_bit(msr, page_address(msrpm), !mutation_is(MUTATION_MSR_BITMAP));
+	assign_bit(0x80, page_address(iopm), !mutation_is(MUTATION_IO_BITMAP));
 }
 
 static int make_cpu(struct svm_cpu *cpu)
@@ -365,7 +384,8 @@ static void take_new_tag(struct svm_cpu *cpu, struct vm *vm)
 	if (cpu->next_asid > cpu->max_asid) {
 		cpu->generation++;
 		cpu->next_asid = 1;
-		cpu->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+		if (!mutation_is(MUTATION_SKIP_FLUSH))
+			cpu->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
 	}
 	vm->tag = (struct vm_tag){
 		.cpu = smp_processor_id(),
@@ -408,12 +428,34 @@ static void load_vm(struct svm_cpu *cpu, struct vm *vm)
 	vm->state_changed = false;
 }
 
+/*
+ * After a shutdown the save area is undefined (APM 2 15.14.3), after a refused
+ * entry the tags may not have been flushed: start afresh with the next VM.
+ */
+static void distrust(struct svm_cpu *cpu)
+{
+	clear_page(cpu->vmcb);
+	init_control(cpu->vmcb);
+	cpu->loaded = 0;
+	cpu->next_asid = cpu->max_asid + 1;
+}
+
+/* With another rule to break, all that is made once is made again. */
+static void mutate(struct svm_cpu *cpu)
+{
+	if (!mutation_is_new())
+		return;
+	mutate_bitmaps();
+	distrust(cpu);
+}
+
 static int svm_load(struct vm *vm)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
 	if (!cpu->enabled)
 		return -EAGAIN;
+	mutate(cpu);
 	hide_block_stepping(true);
 	change_owner(cpu, vm->key.uid);
 	if (cpu->loaded != vm->id || vm->tag.cpu != smp_processor_id() ||
@@ -603,7 +645,8 @@ static void before_entry(struct svm_cpu *cpu, struct vm *vm)
 					  SVM_INTERRUPT_SHADOW_MASK : 0;
 	if (unlikely(state->flags))
 		prepare_exception(&vmcb->control, state);
-	if (unlikely(vm->tag.flushed != vm->memory.s2.changes))
+	if (unlikely(vm->tag.flushed != vm->memory.s2.changes) &&
+	    !mutation_is(MUTATION_SKIP_TAG))
 		take_new_tag(cpu, vm);
 }
 
@@ -623,18 +666,6 @@ static void after_exit(struct svm_cpu *cpu, struct vm *vm)
 			       MAYFLY_STATE_SHADOW : 0;
 	if (unlikely(vmcb->control.exit_int_info & SVM_EXITINTINFO_VALID))
 		resume_exception(&vmcb->control, state);
-}
-
-/*
- * After a shutdown the save area is undefined (APM 2 15.14.3), after a refused
- * entry the tags may not have been flushed: start afresh with the next VM.
- */
-static void distrust(struct svm_cpu *cpu)
-{
-	clear_page(cpu->vmcb);
-	init_control(cpu->vmcb);
-	cpu->loaded = 0;
-	cpu->next_asid = cpu->max_asid + 1;
 }
 
 /* Not static only for the static call, whose type it gives. */

@@ -30,6 +30,7 @@
 #include <uapi/asm/vmx.h>
 
 #include "backend.h"
+#include "mutation.h"
 #include "shadow.h"
 #include "state.h"
 #include "tlbmodel.h"
@@ -316,6 +317,17 @@ static bool vmx_large_code(void)
 	return !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
 }
 
+static void mutate_controls(void)
+{
+	if (mutation_is(MUTATION_CONTROL))
+		vmx_write(CR3_TARGET_COUNT, 1);
+	if (mutation_is(MUTATION_INTERCEPT))
+		vmx_write(EXCEPTION_BITMAP, EXCEPTIONS & ~(1u << X86_TRAP_AC));
+	if (mutation_is(MUTATION_IO_BITMAP))
+		vmx_write(CPU_BASED_VM_EXEC_CONTROL,
+			  controls.cpu & ~CPU_BASED_UNCOND_IO_EXITING);
+}
+
 static void write_controls(void)
 {
 	vmx_write(PIN_BASED_VM_EXEC_CONTROL, controls.pin);
@@ -339,6 +351,7 @@ static void write_controls(void)
 	vmx_write(GUEST_IA32_PAT, PAT_ALL_WB);
 	vmx_write(GUEST_DR7, DR7_OFF);
 	vmx_write(GUEST_ACTIVITY_STATE, 0);
+	mutate_controls();
 }
 
 static void write_host(int cpu)
@@ -371,6 +384,8 @@ static void write_host(int cpu)
 	rdmsrl(MSR_EFER, value);
 	vmx_write(HOST_IA32_EFER, value);
 	vmx_write(HOST_RIP, (u64)vmx_exit);
+	if (mutation_is(MUTATION_HOST_FIELD))
+		vmx_write(HOST_IA32_SYSENTER_CS, vmx_read(HOST_IA32_SYSENTER_CS) ^ 8);
 }
 
 /* A VMCS as new, with everything in it that no guest changes. */
@@ -548,10 +563,12 @@ static void take_new_tag(struct vmx_cpu *cpu, struct vm *vm)
 	if (cpu->next_vpid > MAX_VPID) {
 		cpu->generation++;
 		cpu->next_vpid = 1;	/* 0 is the host's. */
-		vmx_invvpid_all();
+		if (!mutation_is(MUTATION_SKIP_FLUSH))
+			vmx_invvpid_all();
 		vmx_invept(VMX_ALL, 0);
 	}
-	vmx_invept(VMX_ONE, eptp_of(vm));
+	if (!mutation_is(MUTATION_SKIP_INVEPT))
+		vmx_invept(VMX_ONE, eptp_of(vm));
 	vm->tag = (struct vm_tag){
 		.cpu = smp_processor_id(),
 		.asid = cpu->next_vpid++,
@@ -561,12 +578,24 @@ static void take_new_tag(struct vmx_cpu *cpu, struct vm *vm)
 	vmx_write(VIRTUAL_PROCESSOR_ID, vm->tag.asid);
 }
 
+/* With another rule to break, all that is made once is made again. */
+static void mutate(struct vmx_cpu *cpu)
+{
+	if (!mutation_is_new())
+		return;
+	/* One bit, so that other CPUs never see the rest in between. */
+	assign_bit(0x400 * 8 + (MSR_TSC_AUX & 0x1fff), page_address(msr_bitmap),
+		   !mutation_is(MUTATION_MSR_BITMAP));
+	renew_vmcs(cpu);
+}
+
 static int vmx_load_vm(struct vm *vm)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
 
 	if (!cpu->enabled)
 		return -EAGAIN;
+	mutate(cpu);
 	remember_host(cpu);
 	switch_msrs_in(cpu, &vm->state);
 	change_owner(cpu, vm->key.uid);
@@ -644,7 +673,8 @@ static void before_entry(struct vmx_cpu *cpu, struct vm *vm)
 	prepare_exception(state);
 	if (native_read_cr2() != state->cr2)
 		native_write_cr2(state->cr2);
-	if (unlikely(vm->tag.flushed != vm->memory.s2.changes))
+	if (unlikely(vm->tag.flushed != vm->memory.s2.changes) &&
+	    !mutation_is(MUTATION_SKIP_TAG))
 		take_new_tag(cpu, vm);
 	/* An interrupt may have loaded an LDT since; the exit clears it. */
 	asm("sldt %0" : "=rm" (ldt));

@@ -3,6 +3,9 @@
 // Rules broken on purpose (kmod/mutation.h), to see the checks of them fire.
 
 #include <fstream>
+#include <map>
+
+#include <sched.h>
 
 #include "machine.hpp"
 
@@ -12,7 +15,80 @@ namespace
 using live::machine;
 
 /// The numbers of enum mutation.
-enum mutation { none, guest_cs };
+enum mutation {
+	none,
+	guest_cs,
+	host_msr,
+	host_cr,
+	host_dr,
+	host_gdtr,
+	host_idtr,
+	host_selector,
+	host_base,
+	host_xcr0,
+	host_pkru,
+	host_flags,
+	host_field,
+	control_field,
+	intercept,
+	msr_bitmap,
+	io_bitmap,
+	skip_tag,
+	skip_flush,
+	skip_invept,
+	free_mapped,
+};
+
+using hits = std::map<std::string, unsigned long>;
+
+std::string parameter(const std::string &name)
+{
+	return "/sys/module/mayfly/parameters/" + name;
+}
+
+/// How often each check of kmod/shadow.h has fired.
+hits all_hits()
+{
+	std::ifstream file(parameter("shadow_hits"));
+	hits result;
+
+	for (std::string line; std::getline(file, line);)
+		if (const auto equals = line.find('='); equals != std::string::npos)
+			result[line.substr(0, equals)] = std::stoul(line.substr(equals + 1));
+	return result;
+}
+
+std::string last_report()
+{
+	std::ifstream file(parameter("shadow_last"));
+	std::string text;
+
+	std::getline(file, text);
+	return text;
+}
+
+/// The names of the checks that have fired since \p before.
+std::vector<std::string> fired_since(const hits &before)
+{
+	std::vector<std::string> names;
+
+	for (const auto &[name, count] : all_hits())
+		if (count != before.at(name))
+			names.push_back(name);
+	return names;
+}
+
+bool cpu_has(const std::string &flag)
+{
+	std::ifstream file("/proc/cpuinfo");
+
+	for (std::string line; std::getline(file, line);)
+		if (line.starts_with("flags"))
+			return (line + " ").find(" " + flag + " ") != std::string::npos;
+	return false;
+}
+
+using names = std::vector<std::string>;
 
 class Mutations : public live::Live
 {
@@ -22,18 +98,69 @@ protected:
 		live::Live::SetUp();
 		if (!(live::info(device).flags & MAYFLY_INFO_DEBUG))
 			GTEST_SKIP() << "needs a module built with its debug checks";
+		ASSERT_EQ(sched_getaffinity(0, sizeof everywhere_, &everywhere_), 0) << strerror(errno);
+		pin();
 	}
 	void TearDown() override
 	{
 		mutate(none);
+		if (CPU_COUNT(&everywhere_)) {
+			EXPECT_EQ(sched_setaffinity(0, sizeof everywhere_, &everywhere_), 0) << strerror(errno);
+		}
 		live::Live::TearDown();
 	}
 	static void mutate(mutation which)
 	{
-		std::ofstream file("/sys/module/mayfly/parameters/mutation");
+		std::ofstream file(parameter("mutation"));
 
 		file << static_cast<int>(which) << std::flush;
 	}
+	[[nodiscard]] bool is_svm() const { return live::info(device).backend == 1; }
+
+	/// A VM from its first instruction to its last, in this thread.
+	void run(std::span<const std::byte> code, std::int32_t status) const
+	{
+		const live::fd image = live::make_image(device, code);
+		const machine vm(image, device);
+
+		if (code.data() == guests::discard_all.data())
+			vm.set_parameters(guests::range_gpa, 8);
+		ASSERT_EQ(vm.run(), 0);
+		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED});
+		EXPECT_EQ(vm.info().status, status);
+	}
+	/// With \p which in force, \p code runs as ever and exactly \p expected fire;
+	/// without it, none.
+	void expect_seen(mutation which, const names &expected,
+			 std::span<const std::byte> code = guests::exit42, std::int32_t status = 42) const
+	{
+		run(code, status);
+		const hits before = all_hits();
+
+		mutate(which);
+		run(code, status);
+		mutate(none);
+		EXPECT_EQ(fired_since(before), expected) << last_report();
+
+		const hits after = all_hits();
+
+		for (int i = 0; i < 3; i++)
+			run(code, status);
+		EXPECT_EQ(fired_since(after), names{}) << last_report();
+	}
+
+private:
+	/// To one CPU: what is broken there is made again there.
+	static void pin()
+	{
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(0, &set);
+		ASSERT_EQ(sched_setaffinity(0, sizeof set, &set), 0) << strerror(errno);
+	}
+
+	cpu_set_t everywhere_{};
 };
 
 TEST_F(Mutations, ARefusedEntryNamesTheRegister)
@@ -68,6 +195,148 @@ TEST_F(Mutations, ARefusedEntryNamesTheRegister)
 
 	ASSERT_EQ(after.run(), 0);
 	EXPECT_EQ(after.info().status, 42);
+}
+
+TEST_F(Mutations, AStateThatHardwareRefusesIsSeen)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	const hits before = all_hits();
+
+	mutate(guest_cs);
+	{
+		const machine vm(image, device);
+
+		ASSERT_EQ(vm.run(), 0);
+	}
+	mutate(none);
+	EXPECT_EQ(fired_since(before), names{"guest-state"}) << last_report();
+}
+
+TEST_F(Mutations, AnMsrOfTheHostIsMissed)
+{
+	expect_seen(host_msr, {"host-msr"});
+}
+
+TEST_F(Mutations, AControlRegisterOfTheHostIsMissed)
+{
+	expect_seen(host_cr, {"host-cr"});
+}
+
+TEST_F(Mutations, ADebugRegisterOfTheHostIsMissed)
+{
+	expect_seen(host_dr, {"host-dr"});
+}
+
+TEST_F(Mutations, TheGdtOfTheHostIsMissed)
+{
+	expect_seen(host_gdtr, {"host-table"});
+}
+
+TEST_F(Mutations, TheIdtOfTheHostIsMissed)
+{
+	if (!is_svm())
+		GTEST_SKIP() << "VT-x leaves IDTR with the longest limit there is";
+	expect_seen(host_idtr, {"host-table"});
+}
+
+TEST_F(Mutations, ASelectorOfTheHostIsMissed)
+{
+	expect_seen(host_selector, {"host-segment"});
+}
+
+TEST_F(Mutations, ASegmentBaseOfTheHostIsMissed)
+{
+	expect_seen(host_base, {"host-segment"});
+}
+
+TEST_F(Mutations, XCR0OfTheHostIsMissed)
+{
+	if (!cpu_has("avx"))
+		GTEST_SKIP() << "needs a CPU with more than SSE in XCR0";
+	expect_seen(host_xcr0, {"host-xstate"});
+}
+
+TEST_F(Mutations, ProtectionKeysOfTheHostAreMissed)
+{
+	if (!cpu_has("ospke"))
+		GTEST_SKIP() << "needs a CPU with protection keys";
+	expect_seen(host_pkru, {"host-xstate"});
+}
+
+TEST_F(Mutations, AFlagOfTheHostIsMissed)
+{
+	expect_seen(host_flags, {"host-flags"});
+}
+
+TEST_F(Mutations, AWrongFieldForTheHostIsSeenAndSoIsWhatItDoes)
+{
+	if (is_svm())
+		GTEST_SKIP() << "needs VT-x: SVM saves the host by itself";
+	expect_seen(host_field, {"host-field", "host-msr"});
+}
+
+TEST_F(Mutations, AWrongControlFieldIsSeen)
+{
+	expect_seen(control_field, {"control"});
+}
+
+TEST_F(Mutations, AMissingInterceptIsSeen)
+{
+	expect_seen(intercept, {"intercept"});
+}
+
+TEST_F(Mutations, AnOpenMsrIsSeen)
+{
+	expect_seen(msr_bitmap, {"msr-bitmap"});
+}
+
+TEST_F(Mutations, AnOpenPortIsSeen)
+{
+	expect_seen(io_bitmap, {is_svm() ? "io-bitmap" : "intercept"});
+}
+
+TEST_F(Mutations, AChangeWithoutANewTagIsSeen)
+{
+	expect_seen(skip_tag, {"stale"}, guests::discard_all, 0);
+}
+
+TEST_F(Mutations, TagsThatBeginAgainWithoutAFlushAreSeen)
+{
+	expect_seen(skip_flush, {"tag"});
+}
+
+TEST_F(Mutations, ANewTagWithoutInveptIsSeen)
+{
+	if (is_svm())
+		GTEST_SKIP() << "needs VT-x: with SVM a tag is all there is";
+	expect_seen(skip_invept, {"stale"}, guests::discard_all, 0);
+}
+
+TEST_F(Mutations, ATopTableOfAnotherVmWithoutInveptIsSeen)
+{
+	if (is_svm())
+		GTEST_SKIP() << "needs VT-x: with SVM a tag is all there is";
+	// As long as there is a VM, the CPU is not taken again, which flushes all.
+	const live::fd image = live::make_image(device, guests::exit42);
+	const machine other(image, device);
+	const hits before = all_hits();
+
+	// The page of an old top table comes back sooner or later.
+	mutate(skip_invept);
+	for (int i = 0; i < 3000 && all_hits().at("root") == before.at("root"); i++)
+		run(guests::exit42, 42);
+	mutate(none);
+	EXPECT_EQ(fired_since(before), names{"root"}) << last_report();
+
+	const hits after = all_hits();
+
+	run(guests::exit42, 42);
+	EXPECT_EQ(fired_since(after), names{}) << last_report();
+}
+
+TEST_F(Mutations, APageFreedWhileItIsMappedIsSeen)
+{
+	expect_seen(free_mapped, {"freed-mapped"}, guests::discard_all, 0);
 }
 
 }
