@@ -44,8 +44,8 @@
 			 X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT | \
 			 X86_EFLAGS_RF | X86_EFLAGS_AC | X86_EFLAGS_ID)
 
-/* 40 bits, as CPUID says, and the two cache bits. */
-#define CR3_MAY		0x000000fffffff018ull
+/* The 36 bits of MAYFLY_MEMORY_MAX, which every CPU has, and the two cache bits. */
+#define CR3_MAY		0x0000000ffffff018ull
 #define MXCSR_OFFSET	24
 #define MXCSR_DEFAULT	0x1f80
 /* Every CPU that can virtualize has DAZ; AMD's bit 17 is not for guests. */
@@ -134,6 +134,12 @@ static bool data_is_valid(const struct mayfly_segment_register *s)
 	if ((s->attributes & ATTR_TYPE) < 12 && (s->selector & 3) > dpl(s))
 		return false;
 	return segment_limit_fits(s);
+}
+
+/* SDM 3C 27.3.1.2: DS and ES have bases of 32 bits, although nothing uses them. */
+static bool low_data_is_valid(const struct mayfly_segment_register *s)
+{
+	return data_is_valid(s) && (is_empty(s) || s->base <= 0xffffffff);
 }
 
 /* Accessed, non-conforming or conforming 64-bit code at SS's DPL, the CPL. */
@@ -237,8 +243,8 @@ unsigned int state_wrong_field(const struct mayfly_vcpu_state *s)
 	RULE(efer, within(s->efer, EFER_MUST, EFER_MAY));
 	RULE(ss, stack_is_valid(&s->ss));
 	RULE(cs, code_is_valid(&s->cs, dpl(&s->ss)));
-	RULE(ds, data_is_valid(&s->ds));
-	RULE(es, data_is_valid(&s->es));
+	RULE(ds, low_data_is_valid(&s->ds));
+	RULE(es, low_data_is_valid(&s->es));
 	RULE(fs, data_is_valid(&s->fs));
 	RULE(gs, data_is_valid(&s->gs));
 	RULE(ldtr, ldt_is_valid(&s->ldtr));

@@ -46,6 +46,19 @@ TEST_F(States, AbsentDataSegmentsAreFine)
 	EXPECT_TRUE(state_is_valid(&s));
 }
 
+TEST_F(States, OnlyFsAndGsHaveBasesOf64Bits)
+{
+	for (mayfly_segment_register *one : {&s.ds, &s.es}) {
+		one->base = 0xffffffff;
+		EXPECT_TRUE(state_is_valid(&s));
+		one->base = 0x100000000;
+		EXPECT_FALSE(state_is_valid(&s));
+		one->base = 0;
+	}
+	s.fs.base = s.gs.base = 0xffff800000000000;
+	EXPECT_TRUE(state_is_valid(&s));
+}
+
 TEST_F(States, UserMode)
 {
 	s.cs.selector = 0x1b;
@@ -94,7 +107,7 @@ TEST_F(States, EveryBitOfTheControlRegistersIsJudged)
 	EXPECT_EQ(flips(s.cr0), 0x5000eu);
 	EXPECT_EQ(flips(s.cr4), 0x69cu);
 	EXPECT_EQ(flips(s.efer), 0x801u);
-	EXPECT_EQ(flips(s.cr3), 0xfffffff018u);
+	EXPECT_EQ(flips(s.cr3), 0xffffff018u);
 	// All flags but VM, VIF, VIP and what is reserved.
 	EXPECT_EQ(flips(s.rflags), 0x257fd5u);
 }
