@@ -664,6 +664,10 @@ static void before_entry(struct vmx_cpu *cpu, struct vm *vm)
 	u16 ldt;
 
 	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
+	/* In compatibility mode what follows the last byte below 4 GiB is at 0. */
+	if (unlikely(state->rip >> 32 == 1) &&
+	    !(vmx_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
+		state->rip = (u32)state->rip;
 	vmx_write(GUEST_RIP, state->rip);
 	vmx_write(GUEST_RFLAGS, state->rflags);
 	vmx_write(HOST_CR3, __read_cr3());

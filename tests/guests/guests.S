@@ -638,6 +638,39 @@ guest_\name:
 	exit	0
 	end_guest
 
+// Runs CPUID as the last two bytes of 32-bit code: the next instruction is at 0, and
+// the ones there end with 7. Its tables are at 4 MiB, the low code at 2 MiB.
+	guest wrap_around
+	prepare
+	mov	$WINDOW, %rbx
+	movw	$0xa20f, 0x1ffffe(%rbx)		# cpuid
+	movb	$0xb8, RANGE_GPA(%rbx)		# mov $…, %eax
+	movl	$MAYFLY_HC_EXIT, RANGE_GPA + 1(%rbx)
+	movb	$0xbf, RANGE_GPA + 5(%rbx)	# mov $7, %edi
+	movl	$7, RANGE_GPA + 6(%rbx)
+	mov	(%r15), %eax			# the hypercall
+	mov	%eax, RANGE_GPA + 10(%rbx)
+	movl	$0x401003, 0x400000(%rbx)	# for the first GiB
+	movl	$0x402003, 0x400018(%rbx)	# for the fourth
+	movl	$RANGE_GPA + 0x83, 0x401000(%rbx)
+	movl	$0x83, 0x402ff8(%rbx)
+	movl	$0x400003, ENTRY_TABLE(%rbx)
+	movl	$0, ENTRY_TABLE + 4(%rbx)
+	mov	%cr3, %rax
+	mov	%rax, %cr3
+	movabs	$0x00cf9b000000ffff, %rax	# accessed 32-bit code of 4 GiB
+	mov	%rax, 0x403008(%rbx)
+	lea	0x403000(%rbx), %rax
+	mov	%rax, 0x403102(%rbx)
+	movw	$15, 0x403100(%rbx)
+	lgdt	0x403100(%rbx)
+	push	$8
+	mov	$0xfffffffe, %eax
+	push	%rax
+	xor	%eax, %eax
+	lretq
+	end_guest
+
 // Pushes 256 words and pops them: ends with 0, or with 1 if one was wrong.
 	guest push_pop
 	prepare

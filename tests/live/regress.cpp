@@ -284,4 +284,14 @@ TEST_F(Regress, AutomaticNamesAreExact)
 	EXPECT_EQ(open("own"), 0);
 }
 
+TEST_F(Regress, A32BitInstructionPointerWrapsAround)
+{
+	const live::fd image = live::make_image(device, guests::wrap_around);
+	const machine vm(image, device);
+
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED}) << "VT-x takes no RIP beyond 4 GiB there";
+	EXPECT_EQ(vm.info().status, 7);
+}
+
 }
