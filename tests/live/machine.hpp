@@ -5,18 +5,15 @@
 
 #pragma once
 
-#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -24,55 +21,13 @@
 #include <mayfly_guest.h>
 #include <vmctl/elf_image.hpp>
 
+#include "descriptor.hpp"
 #include "guests.hpp"
 
 namespace live
 {
 
 using vmctl::elf_image;
-
-/// A file descriptor that is closed in the end.
-class fd final
-{
-public:
-	fd() = default;
-	explicit fd(int number) : number_(number) {}
-	fd(fd &&other) noexcept : number_(std::exchange(other.number_, -1)) {}
-	fd &operator=(fd &&other) noexcept
-	{
-		std::swap(number_, other.number_);
-		return *this;
-	}
-	~fd() { reset(); }
-
-	[[nodiscard]] int get() const { return number_; }
-	void reset()
-	{
-		if (number_ >= 0)
-			close(std::exchange(number_, -1));
-	}
-
-private:
-	int number_ = -1;
-};
-
-/// ioctl(2) that returns 0 or more, or a negative errno.
-template <class T> int call(const fd &on, unsigned long request, T *argument)
-{
-	const int ret = ioctl(on.get(), request, argument);
-
-	return ret < 0 ? -errno : ret;
-}
-
-inline fd open_device()
-{
-	return fd(open(MAYFLY_DEVICE, O_RDWR | O_CLOEXEC));
-}
-
-inline std::uint64_t address(const void *pointer)
-{
-	return reinterpret_cast<std::uintptr_t>(pointer);
-}
 
 inline mayfly_info info(const fd &device)
 {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Descriptors and raw calls on them, for tests that see exactly what the module
+// answers.
+
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <mayfly.h>
+
+namespace live
+{
+
+/// A file descriptor that is closed in the end.
+class fd final
+{
+public:
+	fd() = default;
+	explicit fd(int number) : number_(number) {}
+	fd(fd &&other) noexcept : number_(std::exchange(other.number_, -1)) {}
+	fd &operator=(fd &&other) noexcept
+	{
+		std::swap(number_, other.number_);
+		return *this;
+	}
+	~fd() { reset(); }
+
+	[[nodiscard]] int get() const { return number_; }
+	void reset()
+	{
+		if (number_ >= 0)
+			close(std::exchange(number_, -1));
+	}
+
+private:
+	int number_ = -1;
+};
+
+/// ioctl(2) that returns 0 or more, or a negative errno.
+template <class T> int call(const fd &on, unsigned long request, T *argument)
+{
+	const int ret = ioctl(on.get(), request, argument);
+
+	return ret < 0 ? -errno : ret;
+}
+
+inline fd open_device()
+{
+	return fd(open(MAYFLY_DEVICE, O_RDWR | O_CLOEXEC));
+}
+
+inline std::uint64_t address(const void *pointer)
+{
+	return reinterpret_cast<std::uintptr_t>(pointer);
+}
+
+}
