@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Arguments of the calls: what a caller would give, and what one should not.
+
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <sys/mman.h>
+
+#include <mayfly.h>
+#include <mayfly_guest.h>
+
+#include "../live/descriptor.hpp"
+#include "random.hpp"
+#include "vcpu_state.hpp"
+
+namespace fuzz
+{
+
+/// Memory of one thread to point at, some of it not as it should be.
+class arena final
+{
+public:
+	arena()
+	{
+		base_ = static_cast<std::byte *>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		mprotect(base_ + read_only_at, page_size, PROT_READ);
+		mprotect(base_ + size - page_size, page_size, PROT_NONE);
+	}
+	~arena() { munmap(base_, size); }
+	arena(const arena &) = delete;
+	arena &operator=(const arena &) = delete;
+
+	/// Everything placed so far may be overwritten.
+	void forget() { used_ = 0; }
+
+	/// The address of a copy of \p bytes, or seldom one that is wrong.
+	std::uint64_t place(random &r, std::span<const std::byte> bytes)
+	{
+		return r.chance(94) ? place_well(bytes) : place_badly(r, bytes);
+	}
+	std::uint64_t place_well(std::span<const std::byte> bytes)
+	{
+		const std::span<const std::byte> some = bytes.first(std::min(bytes.size(), most));
+
+		if (used_ + some.size() > most)
+			used_ = 0;
+		std::byte *const at = base_ + used_;
+
+		used_ += (some.size() + 15) / 16 * 16;
+		std::ranges::copy(some, at);
+		return live::address(at);
+	}
+	/// Room for \p bytes bytes that the kernel fills.
+	std::uint64_t room(random &r, std::size_t bytes)
+	{
+		const std::vector<std::byte> nothing(std::min(bytes, most));
+
+		return place(r, nothing);
+	}
+
+private:
+	static constexpr std::size_t read_only_at = 48 * page_size;
+	static constexpr std::size_t most = read_only_at - 16; // and one byte more where it is not aligned
+	static constexpr std::size_t size = 52 * page_size;
+
+	std::uint64_t place_badly(random &r, std::span<const std::byte> bytes)
+	{
+		const std::uint64_t end = live::address(base_) + size - page_size;
+
+		switch (r.below(8)) {
+		case 0:
+			return 0;
+		case 1:
+			return 0xffff888000000000 + r.below(1 << 20);
+		case 2:
+			return r.word();
+		case 3:
+			return live::address(base_) + read_only_at;
+		case 4:
+			return end;
+		case 5: { // its end is beyond the end of the mapping
+			const std::size_t whole = std::min<std::size_t>(bytes.size(), page_size);
+			const std::size_t there = whole ? r.below(whole) : 0;
+
+			std::memcpy(reinterpret_cast<std::byte *>(end - there), bytes.data(), there);
+			return end - there;
+		}
+		case 6: { // just inside
+			const std::size_t there = std::min<std::size_t>(bytes.size(), page_size);
+
+			std::memcpy(reinterpret_cast<std::byte *>(end - there), bytes.data(), there);
+			return end - there;
+		}
+		default: { // not aligned
+			const std::uint64_t at = place_well(bytes);
+
+			std::ranges::copy(bytes.first(std::min(bytes.size(), most)), reinterpret_cast<std::byte *>(at + 1));
+			return at + 1;
+		}
+		}
+	}
+
+	std::byte *base_;
+	std::size_t used_ = 0;
+};
+
+/// Sets words of a structure that was right to something else, seldom.
+template <class T> void bend_words(random &r, T &argument, unsigned percent = 15)
+{
+	constexpr std::size_t words = sizeof(T) / 4;
+
+	if (!r.chance(percent))
+		return;
+	for (std::uint64_t n = 1 + r.below(2); n; n--) {
+		const auto value = static_cast<std::uint32_t>(r.word());
+
+		std::memcpy(reinterpret_cast<std::byte *>(&argument) + 4 * r.below(words), &value, sizeof(value));
+	}
+}
+
+/// Guests that do one thing: their code, loaded at 0x20000, with the window.
+inline constexpr std::string_view small_guests[] = {
+	// wait for ever, again and again
+	"\x48\xc7\xc3\x00\x10\x00\x80\xb8\x02\x00\x00\x00\x48\xc7\xc7\xff\xff\xff\xff\xff\xd3\xeb\xf0"sv,
+	// spin
+	"\xeb\xfe"sv,
+	// exit(7)
+	"\x48\xc7\xc3\x00\x10\x00\x80\x31\xc0\xbf\x07\x00\x00\x00\xff\xd3"sv,
+	// print 64 bytes, again and again
+	"\x48\xc7\xc3\x00\x10\x00\x80\xb8\x01\x00\x00\x00\xbf\x00\x00\x02\x00\xbe\x40\x00\x00\x00\xff\xd3\xeb\xed"sv,
+	// wait for a time that is over
+	"\x48\xc7\xc3\x00\x10\x00\x80\xb8\x02\x00\x00\x00\xbf\x01\x00\x00\x00\xff\xd3\xeb\xf2"sv,
+	// halt, again and again
+	"\xf4\xeb\xfd"sv,
+	// write to each page from 1 MiB on
+	"\x48\xc7\xc0\x00\x00\x10\x80\x48\x89\x00\x48\x05\x00\x10\x00\x00\xeb\xf5"sv,
+	// leave memory at once
+	"\x48\xa3\x00\x00\x00\x00\x90\x00\x00\x00"sv,
+	// no IDT
+	"\x0f\x0b"sv,
+};
+
+enum small_guest { guest_waits, guest_spins, guest_exits };
+
+/// One page, top and next level at once: entry 511 points to the page itself.
+inline std::array<std::uint64_t, 512> window_table()
+{
+	std::array<std::uint64_t, 512> table{};
+
+	table[510] = 0xe7;
+	table[511] = FUZZ_TABLES | 0x67;
+	return table;
+}
+
+/// What IMAGE_CREATE wants for a small guest; the pointers are into \p memory.
+inline mayfly_image_create image_of(arena &memory, std::string_view code)
+{
+	static const std::array<std::uint64_t, 512> table = window_table();
+	const std::array segments = {
+		mayfly_segment{.gpa = FUZZ_TABLES, .length = sizeof(table),
+			       .source = memory.place_well(std::as_bytes(std::span(table))), .flags = MAYFLY_SEGMENT_WRITE,
+			       .reserved = 0},
+		mayfly_segment{.gpa = FUZZ_DESCRIPTORS, .length = code.size(),
+			       .source = memory.place_well(std::as_bytes(std::span(code))), .flags = MAYFLY_SEGMENT_EXECUTE,
+			       .reserved = 0},
+	};
+	mayfly_image_create create{};
+
+	create.segments = memory.place_well(std::as_bytes(std::span(segments)));
+	create.nr_segments = segments.size();
+	create.rip = FUZZ_WINDOW + FUZZ_DESCRIPTORS;
+	create.rsp = FUZZ_WINDOW + FUZZ_STACK;
+	create.cr3 = FUZZ_TABLES;
+	create.rdi = FUZZ_WINDOW + MAYFLY_GPA_DEVICE;
+	std::strcpy(create.name, "small");
+	return create;
+}
+
+/// Segments of many kinds, most of them in order.
+inline std::vector<mayfly_segment> random_segments(random &r, arena &memory)
+{
+	std::vector<mayfly_segment> all;
+	std::uint64_t gpa = MAYFLY_GPA_IMAGE;
+
+	for (std::uint64_t n = r.chance(95) ? 1 + r.below(6) : MAYFLY_MAX_SEGMENTS + r.below(3); n; n--) {
+		mayfly_segment one{};
+
+		one.gpa = gpa;
+		one.length = r.chance(90) ? 1 + r.below(5 * page_size) : r.word();
+		one.source = memory.room(r, 6 * page_size);
+		one.flags = static_cast<std::uint32_t>(r.below(4));
+		gpa = (one.gpa + one.length + page_size - 1 + (r.chance(70) ? 0 : r.below(1ull << r.below(38)))) & ~0xfffull;
+		bend_words(r, one, 4);
+		all.push_back(one);
+	}
+	return all;
+}
+
+inline mayfly_image_create random_image(random &r, arena &memory)
+{
+	mayfly_image_create create = image_of(memory, r.pick(small_guests));
+
+	if (r.chance(40)) {
+		const auto segments = random_segments(r, memory);
+
+		create.segments = memory.place(r, std::as_bytes(std::span(segments)));
+		create.nr_segments = static_cast<std::uint32_t>(segments.size());
+		create.memory_min = r.chance(70) ? 0 : r.word() & ~0xfffull;
+	}
+	bend_words(r, create);
+	return create;
+}
+
+inline void random_name(random &r, char (&name)[MAYFLY_NAME_SIZE])
+{
+	static constexpr std::string_view names[] = {"a"sv, "b"sv, "pool"sv, "vm"sv, "vm1"sv, "vm07"sv, "1x"sv, "a b"sv, "-"sv,
+						     "x.y_z-1"sv};
+
+	std::memset(name, 0, sizeof(name));
+	if (r.chance(90)) {
+		const std::string_view chosen = r.pick(names);
+
+		std::memcpy(name, chosen.data(), chosen.size());
+	} else {
+		std::memset(name, r.chance(50) ? 'x' : static_cast<int>(r.below(256)), r.below(sizeof(name) + 1));
+	}
+}
+
+inline mayfly_spawn random_spawn(random &r, arena &memory, int image)
+{
+	static constexpr std::uint32_t counts[] = {0, 1, 2, 3, 5, 70, 0x7fffffff, 0xffffffff};
+	static constexpr std::uint64_t memories[] = {0, 4096, 1 << 20, MAYFLY_MEMORY_DEFAULT, MAYFLY_MEMORY_MAX,
+						     MAYFLY_MEMORY_MAX + 4096, 0x21000, 3 << 20};
+	mayfly_spawn spawn{};
+
+	spawn.image = image;
+	spawn.flags = static_cast<std::uint32_t>(r.below(4));
+	spawn.count = spawn.flags & MAYFLY_SPAWN_DETACHED && r.chance(60) ? r.pick(counts) : 1;
+	spawn.memory = r.chance(80) ? MAYFLY_MEMORY_DEFAULT : r.pick(memories);
+	if (r.chance(40))
+		random_name(r, spawn.name);
+	if (r.chance(spawn.name[0] ? 50 : 3)) {
+		spawn.flags |= MAYFLY_SPAWN_NUMBERED;
+		spawn.first = r.chance(80) ? static_cast<std::uint32_t>(r.below(5)) : static_cast<std::uint32_t>(r.word());
+	}
+	if (r.chance(30)) {
+		spawn.args_length = static_cast<std::uint32_t>(r.below(r.chance(90) ? 64 : MAYFLY_ARGS_MAX + 2));
+		spawn.args = memory.room(r, spawn.args_length);
+	}
+	if (r.chance(50))
+		spawn.ids = memory.room(r, 8 * std::min<std::size_t>(spawn.count, 1000));
+	bend_words(r, spawn, 10);
+	return spawn;
+}
+
+inline mayfly_list random_list(random &r, arena &memory)
+{
+	mayfly_list list{};
+
+	list.from = r.chance(80) ? 0 : r.word();
+	list.count = r.chance(90) ? static_cast<std::uint32_t>(1 + r.below(100)) : static_cast<std::uint32_t>(r.word());
+	list.rows = memory.room(r, sizeof(mayfly_vm_info) * std::min<std::size_t>(list.count, 200));
+	bend_words(r, list, 10);
+	return list;
+}
+
+/// A VM's number: one of the last that were made.
+inline std::uint64_t random_id(random &r, std::uint64_t last)
+{
+	return r.chance(90) ? last - std::min(last, r.below(20)) : r.word();
+}
+
+inline mayfly_open random_open(random &r, std::uint64_t last)
+{
+	mayfly_open open{};
+
+	if (r.chance(70))
+		open.id = random_id(r, last);
+	else
+		random_name(r, open.name);
+	bend_words(r, open, 10);
+	return open;
+}
+
+inline mayfly_control random_control(random &r)
+{
+	mayfly_control control{};
+
+	control.op = static_cast<std::uint32_t>(r.chance(97) ? 1 + r.below(6) : r.word());
+	if (control.op == MAYFLY_OP_NOTIFY)
+		control.port = static_cast<std::uint32_t>(r.below(r.chance(95) ? 64 : 70));
+	bend_words(r, control, 5);
+	return control;
+}
+
+inline mayfly_control random_control_many(random &r, arena &memory, std::uint64_t last)
+{
+	std::vector<std::uint64_t> ids(r.chance(95) ? 1 + r.below(16) : r.below(2000));
+	mayfly_control control = random_control(r);
+
+	for (std::uint64_t &id : ids)
+		id = random_id(r, last);
+	control.count = static_cast<std::uint32_t>(r.chance(97) ? ids.size() : r.word());
+	control.ids = memory.place(r, std::as_bytes(std::span(ids)));
+	if (r.chance(60))
+		control.results = memory.room(r, 4 * ids.size());
+	return control;
+}
+
+inline mayfly_run random_run(random &r)
+{
+	mayfly_run run{};
+
+	run.flags = static_cast<std::uint32_t>(r.below(4));
+	bend_words(r, run, 5);
+	return run;
+}
+
+/// Close to a state that a VM starts with.
+inline mayfly_vcpu_state random_state(random &r, const mayfly_vcpu_state &start)
+{
+	mayfly_vcpu_state state = start;
+
+	if (r.chance(80))
+		bend_state(r, state);
+	bend_words(r, state, 5);
+	return state;
+}
+
+}
