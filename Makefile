@@ -73,11 +73,11 @@ test: deps
 
 test-svm: deps
 	+@$(MAKE) all
-	@scripts/run-tests cli nested live live-la57 low-memory fair host boots memory density
+	@scripts/run-tests cli nested live live-la57 low-memory fair host boots memory density fuzz
 
 test-vmx: deps
 	+@$(MAKE) all
-	@scripts/run-tests live-vmx mitigated-vmx nested-vmx memory-vmx host-vmx
+	@scripts/run-tests live-vmx mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
 
 test-debug: deps
 	@scripts/install-deps --debug-kernel
