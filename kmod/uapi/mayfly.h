@@ -445,8 +445,9 @@ struct mayfly_table_register {
  * @reserved: zero
  * @fpu: an FXSAVE image; MXCSR has no reserved bit
  *
- * Addresses must be canonical (48 bits). SET_STATE answers -EINVAL to a state
- * that a CPU would refuse. Code segments must be 64-bit ones.
+ * Addresses must be canonical (48 bits), and the bases of @ds and @es below 4 GiB.
+ * SET_STATE answers -EINVAL to a state that a CPU would refuse. Code segments must
+ * be 64-bit ones.
  */
 struct mayfly_vcpu_state {
 	__u32 vcpu;

@@ -294,4 +294,26 @@ TEST_F(Regress, A32BitInstructionPointerWrapsAround)
 	EXPECT_EQ(vm.info().status, 7);
 }
 
+/// VT-x refused to enter with a base of DS or ES that SET_STATE had taken.
+TEST_F(Regress, DataSegmentsHaveBasesOf32Bits)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	const machine vm(image, device);
+	const mayfly_vcpu_state start = vm.state();
+
+	for (mayfly_segment_register mayfly_vcpu_state::*const segment : {&mayfly_vcpu_state::ds, &mayfly_vcpu_state::es}) {
+		mayfly_vcpu_state state = start;
+
+		(state.*segment).base = 1ull << 32;
+		EXPECT_EQ(vm.set_state(state), -EINVAL);
+	}
+	mayfly_vcpu_state state = start;
+
+	state.ds.base = state.es.base = 0xfffffffful;
+	state.fs.base = state.gs.base = 0xffffffff80000000;
+	ASSERT_EQ(vm.set_state(state), 0);
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().status, 42);
+}
+
 }
