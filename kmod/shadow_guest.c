@@ -4,7 +4,8 @@
  * builds only).
  *
  * APM 2 15.5.1 and SDM 3C 27.3.1, in the order of the latter. Mayfly guests have
- * paging, no virtual-8086 mode and no unrestricted guest mode.
+ * paging and no virtual-8086 mode. They are unrestricted ones, whose selectors may
+ * have any RPL (27.3.1.2).
  */
 #include <linux/compiler.h>
 #include <asm/msr-index.h>
@@ -90,11 +91,6 @@ static unsigned int dpl(const struct mayfly_segment_register *s)
 	return s->attributes >> 5 & 3;
 }
 
-static unsigned int rpl(const struct mayfly_segment_register *s)
-{
-	return s->selector & 3;
-}
-
 static bool is_usable(const struct mayfly_segment_register *s)
 {
 	return !(s->attributes & SHADOW_UNUSABLE);
@@ -124,8 +120,6 @@ static bool code_is_valid(const struct mayfly_segment_register *cs, unsigned int
 
 static bool stack_is_valid(const struct mayfly_segment_register *ss)
 {
-	if (rpl(ss) != dpl(ss))
-		return false;
 	return !is_usable(ss) ||
 	       (is_present(ss, ATTR_S) && !(ss->base & UPPER_HALF) &&
 		(ss->attributes & (TYPE_CODE | TYPE_READ_WRITE | TYPE_ACCESSED)) ==
@@ -140,9 +134,7 @@ static bool data_is_valid(const struct mayfly_segment_register *s)
 		return true;
 	if (!is_present(s, ATTR_S) || !(type & TYPE_ACCESSED))
 		return false;
-	if (type & TYPE_CODE && !(type & TYPE_READ_WRITE))
-		return false;
-	return type >= (TYPE_CODE | TYPE_CONFORMING) || dpl(s) >= rpl(s);
+	return !(type & TYPE_CODE) || type & TYPE_READ_WRITE;
 }
 
 static bool system_is_valid(const struct mayfly_segment_register *s, u16 type)
@@ -155,7 +147,7 @@ static const char *wrong_segment(const struct shadow_guest *g)
 {
 	RULE("CS", is_usable(&g->cs) && code_is_valid(&g->cs, dpl(&g->ss)));
 	RULE("CS base", !(g->cs.base & UPPER_HALF));
-	RULE("SS", stack_is_valid(&g->ss) && rpl(&g->ss) == rpl(&g->cs));
+	RULE("SS", stack_is_valid(&g->ss));
 	RULE("DS", data_is_valid(&g->ds));
 	RULE("DS base", !is_usable(&g->ds) || !(g->ds.base & UPPER_HALF));
 	RULE("ES", data_is_valid(&g->es));

@@ -28,7 +28,8 @@
  */
 #define PRIMARY		(BIT(3) | BIT(7) | BIT(10) | BIT(11) | BIT(19) | BIT(20) | \
 			 BIT(23) | BIT(24) | BIT(28) | BIT(29) | BIT(31))
-#define SECONDARY	(BIT(1) | BIT(5) | BIT(6))	/* EPT VPID WBINVD */
+/* EPT VPID WBINVD, unrestricted guest. */
+#define SECONDARY	(BIT(1) | BIT(5) | BIT(6) | BIT(7))
 /* Save debug controls, 64-bit host, load PAT and EFER. */
 #define EXIT		(BIT(2) | BIT(9) | BIT(19) | BIT(21))
 /* Load debug controls, IA-32e guest, load PAT and EFER. */

@@ -60,8 +60,13 @@
 			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING | \
 			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS | \
 			 CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+/*
+ * Unrestricted, not for guests without paging, which CR0 keeps out, but because
+ * the others may not be entered with what SYSCALL does to SS where STAR has an RPL.
+ */
 #define CPU_CONTROLS_2	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID | \
-			 SECONDARY_EXEC_WBINVD_EXITING)
+			 SECONDARY_EXEC_WBINVD_EXITING | \
+			 SECONDARY_EXEC_UNRESTRICTED_GUEST)
 /* Those a CPU may insist on with the old capability MSRs, and we do not want. */
 #define CPU_NOT		(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | \
 			 CPU_BASED_INVLPG_EXITING)

@@ -506,10 +506,9 @@ private:
 		       row.rip == 1ull << 47;
 	}
 
-	/// Some states a guest can bring itself into, but cannot be entered with again:
-	/// on VT-x, SYSCALL with an RPL in STAR makes SS.RPL differ from CS.RPL; QEMU 7.2
-	/// takes a CS with both L and D, where a CPU raises #GP; Bochs 2.7 lets code of 32
-	/// bits go on with a RIP of 33. What is named is the first segment register that
+	/// Some states an emulator lets a guest bring itself into that it cannot be entered
+	/// with again: QEMU 7.2 takes a CS with both L and D, where a CPU raises #GP; Bochs
+	/// 2.7 lets code of 32 bits go on with a RIP of 33. What is named is the first segment register that
 	/// SET_STATE would not take. A fresh guest has not had the time.
 	[[nodiscard]] static bool is_of_its_own_making(const mayfly_vm_info &row)
 	{

@@ -451,7 +451,7 @@ guest_\name:
 // Goes to CPL 3, at the label, with the same stack. SYSRET needs no descriptors:
 // it makes flat segments. The entry table's two upper entries get the user bit;
 // until then the TLB may hold them without.
-	.macro	enter_user label
+	.macro	enter_user label, selectors=0x00130008
 	mov	$WINDOW + ENTRY_TABLE, %rax
 	orb	$4, 510 * 8(%rax)
 	orb	$4, 511 * 8(%rax)
@@ -459,7 +459,7 @@ guest_\name:
 	mov	%rax, %cr3
 	mov	$0xc0000081, %ecx	// STAR: selectors, user ones in the upper half
 	xor	%eax, %eax
-	mov	$0x00130008, %edx
+	mov	$\selectors, %edx
 	wrmsr
 	lea	\label(%rip), %rcx
 	mov	$0x202, %r11d
@@ -486,6 +486,27 @@ guest_\name:
 	and	$3, %edi
 	syscall
 2:	add	$40, %edi
+	exit_rdi
+	end_guest
+
+// SYSCALL with an RPL in STAR leaves one in SS that is not CS's; each CPUID is an
+// entry with it. Ends with 44 if it was so, else with 41.
+	guest user_syscall_rpl
+	prepare
+	mov	$0xc0000082, %ecx	// LSTAR
+	lea	2f(%rip), %rax
+	mov	%rax, %rdx
+	shr	$32, %rdx
+	wrmsr
+	enter_user 1f, 0x0013000b
+1:	syscall
+2:	xor	%eax, %eax
+	cpuid
+	mov	%ss, %edi
+	mov	%cs, %eax
+	xor	%eax, %edi
+	and	$3, %edi
+	add	$41, %edi
 	exit_rdi
 	end_guest
 

@@ -75,6 +75,7 @@ GUEST(vmrun_ud)
 GUEST(bad_cr3)
 GUEST(user_hypercall)
 GUEST(user_syscall)
+GUEST(user_syscall_rpl)
 
 // Memory and registers.
 GUEST(stamp)

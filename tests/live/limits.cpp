@@ -79,7 +79,7 @@ TEST_F(Limits, SpawnAtTheLimitKeepsWhatItMade)
 TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 {
 	const std::uint64_t each = guests::range_pages * 4096;
-	const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(10000, free_memory() / (3 * each / 2)));
+	const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(live::many(10000), free_memory() / (3 * each / 2)));
 	const live::fd clock = live::make_image(device, guests::wait_worst);
 	machine neighbour(clock, device, MAYFLY_SPAWN_START);
 	const cgroup group;

@@ -284,6 +284,17 @@ TEST_F(Regress, AutomaticNamesAreExact)
 	EXPECT_EQ(open("own"), 0);
 }
 
+TEST_F(Regress, SyscallMayLeaveAnRplInSs)
+{
+	const live::fd image = live::make_image(device, guests::user_syscall_rpl);
+	const machine vm(image, device);
+
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED}) << "only unrestricted guests may be entered so";
+	// QEMU takes the RPL away.
+	EXPECT_TRUE(vm.info().status == 44 || vm.info().status == 41) << vm.info().status;
+}
+
 TEST_F(Regress, A32BitInstructionPointerWrapsAround)
 {
 	const live::fd image = live::make_image(device, guests::wrap_around);
