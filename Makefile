@@ -14,7 +14,7 @@
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
 
 build := build
-debug_tiers := debug-live debug-faults
+debug_tiers := debug-live debug-faults debug-guests debug-ioctls
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 .PHONY: all kmod kmod-plain kmod-debug kmod-running kernel libvmctl vmctl \
