@@ -528,7 +528,8 @@ MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
  * OPEN          0. -EINVAL not exactly one of id and name; -ENOENT, -EPERM,
  *               -ENOMEM, -EMFILE, -ENFILE.
  * CONTROL       0 when every id was tried. -EINVAL op, port or count; -EINTR
- *               while waiting.
+ *               while waiting. With -EFAULT it may be the answer that could not be
+ *               written: ask again, and -EALREADY, -ESRCH or -ENOENT says it is done.
  * STAT          0.
  * RUN           0. -EBUSY, -EINTR, -ESRCH the VM had ended before.
  * GET_STATE     0. -EBUSY when it belongs to the workers or to a thread in RUN,

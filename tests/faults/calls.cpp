@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "injection.hpp"
+#include "live/cgroup.hpp"
 #include "live/machine.hpp"
 
 namespace
@@ -239,13 +240,39 @@ TEST_F(Faults, StatAndState)
 	sweep("SET_STATE", [] { return 0; }, [&](int) { return vm.set_state(state); });
 }
 
+/// What CONTROL answers to the same request, once it has been done. -EFAULT may say
+/// either that the request could not be read or that the answer could not be written.
+int again(int ret, int when_done)
+{
+	return ret == when_done ? 0 : ret;
+}
+
 TEST_F(Faults, Start)
 {
 	sweep("CONTROL, start", [this] { return machine(wait_image(), device); },
-	      [](const machine &vm) { return vm.control(MAYFLY_OP_START); },
+	      [](const machine &vm) { return again(vm.control(MAYFLY_OP_START), -EALREADY); },
 	      [](const machine &vm, int ret) {
-		      EXPECT_EQ(vm.info().flags & MAYFLY_VM_STARTED, ret ? 0u : MAYFLY_VM_STARTED);
+		      if (ret != -EFAULT) {
+			      EXPECT_EQ(vm.info().flags & MAYFLY_VM_STARTED, ret ? 0u : MAYFLY_VM_STARTED);
+		      }
 	      });
+}
+
+/// The workers are made, and brought into the caller's cgroup.
+TEST_F(Faults, StartOfTheFirstInACgroup)
+{
+	const live::cgroup group("mayfly-faults-test");
+
+	wait_image();
+	group.enter();
+	sweep("CONTROL, the first start",
+	      [this] {
+		      EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
+		      return machine(wait_image(), device);
+	      },
+	      [](const machine &vm) { return again(vm.control(MAYFLY_OP_START), -EALREADY); });
+	live::cgroup::leave();
+	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
 }
 
 TEST_F(Faults, PauseResumeNotify)
@@ -253,11 +280,21 @@ TEST_F(Faults, PauseResumeNotify)
 	wait_image();
 	const machine vm = started();
 
-	sweep("CONTROL, pause", [] { return 0; }, [&](int) { return vm.control(MAYFLY_OP_PAUSE); },
-	      [&](int, int ret) { EXPECT_EQ(vm.control(MAYFLY_OP_RESUME), ret ? -EALREADY : 0); });
+	sweep("CONTROL, pause", [] { return 0; },
+	      [&](int) { return again(vm.control(MAYFLY_OP_PAUSE), -EALREADY); },
+	      [&](int, int ret) {
+		      const int resumed = vm.control(MAYFLY_OP_RESUME);
+
+		      EXPECT_TRUE(resumed == 0 || (ret == -EFAULT && resumed == -EALREADY)) << resumed;
+	      });
 	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
-	sweep("CONTROL, resume", [] { return 0; }, [&](int) { return vm.control(MAYFLY_OP_RESUME); },
-	      [&](int, int ret) { EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), ret ? -EALREADY : 0); });
+	sweep("CONTROL, resume", [] { return 0; },
+	      [&](int) { return again(vm.control(MAYFLY_OP_RESUME), -EALREADY); },
+	      [&](int, int ret) {
+		      const int paused = vm.control(MAYFLY_OP_PAUSE);
+
+		      EXPECT_TRUE(paused == 0 || (ret == -EFAULT && paused == -EALREADY)) << paused;
+	      });
 	sweep("CONTROL, notify", [] { return 0; },
 	      [&](int) { return vm.control(MAYFLY_OP_NOTIFY, 1); });
 }
@@ -266,11 +303,12 @@ TEST_F(Faults, KillAndRemove)
 {
 	wait_image();
 	sweep("CONTROL, kill", [this] { return started(); },
-	      [](const machine &vm) { return vm.control(MAYFLY_OP_KILL); },
+	      [](const machine &vm) { return again(vm.control(MAYFLY_OP_KILL), -ESRCH); },
 	      [](const machine &vm, int ret) {
-		      EXPECT_EQ(vm.info().state == MAYFLY_ENDED, ret == 0);
+		      if (ret != -EFAULT) {
+			      EXPECT_EQ(vm.info().state, unsigned{MAYFLY_ENDED});
+		      }
 	      });
-	// By number: what has been copied in has been done, whatever is copied out.
 	sweep("CONTROL, remove",
 	      [this] {
 		      mayfly_spawn spawn = live::spawn_request(wait_image(), MAYFLY_SPAWN_DETACHED);
@@ -282,9 +320,7 @@ TEST_F(Faults, KillAndRemove)
 		      return id;
 	      },
 	      [this](std::uint64_t id) {
-		      const int ret = on_device(MAYFLY_OP_REMOVE, id);
-
-		      return ret == -ENOENT ? 0 : ret;
+		      return again(on_device(MAYFLY_OP_REMOVE, id), -ENOENT);
 	      });
 }
 
