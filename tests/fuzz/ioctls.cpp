@@ -34,6 +34,7 @@ struct settings : options {
 	bool user = false;
 	std::string corpus;  ///< folder
 	std::string program; ///< one to do again, by its lineage
+	std::size_t steps = usual_steps;
 };
 
 void fail(const std::string &what)
@@ -215,8 +216,8 @@ public:
 
 	[[nodiscard]] std::string replay() const
 	{
-		return fmt::format("build/tests/fuzz-ioctls --seed {} --program {}{}", given_.seed, to_string(now_),
-				   given_.user ? " --user" : "");
+		return fmt::format("build/tests/fuzz-ioctls --seed {} --steps {} --program {}{}", given_.seed, given_.steps,
+				   to_string(now_), given_.user ? " --user" : "");
 	}
 	void report(double seconds) const
 	{
@@ -257,7 +258,7 @@ private:
 
 	void one_program()
 	{
-		const program p = make_program(given_.seed, now_);
+		const program p = make_program(given_.seed, now_, given_.steps);
 
 		for (const std::vector<step> &lane : p.lanes)
 			for (const step &s : lane) {
@@ -439,8 +440,13 @@ bool read_options(int argc, char **argv, settings &s)
 	described.add_options()
 		("user", boost::program_options::bool_switch(&s.user), "as nobody, with the device opened before")
 		("corpus", boost::program_options::value(&s.corpus), "folder that keeps programs between runs")
+		("steps", boost::program_options::value(&s.steps), "calls of a thread, at most (60)")
 		("program", boost::program_options::value(&s.program), "only this one, by its lineage");
-	return parse(argc, argv, described, s);
+	if (!parse(argc, argv, described, s))
+		return false;
+	if (s.steps < 5)
+		throw boost::program_options::error("--steps takes 5 and more");
+	return true;
 }
 
 }

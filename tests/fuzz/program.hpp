@@ -19,7 +19,9 @@ namespace fuzz
 {
 
 inline constexpr std::size_t max_lanes = 3;
-inline constexpr std::size_t max_steps = 60;
+/// Steps of a thread. Long programs spend less on what is made for each of them, short
+/// ones are easier to read when they fail.
+inline constexpr std::size_t usual_steps = 60;
 inline constexpr std::size_t max_lineage = 24;
 
 /// Descriptors of a program. The first ones are there from the start.
@@ -107,7 +109,7 @@ inline step random_step(random &r)
 		.to = static_cast<std::uint8_t>(slot_made + r.below(slots - slot_made)), .dice = r.next()};
 }
 
-inline program fresh_program(random r)
+inline program fresh_program(random r, std::size_t max_steps)
 {
 	program p;
 
@@ -118,7 +120,7 @@ inline program fresh_program(random r)
 	return p;
 }
 
-inline void change(program &p, random r)
+inline void change(program &p, random r, std::size_t max_steps)
 {
 	for (std::uint64_t n = 1 + r.below(3); n; n--) {
 		std::vector<step> &lane = p.lanes[r.below(p.lanes.size())];
@@ -148,12 +150,12 @@ inline void change(program &p, random r)
 	}
 }
 
-inline program make_program(std::uint64_t seed, const lineage &line)
+inline program make_program(std::uint64_t seed, const lineage &line, std::size_t max_steps)
 {
-	program p = fresh_program(random(seed, 4, line.front()));
+	program p = fresh_program(random(seed, 4, line.front()), max_steps);
 
 	for (std::size_t i = 1; i < line.size(); i++)
-		change(p, random(seed, 5, line[i]));
+		change(p, random(seed, 5, line[i]), max_steps);
 	return p;
 }
 
