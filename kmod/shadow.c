@@ -7,10 +7,12 @@
 #include <linux/kernel.h>
 #include <linux/moduleparam.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
 
 #include "mutation.h"
 #include "shadow.h"
+#include "vm.h"
 
 static const char *const names[SHADOW_CHECKS] = {
 	[SHADOW_HOST_MSR] = "host-msr",
@@ -38,6 +40,16 @@ static unsigned long warned;
 static DEFINE_RAW_SPINLOCK(last_lock);
 static char last[160];	/* what the last one said */
 
+static void record(enum shadow_check check, const char *text)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&last_lock, flags);
+	strscpy(last, text, sizeof(last));
+	raw_spin_unlock_irqrestore(&last_lock, flags);
+	atomic_inc(&hits[check]);
+}
+
 /**
  * shadow_report - a check has found something
  * @check: which
@@ -48,20 +60,35 @@ static char last[160];	/* what the last one said */
 void shadow_report(enum shadow_check check, const char *format, ...)
 {
 	char text[sizeof(last)];
-	unsigned long flags;
 	va_list args;
 
 	va_start(args, format);
 	vscnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	raw_spin_lock_irqsave(&last_lock, flags);
-	memcpy(last, text, sizeof(last));
-	raw_spin_unlock_irqrestore(&last_lock, flags);
-	atomic_inc(&hits[check]);
+	record(check, text);
 	/* Once each: a check that fires does so at every entry. */
 	if (!mutation_is(MUTATION_NONE) || test_and_set_bit(check, &warned))
 		return;
 	WARN(1, "mayfly: %s: %s\n", names[check], text);
+}
+
+/**
+ * shadow_guest_state - a guest is about to be entered in a state hardware refuses
+ * @vm: the guest
+ * @wrong: the rule that is broken
+ *
+ * With its first state that is our fault, and is reported. Later ones are counted
+ * only: emulators let guests come to states that no CPU would (decision 36), and
+ * who fuzzes them comes to all of those.
+ *
+ * Context: claimed; any but NMI.
+ */
+void shadow_guest_state(const struct vm *vm, const char *wrong)
+{
+	if (memchr_inv(vm->exits, 0, sizeof(vm->exits)))
+		record(SHADOW_GUEST_STATE, wrong);
+	else
+		shadow_report(SHADOW_GUEST_STATE, "%s", wrong);
 }
 
 static int show_hits(char *buffer, const struct kernel_param *parameter)

@@ -6,7 +6,8 @@
  * put back host registers that hardware leaves behind. What is checked here is
  * written down a second time, from the manuals and not from the code that is
  * checked. A check that fires WARNs, unless a rule is being broken on purpose
- * (mutation.h); it is counted either way, in the module parameter "shadow_hits".
+ * (mutation.h) or a guest went astray by itself; it is counted either way, in the
+ * module parameter "shadow_hits".
  */
 #ifndef MAYFLY_SHADOW_H
 #define MAYFLY_SHADOW_H
@@ -49,6 +50,8 @@ enum shadow_span {
 
 #ifdef MAYFLY_DEBUG
 __printf(2, 3) void shadow_report(enum shadow_check check, const char *format, ...);
+
+void shadow_guest_state(const struct vm *vm, const char *wrong);
 
 void shadow_host_setup(void);
 void shadow_host_before(enum shadow_span span);

@@ -191,7 +191,7 @@ static struct mayfly_segment_register segment_of(const struct vmcb_seg *s)
 	};
 }
 
-static void check_guest(const struct vmcb_save_area *save)
+static void check_guest(const struct vm *vm, const struct vmcb_save_area *save)
 {
 	struct shadow_guest guest = {
 		.cr0 = save->cr0, .cr3 = save->cr3, .cr4 = save->cr4,
@@ -207,7 +207,7 @@ static void check_guest(const struct vmcb_save_area *save)
 	if (save->cpl > 3)
 		wrong = "CPL";
 	if (wrong)
-		shadow_report(SHADOW_GUEST_STATE, "%s", wrong);
+		shadow_guest_state(vm, wrong);
 }
 
 /* 15.11: two bits an MSR, 2 KiB for each of three ranges. */
@@ -263,5 +263,5 @@ void shadow_svm_entry(const struct vmcb *vmcb, const struct vm *vm,
 {
 	BUILD_BUG_ON(sizeof(vmcb->control) != CONTROL_BYTES);
 	check_control(vmcb, vm, iopm, msrpm);
-	check_guest(&vmcb->save);
+	check_guest(vm, &vmcb->save);
 }

@@ -231,7 +231,7 @@ static void read_segments(struct shadow_guest *guest)
 	guest->idtr.limit = vmx_read(GUEST_IDTR_LIMIT);
 }
 
-static void check_guest(void)
+static void check_guest(const struct vm *vm)
 {
 	u64 cr0 = vmx_read(GUEST_CR0), cr4 = vmx_read(GUEST_CR4);
 	struct shadow_guest guest = {
@@ -260,7 +260,7 @@ static void check_guest(void)
 	if (vmx_read(GUEST_IA32_DEBUGCTL))
 		wrong = "DEBUGCTL";
 	if (wrong)
-		shadow_report(SHADOW_GUEST_STATE, "%s", wrong);
+		shadow_guest_state(vm, wrong);
 }
 
 /* 25.6.9: reads of low MSRs, of high ones, then writes. */
@@ -303,5 +303,5 @@ void shadow_vmx_entry(const struct vm *vm, phys_addr_t bitmap)
 {
 	check_controls(vm, bitmap);
 	check_host();
-	check_guest();
+	check_guest(vm);
 }
