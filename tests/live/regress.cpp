@@ -153,7 +153,7 @@ TEST_F(Regress, AChangeOfTheLdtDuringASliceStays)
 		entry.seg_32bit = 1;
 		entry.limit_in_pages = 1;
 		entry.useable = 1;
-		EXPECT_EQ(syscall(SYS_modify_ldt, 0x11, &entry, sizeof(entry)), 0);
+		EXPECT_EQ(syscall(SYS_modify_ldt, 0x11, &entry, sizeof(entry)), 0) << strerror(errno);
 		EXPECT_TRUE(has_segment(first_entry));
 		usleep(20000);
 		pthread_kill(runner, SIGUSR1);
