@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "batch.hpp"
+#include "device.hpp"
 
 extern "C" const std::byte fuzz_canary[], fuzz_canary_end[];
 
@@ -23,28 +24,6 @@ using namespace fuzz;
 
 /// So many rounds are made before everything must be gone.
 constexpr unsigned rounds_of_a_stretch = 16;
-
-mayfly_info info(const fd &device)
-{
-	mayfly_info result{};
-	const int ret = live::call(device, MAYFLY_INFO, &result);
-
-	if (ret)
-		throw broken_rule(fmt::format("INFO answered {}", ret));
-	return result;
-}
-
-template <class Condition> bool eventually(Condition condition, unsigned seconds)
-{
-	const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-
-	while (!condition()) {
-		if (std::chrono::steady_clock::now() > limit)
-			return false;
-		usleep(1000);
-	}
-	return true;
-}
 
 /// A VM that does honest work beside the others, and must not be harmed.
 class canary final

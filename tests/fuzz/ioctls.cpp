@@ -18,6 +18,7 @@
 #include <grp.h>
 #include <sys/resource.h>
 
+#include "device.hpp"
 #include "lane.hpp"
 
 namespace
@@ -40,27 +41,6 @@ struct settings : options {
 void fail(const std::string &what)
 {
 	throw broken_rule(what);
-}
-
-mayfly_info info(const fd &device)
-{
-	mayfly_info result{};
-
-	if (const int ret = live::call(device, MAYFLY_INFO, &result))
-		fail(fmt::format("INFO answered {}", ret));
-	return result;
-}
-
-template <class Condition> bool eventually(Condition condition, unsigned seconds)
-{
-	const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-
-	while (!condition()) {
-		if (std::chrono::steady_clock::now() > limit)
-			return false;
-		usleep(200);
-	}
-	return true;
 }
 
 /// Threads that do the lanes of one program after the other.

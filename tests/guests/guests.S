@@ -466,6 +466,15 @@ guest_\name:
 	sysretq
 	.endm
 
+// Where SYSCALL goes.
+	.macro	set_lstar label
+	mov	$0xc0000082, %ecx
+	lea	\label(%rip), %rax
+	mov	%rax, %rdx
+	shr	$32, %rdx
+	wrmsr
+	.endm
+
 // A hypercall from CPL 3 is #UD, so a triple fault; not an exit with 42.
 	guest user_hypercall
 	prepare
@@ -476,11 +485,7 @@ guest_\name:
 // The proof that enter_user works: SYSCALL is the way back, ends with 43.
 	guest user_syscall
 	prepare
-	mov	$0xc0000082, %ecx	// LSTAR
-	lea	2f(%rip), %rax
-	mov	%rax, %rdx
-	shr	$32, %rdx
-	wrmsr
+	set_lstar 2f
 	enter_user 1f
 1:	mov	%cs, %edi
 	and	$3, %edi
@@ -493,11 +498,7 @@ guest_\name:
 // entry with it. Ends with 44 if it was so, else with 41.
 	guest user_syscall_rpl
 	prepare
-	mov	$0xc0000082, %ecx	// LSTAR
-	lea	2f(%rip), %rax
-	mov	%rax, %rdx
-	shr	$32, %rdx
-	wrmsr
+	set_lstar 2f
 	enter_user 1f, 0x0013000b
 1:	syscall
 2:	xor	%eax, %eax
