@@ -12,7 +12,7 @@ setup()
 	# The emulated VT-x machine is that much slower, by another clock than its own:
 	# fewer guests and programs there, and longer programs.
 	slower=1 steps=60 seconds=12
-	! grep -qw vmx /proc/cpuinfo || slower=25 steps=600 seconds=1
+	! grep -qw vmx /proc/cpuinfo || slower=25 steps=250 seconds=1
 	guests=build/tests/fuzz-guests
 	ioctls=build/tests/fuzz-ioctls
 }
