@@ -12,7 +12,7 @@ setup()
 	# The emulated VT-x machine is that much slower, by another clock than its own:
 	# fewer guests and programs there, and longer programs.
 	slower=1 steps=60 seconds=12
-	! grep -qw vmx /proc/cpuinfo || slower=25 steps=250 seconds=1
+	! grep -qw vmx /proc/cpuinfo || slower=25 steps=400 seconds=1
 	guests=build/tests/fuzz-guests
 	ioctls=build/tests/fuzz-ioctls
 }
@@ -83,6 +83,9 @@ field()
 	fuzz "$ioctls" --seed 5 --count $((150 / slower)) --steps "$steps" --json
 	[[ $status -eq 0 ]]
 	[[ $(field .programs) -eq $((150 / slower)) ]]
+	[[ $(field .ioctls) -gt 1000 ]]
+	# Six programs need not meet every answer.
+	((slower == 1)) || return 0
 	for call in INFO IMAGE_CREATE SPAWN LIST OPEN "CONTROL of many" CONTROL STAT RUN GET_STATE SET_STATE; do
 		[[ $(field ".answers[\"$call\"].ok") -gt 0 ]]
 		[[ $(field ".answers[\"$call\"].EFAULT") -gt 0 ]]
