@@ -3,9 +3,7 @@
 // What the guests of fuzz-guests have in common: the way into a case's code, and
 // handlers that go on behind an exception. And the canary.
 
-#define __ASSEMBLY__
-#include <mayfly_guest.h>
-
+#include "guest.inc"
 #include "layout.h"
 
 // Of the page at FUZZ_PRIVATE.
@@ -15,11 +13,6 @@
 #define CODE_SELECTOR	16
 #define DATA_SELECTOR	24
 #define STACK_POINTER	32
-
-// Of struct mayfly_device_page.
-#define VM_ID		16
-#define CLOCK_MULT	96
-#define CLOCK_SHIFT	100
 
 	.section .rodata.guests, "a"
 	.globl	fuzz_guest, fuzz_guest_end, fuzz_canary, fuzz_canary_end
@@ -207,22 +200,13 @@ fuzz_canary:
 	xor	%edi, %edi
 	test	$15, %r12d
 	jnz	3f
-	rdtsc
-	shl	$32, %rdx
-	or	%rdx, %rax
-	mov	CLOCK_MULT(%r14), %edx
-	mul	%rdx
-	mov	CLOCK_SHIFT(%r14), %ecx
-	shrd	%cl, %rdx, %rax
+	now
 	lea	1000000(%rax), %rdi
-3:	mov	$MAYFLY_HC_WAIT, %eax
-	call	*%r15
+3:	hypercall MAYFLY_HC_WAIT
 	bt	$MAYFLY_EVENT_STOP, %rax
 	jnc	1b
 	mov	$42, %edi
-4:	mov	$MAYFLY_HC_EXIT, %eax
-	call	*%r15
-	ud2
+4:	exit_rdi
 5:	mov	$1, %edi
 	jmp	4b
 6:	mov	$2, %edi

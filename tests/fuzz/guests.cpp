@@ -68,7 +68,7 @@ public:
 		control.op = MAYFLY_OP_NOTIFY;
 		control.port = MAYFLY_EVENT_STOP;
 		const int told = live::call(handle_, MAYFLY_CONTROL, &control);
-		const bool ended = eventually([&] { return !live::call(handle_, MAYFLY_STAT, &stat) &&
+		const bool ended = live::eventually([&] { return !live::call(handle_, MAYFLY_STAT, &stat) &&
 							   stat.info.state == MAYFLY_ENDED; }, patience_);
 
 		if (told || !ended || stat.info.reason != MAYFLY_END_EXITED || stat.info.status != 42)
@@ -163,7 +163,7 @@ private:
 	{
 		mayfly_info left{};
 
-		if (!eventually([&] {
+		if (!live::eventually([&] {
 			    left = info(device_);
 			    return !left.vms && !left.images && !left.pages && !left.bytes && !left.pools && !left.user_vms;
 		    }, given_.patience))

@@ -296,7 +296,7 @@ private:
 	{
 		keeper_ = fd(make_vm(image_.get(), MAYFLY_SPAWN_START));
 		keeper_id_ = shared_.last_id;
-		if (!eventually([&] { return state_of(keeper_) == MAYFLY_PARKED; }, given_.patience))
+		if (!live::eventually([&] { return state_of(keeper_) == MAYFLY_PARKED; }, given_.patience))
 			fail("a guest that waits has not parked");
 	}
 	[[nodiscard]] std::uint32_t state_of(const fd &vm) const
@@ -316,7 +316,7 @@ private:
 
 		mayfly_info left{};
 
-		if (!eventually([&] {
+		if (!live::eventually([&] {
 			    left = info(device_);
 			    return !left.vms && !left.images && !left.pages && !left.bytes && !left.pools;
 		    }, given_.patience))
@@ -356,7 +356,7 @@ private:
 
 		if (killed)
 			keeper_.reset();
-		if (!eventually([&] {
+		if (!live::eventually([&] {
 			    remove_all();
 			    left = info(device_);
 			    return left.vms == !killed && left.images == 3;

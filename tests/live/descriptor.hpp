@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Descriptors and raw calls on them, for tests that see exactly what the module
-// answers.
+// Descriptors, raw calls on them and how to wait for what they say, for tests that
+// see exactly what the module answers.
 
 #pragma once
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <utility>
 
@@ -59,6 +60,19 @@ inline fd open_device()
 inline std::uint64_t address(const void *pointer)
 {
 	return reinterpret_cast<std::uintptr_t>(pointer);
+}
+
+/// Waits until \p condition holds, \p seconds at most; says whether it does.
+template <class Condition> bool eventually(Condition condition, int seconds = 60)
+{
+	const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+
+	while (!condition()) {
+		if (std::chrono::steady_clock::now() > limit)
+			return false;
+		usleep(1000);
+	}
+	return true;
 }
 
 }

@@ -178,19 +178,6 @@ private:
 	fd handle_;
 };
 
-/// Waits until \p condition holds, \p seconds at most; says whether it does.
-template <class Condition> bool eventually(Condition condition, int seconds = 60)
-{
-	const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-
-	while (!condition()) {
-		if (std::chrono::steady_clock::now() > limit)
-			return false;
-		usleep(1000);
-	}
-	return true;
-}
-
 /// \p count, or a twentieth of it on the debug kernel, which takes so much longer.
 inline std::uint64_t many(std::uint64_t count)
 {

@@ -18,7 +18,7 @@ using live::machine;
 
 constexpr std::uint64_t not_canonical = std::uint64_t{1} << 47;
 
-/// What the walks of guests.S print.
+/// What the walks of hostile.S print.
 struct passed {
 	std::uint32_t number;
 	std::uint32_t written;

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Guests that try what broke other hypervisors, in all its varieties, and say what
+// came of it.
+
+#include "guest.inc"
+
+	.section .rodata.guests, "a"
+
+// From here on #UD and #GP lead to where r11 says, with 1 in ebp and an empty
+// stack. The IDT is in the counter's page.
+	.macro	catch guest
+	lea	98f(%rip), %rax
+	lgdt	(%rax)
+	mov	$COUNTER, %rdi
+	.irp	vector, 6, 13
+	lea	97f(%rip), %rax
+	mov	%ax, \vector * 16(%rdi)
+	movl	$0x8e000008, \vector * 16 + 2(%rdi)
+	shr	$16, %rax
+	mov	%ax, \vector * 16 + 6(%rdi)
+	shr	$16, %rax
+	mov	%rax, \vector * 16 + 8(%rdi)
+	.endr
+	push	%rdi
+	pushw	$14 * 16 - 1
+	lidt	(%rsp)
+	mov	$STACK_TOP, %rsp
+	jmp	96f
+97:	mov	$STACK_TOP, %rsp
+	mov	$1, %ebp
+	jmp	*%r11
+	.balign	8
+95:	.quad	0, 0x00af9b000000ffff
+98:	.word	15
+	.quad	WINDOW + 0x100000 + (95b - guest_\guest)
+96:
+	.endm
+
+// Prints the words first and second, as eight bytes.
+	.macro	report first, second
+	mov	\first, COUNTER + 0x800
+	movl	\second, COUNTER + 0x804
+	mov	$COUNTER - WINDOW + 0x800, %rdi
+	mov	$8, %esi
+	hypercall MAYFLY_HC_CONSOLE
+	.endm
+
+// Reads r9 MSRs from r8 on, and writes r10 to each. Prints the number of each that
+// can be read, with a 0, and that can be written, with a 1; parks, and ends with 0.
+	guest msr_walk
+	prepare
+	catch msr_walk
+	mov	%r8d, %ebx
+1:	xor	%ebp, %ebp
+	mov	%ebx, %ecx
+	lea	2f(%rip), %r11
+	rdmsr
+2:	test	%ebp, %ebp
+	jnz	3f
+	report	%ebx, $0
+3:	xor	%ebp, %ebp
+	mov	%ebx, %ecx
+	mov	%r10d, %eax
+	mov	%r10, %rdx
+	shr	$32, %rdx
+	lea	4f(%rip), %r11
+	wrmsr
+4:	test	%ebp, %ebp
+	jnz	5f
+	report	%ebx, $1
+5:	inc	%ebx
+	dec	%r9
+	jnz	1b
+	wait_ns	1000000
+	exit	0
+	end_guest
+
+// Reads r9 ports from r8 on, and writes to each. Prints as msr_walk does.
+	guest port_walk
+	prepare
+	catch port_walk
+	mov	%r8d, %ebx
+1:	xor	%ebp, %ebp
+	mov	%ebx, %edx
+	lea	2f(%rip), %r11
+	in	%dx, %al
+2:	test	%ebp, %ebp
+	jnz	3f
+	report	%ebx, $0
+3:	xor	%ebp, %ebp
+	mov	%ebx, %edx
+	lea	4f(%rip), %r11
+	out	%al, %dx
+4:	test	%ebp, %ebp
+	jnz	5f
+	report	%ebx, $1
+5:	inc	%ebx
+	dec	%r9
+	jnz	1b
+	exit	0
+	end_guest
+
+// Asks for r9 leaves of CPUID from r8 on. Prints each that is not all zero: leaf,
+// eax, ebx, ecx, edx.
+	guest cpuid_walk
+	prepare
+	mov	%r8d, %ebp
+1:	mov	%ebp, %eax
+	xor	%ecx, %ecx
+	cpuid
+	mov	%ebp, COUNTER
+	mov	%eax, COUNTER + 4
+	mov	%ebx, COUNTER + 8
+	mov	%ecx, COUNTER + 12
+	mov	%edx, COUNTER + 16
+	or	%ebx, %eax
+	or	%ecx, %eax
+	or	%edx, %eax
+	jz	2f
+	mov	$COUNTER - WINDOW, %rdi
+	mov	$20, %esi
+	hypercall MAYFLY_HC_CONSOLE
+2:	inc	%ebp
+	dec	%r9
+	jnz	1b
+	exit	0
+	end_guest
+
+// Each of these must be refused; RDTSCP only if r8 is not 0. Ends with 0, or with
+// the number of the first that was not, counted from 1.
+	.macro	refused instruction:vararg
+	inc	%r12d
+	xor	%eax, %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	lea	1f(%rip), %r11
+	\instruction
+	mov	%r12d, %edi
+	exit_rdi
+1:
+	.endm
+
+	guest refused_instructions
+	prepare
+	catch refused_instructions
+	xor	%r12d, %r12d
+	refused	vmload	%rax
+	refused	vmsave	%rax
+	refused	vmrun	%rax
+	refused	stgi
+	refused	clgi
+	refused	skinit	%eax
+	refused	invlpga	%rax, %ecx
+	refused	.byte	0x0f, 0x01, 0xfd		// rdpru
+	refused	.byte	0x0f, 0x01, 0xfe		// invlpgb
+	refused	vmxoff
+	refused	vmlaunch
+	refused	vmresume
+	refused	vmread	%rax, %rcx
+	refused	vmwrite	%rax, %rcx
+	refused	vmptrld	COUNTER
+	refused	vmclear	COUNTER
+	refused	vmxon	COUNTER
+	refused	invept	COUNTER, %rax
+	refused	invvpid	COUNTER, %rax
+	refused	invpcid	COUNTER, %rax
+	refused	xgetbv
+	refused	xsetbv
+	refused	monitor
+	refused	mwait
+	refused	rdpmc
+	refused	rsm
+	refused	invd
+	refused	wbinvd
+	refused	mov	%cr8, %rax
+	refused	mov	%rax, %cr8
+	refused	mov	%dr0, %rax
+	refused	mov	%rax, %dr3
+	refused	mov	%dr6, %rax
+	refused	mov	%rax, %dr7
+	refused	insb
+	refused	outsb
+	refused	rep insl
+	refused	vaddps	%ymm0, %ymm1, %ymm2
+	test	%r8, %r8
+	jz	2f
+	refused	rdtscp
+2:	exit	0
+	end_guest
+
+// Single-steps for ever: the handler of #DB sets TF and is stepped itself.
+	guest step_loop
+	prepare
+	catch step_loop
+	lea	1f(%rip), %rax
+	mov	$COUNTER, %rdi
+	mov	%ax, 1 * 16(%rdi)
+	movl	$0x8e000008, 1 * 16 + 2(%rdi)
+	shr	$16, %rax
+	mov	%ax, 1 * 16 + 6(%rdi)
+	shr	$16, %rax
+	mov	%rax, 1 * 16 + 8(%rdi)
+1:	mov	$STACK_TOP, %rsp
+	pushf
+	orl	$0x100, (%rsp)
+	popf
+2:	jmp	2b
+	end_guest
+
+// CPUID with twelve prefixes: all of it must be skipped, or by and by.
+	guest prefixed_cpuid
+	prepare
+	xor	%eax, %eax
+	.fill	12, 1, 0x2e
+	cpuid
+	exit	42
+	end_guest
+
+// CPUID as the last two bytes of memory: where it goes on there is nothing.
+	guest cpuid_at_the_end
+	prepare
+	mov	$DIRECT_MAP - 2, %rax
+	add	MEMORY_BYTES(%r14), %rax
+	movw	$0xa20f, (%rax)
+	mov	%rax, %rsi
+	xor	%eax, %eax
+	jmp	*%rsi
+	end_guest
+
+// Parks with a deadline that is almost over, r8 times; then ends with 0.
+	guest wait_hardly
+	prepare
+1:	wait_ns	1
+	dec	%r8
+	jnz	1b
+	exit	0
+	end_guest
+
+	.section .note.GNU-stack, "", @progbits
