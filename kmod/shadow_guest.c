@@ -39,6 +39,16 @@
 #define PENDING_BS	(1ull << 14)
 #define PENDING_RESERVED 0xfffffffffffeaff0ull
 
+/*
+ * A guest's own on either vendor; nothing else may be open. SVM: what VMLOAD and
+ * VMSAVE switch (15.5.2). VT-x: what the VMCS does (27.3.2.1), or a slice's bracket.
+ */
+const u32 shadow_open_msrs[SHADOW_OPEN_MSRS] = {
+	0x174, 0x175, 0x176,				/* SYSENTER CS ESP EIP */
+	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,	/* STAR LSTAR CSTAR FMASK */
+	0xc0000100, 0xc0000101, 0xc0000102,		/* FS, GS, kernel GS base */
+};
+
 #define RULE(name, holds) \
 	do { \
 		if (!(holds)) \

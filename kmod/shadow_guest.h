@@ -25,6 +25,9 @@ struct shadow_guest {
 	u64 pending_debug;	/* VT-x */
 };
 
+#define SHADOW_OPEN_MSRS	10
+extern const u32 shadow_open_msrs[SHADOW_OPEN_MSRS];
+
 const char *shadow_guest_wrong(const struct shadow_guest *g, unsigned int phys_bits);
 const char *shadow_guest_wrong_vmx(const struct shadow_guest *g);
 

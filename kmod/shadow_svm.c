@@ -62,13 +62,6 @@ enum word {
 #define EVENT_UNUSED	0x7ffff000u
 #define EVENT_TYPE	0x700u
 
-/* 15.5.2: VMLOAD and VMSAVE switch these; nothing else may be open. */
-static const u32 open_msrs[] = {
-	0x174, 0x175, 0x176,				/* SYSENTER CS ESP EIP */
-	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,	/* STAR LSTAR CSTAR SFMASK */
-	0xc0000100, 0xc0000101, 0xc0000102,		/* FS, GS, KernelGS base */
-};
-
 static u64 word_at(const struct vmcb *vmcb, unsigned int offset)
 {
 	return ((const u64 *)vmcb)[offset / sizeof(u64)];
@@ -238,14 +231,14 @@ void shadow_svm_bitmaps(const void *iopm, const void *msrpm)
 	if (port)
 		shadow_report(SHADOW_IO_BITMAP, "open ports from %#zx on",
 			      (port - iopm) * 8);
-	if (clear != 2 * ARRAY_SIZE(open_msrs))
+	if (clear != 2 * SHADOW_OPEN_MSRS)
 		shadow_report(SHADOW_MSR_BITMAP, "%u bits are clear", clear);
-	for (i = 0; i < ARRAY_SIZE(open_msrs); i++) {
-		unsigned int bit = msr_bit(open_msrs[i]);
+	for (i = 0; i < SHADOW_OPEN_MSRS; i++) {
+		unsigned int bit = msr_bit(shadow_open_msrs[i]);
 
 		if (test_bit(bit, msrpm) || test_bit(bit + 1, msrpm))
 			shadow_report(SHADOW_MSR_BITMAP, "MSR %#x is intercepted",
-				      open_msrs[i]);
+				      shadow_open_msrs[i]);
 	}
 }
 

@@ -47,13 +47,6 @@
 #define EVENT_UNUSED	0x7ffff000u
 #define EVENT_TYPE	0x700u
 
-/* What the VMCS switches (27.3.2.1), and what is switched once per slice. */
-static const u32 open_msrs[] = {
-	0x174, 0x175, 0x176,				/* SYSENTER CS ESP EIP */
-	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,	/* STAR LSTAR CSTAR FMASK */
-	0xc0000100, 0xc0000101, 0xc0000102,		/* FS, GS, kernel GS base */
-};
-
 /* Bits that this CPU insists on. */
 static u32 forced_pin, forced_primary, forced_secondary, forced_exit, forced_entry;
 static u64 cr0_must, cr0_may, cr4_must, cr4_may;
@@ -281,14 +274,14 @@ void shadow_vmx_bitmap(const void *bitmap)
 	unsigned int clear = MSR_BITMAP_BITS - bitmap_weight(bitmap, MSR_BITMAP_BITS);
 	unsigned int i;
 
-	if (clear != 2 * ARRAY_SIZE(open_msrs))
+	if (clear != 2 * SHADOW_OPEN_MSRS)
 		shadow_report(SHADOW_MSR_BITMAP, "%u bits are clear", clear);
-	for (i = 0; i < ARRAY_SIZE(open_msrs); i++) {
-		unsigned int bit = read_bit(open_msrs[i]);
+	for (i = 0; i < SHADOW_OPEN_MSRS; i++) {
+		unsigned int bit = read_bit(shadow_open_msrs[i]);
 
 		if (test_bit(bit, bitmap) || test_bit(bit + 0x4000, bitmap))
 			shadow_report(SHADOW_MSR_BITMAP, "MSR %#x is intercepted",
-				      open_msrs[i]);
+				      shadow_open_msrs[i]);
 	}
 }
 
