@@ -36,6 +36,7 @@ enum mutation {
 	MUTATION_SKIP_FLUSH,	/* tags begin again without a flush */
 	MUTATION_SKIP_INVEPT,	/* a new tag, an old top table, no flush; VT-x */
 	MUTATION_FREE_MAPPED,	/* a page is freed before its entry is changed */
+	MUTATION_FREE_INSIDE,	/* a page is freed before its VM is known to have left */
 };
 
 #ifdef MAYFLY_DEBUG

@@ -11,6 +11,7 @@
 #include <linux/percpu.h>
 #include <linux/vmalloc.h>
 
+#include "mutation.h"
 #include "shadow.h"
 #include "stage2.h"
 #include "tlbmodel.h"
@@ -275,5 +276,6 @@ void tlbmodel_invept(u64 root)
  */
 void tlbmodel_leave(const struct stage2 *s2)
 {
-	WRITE_ONCE(this_cpu_ptr(&models)->inside, NULL);
+	if (!mutation_is(MUTATION_FREE_INSIDE))
+		WRITE_ONCE(this_cpu_ptr(&models)->inside, NULL);
 }

@@ -37,6 +37,7 @@ enum mutation {
 	skip_flush,
 	skip_invept,
 	free_mapped,
+	free_inside,
 };
 
 using hits = std::map<std::string, unsigned long>;
@@ -337,6 +338,11 @@ TEST_F(Mutations, ATopTableOfAnotherVmWithoutInveptIsSeen)
 TEST_F(Mutations, APageFreedWhileItIsMappedIsSeen)
 {
 	expect_seen(free_mapped, {"freed-mapped"}, guests::discard_all, 0);
+}
+
+TEST_F(Mutations, APageFreedWhileItsVmIsInGuestModeIsSeen)
+{
+	expect_seen(free_inside, {"freed-inside"}, guests::discard_all, 0);
 }
 
 }
