@@ -6,7 +6,8 @@
 # make test     every test tier; make check: only those that need no emulator
 # make test-svm only the tiers of the emulated AMD machine; make test-vmx: Intel's
 # make test-debug  what KASAN, lockdep, kmemleak, failing allocations and fuzzers
-#               find, and what they reach; first builds a kernel, for 15 minutes
+#               find, and what they reach; first builds a kernel, for 15 minutes;
+#               test-debug-vmx: the same on the emulated Intel machine, slower
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
@@ -14,12 +15,13 @@
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
 
 build := build
-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
+test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
+test-debug-vmx_tiers := debug-live-vmx debug-guests-vmx
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 .PHONY: all kmod kmod-plain kmod-debug kmod-running kernel libvmctl vmctl \
-	guest-unikernel tests deps demo test test-svm test-vmx test-debug check density \
-	million clean
+	guest-unikernel tests deps demo test test-svm test-vmx test-debug test-debug-vmx \
+	check density million clean
 
 all: kmod vmctl guest-unikernel tests
 
@@ -79,11 +81,11 @@ test-vmx: deps
 	+@$(MAKE) all
 	@scripts/run-tests live-vmx mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
 
-test-debug: deps
+test-debug test-debug-vmx: deps
 	@scripts/install-deps --debug-kernel
 	+@$(MAKE) tests guest-unikernel
 	+@scripts/build-module --debug --debug-kernel
-	@scripts/run-tests $(debug_tiers)
+	@scripts/run-tests $($@_tiers)
 	@scripts/coverage
 
 check: deps
