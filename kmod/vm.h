@@ -7,8 +7,9 @@
  *
  * A VM is RUNNING exactly while one thread has claimed it: a worker, a caller of
  * RUN, the work item that fetches memory for it, or a killer. One that is neither
- * started nor attached and RUNNING is being killed. Whoever has the claim owns everything marked [C] below and must give the claim back through
- * pool_release() or vm_end().
+ * started nor attached and RUNNING is being killed. Whoever has the claim owns
+ * everything marked [C] below and must give the claim back through pool_release()
+ * or vm_end().
  */
 #ifndef MAYFLY_VM_H
 #define MAYFLY_VM_H

@@ -508,8 +508,8 @@ private:
 
 	/// Some states an emulator lets a guest bring itself into that it cannot be entered
 	/// with again: QEMU 7.2 takes a CS with both L and D, where a CPU raises #GP; Bochs
-	/// 2.7 lets code of 32 bits go on with a RIP of 33. What is named is the first segment register that
-	/// SET_STATE would not take. A fresh guest has not had the time.
+	/// 2.7 lets code of 32 bits go on with a RIP of 33. What is named is the first
+	/// segment register that SET_STATE would not take. A fresh guest has not had the time.
 	[[nodiscard]] static bool is_of_its_own_making(const mayfly_vm_info &row)
 	{
 		return row.reason == MAYFLY_END_BAD_STATE && row.exits > 1 &&
