@@ -234,12 +234,7 @@
 	lgdt	(%rax)
 	mov	$COUNTER, %rdi
 	lea	1f(%rip), %rax
-	mov	%ax, 6 * 16(%rdi)
-	movl	$0x8e000008, 6 * 16 + 2(%rdi)
-	shr	$16, %rax
-	mov	%ax, 6 * 16 + 6(%rdi)
-	shr	$16, %rax
-	mov	%rax, 6 * 16 + 8(%rdi)
+	gate	6
 	push	%rdi
 	pushw	$7 * 16 - 1
 	lidt	(%rsp)

@@ -15,12 +15,7 @@
 	mov	$COUNTER, %rdi
 	.irp	vector, 6, 13
 	lea	97f(%rip), %rax
-	mov	%ax, \vector * 16(%rdi)
-	movl	$0x8e000008, \vector * 16 + 2(%rdi)
-	shr	$16, %rax
-	mov	%ax, \vector * 16 + 6(%rdi)
-	shr	$16, %rax
-	mov	%rax, \vector * 16 + 8(%rdi)
+	gate	\vector
 	.endr
 	push	%rdi
 	pushw	$14 * 16 - 1
@@ -46,30 +41,31 @@
 	hypercall MAYFLY_HC_CONSOLE
 	.endm
 
+// Prints ebx and the word if the instruction is not refused. Changes rbp, r11.
+	.macro	attempt word, instruction:vararg
+	xor	%ebp, %ebp
+	lea	93f(%rip), %r11
+	\instruction
+93:	test	%ebp, %ebp
+	jnz	94f
+	report	%ebx, $\word
+94:
+	.endm
+
 // Reads r9 MSRs from r8 on, and writes r10 to each. Prints the number of each that
 // can be read, with a 0, and that can be written, with a 1; parks, and ends with 0.
 	guest msr_walk
 	prepare
 	catch msr_walk
 	mov	%r8d, %ebx
-1:	xor	%ebp, %ebp
-	mov	%ebx, %ecx
-	lea	2f(%rip), %r11
-	rdmsr
-2:	test	%ebp, %ebp
-	jnz	3f
-	report	%ebx, $0
-3:	xor	%ebp, %ebp
+1:	mov	%ebx, %ecx
+	attempt	0, rdmsr
 	mov	%ebx, %ecx
 	mov	%r10d, %eax
 	mov	%r10, %rdx
 	shr	$32, %rdx
-	lea	4f(%rip), %r11
-	wrmsr
-4:	test	%ebp, %ebp
-	jnz	5f
-	report	%ebx, $1
-5:	inc	%ebx
+	attempt	1, wrmsr
+	inc	%ebx
 	dec	%r9
 	jnz	1b
 	wait_ns	1000000
@@ -81,21 +77,11 @@
 	prepare
 	catch port_walk
 	mov	%r8d, %ebx
-1:	xor	%ebp, %ebp
+1:	mov	%ebx, %edx
+	attempt	0, in	%dx, %al
 	mov	%ebx, %edx
-	lea	2f(%rip), %r11
-	in	%dx, %al
-2:	test	%ebp, %ebp
-	jnz	3f
-	report	%ebx, $0
-3:	xor	%ebp, %ebp
-	mov	%ebx, %edx
-	lea	4f(%rip), %r11
-	out	%al, %dx
-4:	test	%ebp, %ebp
-	jnz	5f
-	report	%ebx, $1
-5:	inc	%ebx
+	attempt	1, out	%al, %dx
+	inc	%ebx
 	dec	%r9
 	jnz	1b
 	exit	0
@@ -195,12 +181,7 @@
 	catch step_loop
 	lea	1f(%rip), %rax
 	mov	$COUNTER, %rdi
-	mov	%ax, 1 * 16(%rdi)
-	movl	$0x8e000008, 1 * 16 + 2(%rdi)
-	shr	$16, %rax
-	mov	%ax, 1 * 16 + 6(%rdi)
-	shr	$16, %rax
-	mov	%rax, 1 * 16 + 8(%rdi)
+	gate	1
 1:	mov	$STACK_TOP, %rsp
 	pushf
 	orl	$0x100, (%rsp)
