@@ -99,6 +99,7 @@ GUEST(refused_instructions)
 GUEST(step_loop)
 GUEST(prefixed_cpuid)
 GUEST(cpuid_at_the_end)
+GUEST(two_code_sizes)
 GUEST(wait_hardly)
 
 #undef GUEST

@@ -209,6 +209,25 @@
 	jmp	*%rsi
 	end_guest
 
+// Returns to a code segment of 64 and of 32 bits at once, and has an exit there. No
+// CPU lets it come so far.
+	guest two_code_sizes
+	prepare
+	lea	9f(%rip), %rax
+	lgdt	(%rax)
+	push	$8
+	lea	1f(%rip), %rax
+	push	%rax
+	lretq
+1:	xor	%eax, %eax
+	cpuid
+	exit	0
+	.balign	8
+8:	.quad	0, 0x00ef9b000000ffff
+9:	.word	15
+	.quad	WINDOW + 0x100000 + (8b - guest_two_code_sizes)
+	end_guest
+
 // Parks with a deadline that is almost over, r8 times; then ends with 0.
 	guest wait_hardly
 	prepare

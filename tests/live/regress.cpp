@@ -327,4 +327,17 @@ TEST_F(Regress, DataSegmentsHaveBasesOf32Bits)
 	EXPECT_EQ(vm.info().status, 42);
 }
 
+/// A DEBUG build warned of a state that QEMU lets a guest come to, and no CPU does.
+TEST_F(Regress, AGuestThatComesToAStateOfNoCpuIsNoFaultOfOurs)
+{
+	const live::fd image = live::make_image(device, guests::two_code_sizes);
+	const machine vm(image, device);
+
+	ASSERT_EQ(vm.run(), 0);
+	if (vm.info().reason == MAYFLY_END_BAD_STATE)
+		EXPECT_EQ(vm.info().address, offsetof(mayfly_vcpu_state, cs));
+	else
+		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_TRIPLE_FAULT});
+}
+
 }
