@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Many VMs alive at once: what they hold, how long it takes to make, see, wake and
-// end them, and that the machine rests while they do. Times are wall times.
+// Many VMs alive at once: what they hold, and how long it takes to make, see, wake
+// and end them. Times are wall times, that of CPUs at rest too: what an idle kernel
+// takes grows with whatever else runs below the emulator. What VMs at rest add to it
+// is counted in density_count.hpp.
 
 #pragma once
 
@@ -48,7 +50,6 @@ private:
 	static constexpr std::uint32_t timed_up_to = 100'000;
 	static constexpr std::size_t woken = 1000;
 	static constexpr double cold_limit = 12;   // KiB
-	static constexpr double busy_limit = 1;	   // percent of a CPU
 	static constexpr double ps_limit = 1;	   // s
 	static constexpr double end_limit = 60;	   // s
 
@@ -165,8 +166,7 @@ private:
 			report_->check(cold, fmt::format("{} VMs have gone cold by age", crowd_->info().cold));
 		}
 		report_->check(all_parked(), fmt::format("{} VMs alive, all parked", vms_));
-		report_->limit("busy_percent", fmt::format("CPU time with {} VMs parked, of one CPU", vms_), busy(),
-			       busy_limit, "%");
+		report_->note("busy_percent", fmt::format("CPU time with {} VMs parked, of one CPU", vms_), busy(), "%");
 	}
 
 	[[nodiscard]] bool all_parked() const

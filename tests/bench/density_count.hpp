@@ -27,17 +27,35 @@ public:
 		report_->note("spawn_last", fmt::format("spawn of those up to VM {}, each", crowd_->size()), last,
 			      "instructions");
 		report_->limit("spawn_growth", "last spawn by first", last / first, growth_limit, "times");
-		report_->limit("others_percent",
-			       fmt::format("instructions of others with {} VMs parked, of all", crowd_->size()),
-			       others(), others_limit, "%");
-		end_all();
+		judge_others("others_percent", "parked");
+		end(batch, "warm");
+		if (!go_cold())
+			report_->check(false, fmt::format("only {} of {} VMs go cold", crowd_->info().cold,
+							  crowd_->size()));
+		judge_others("others_cold_percent", "parked and cold");
+		end(crowd_->size(), "cold");
 	}
 
 private:
 	static constexpr std::uint32_t batch = 1000;
 	static constexpr std::uint64_t window = 1'000'000'000; // ticks
+	static constexpr long cold_after = 1000; // ms
 	static constexpr double growth_limit = 1.2;
 	static constexpr double others_limit = 1; // percent
+
+	void judge_others(const char *key, const char *how) const
+	{
+		report_->limit(key,
+			       fmt::format("instructions of others with {} VMs {}, of all", crowd_->size(), how),
+			       others(), others_limit, "%");
+	}
+
+	// By age, as they do where nobody asks: what looks for old ones stays at work.
+	[[nodiscard]] bool go_cold() const
+	{
+		set_cold_age(cold_after);
+		return wait_until([&] { return crowd_->info().cold >= crowd_->size(); });
+	}
 
 	static double others() { return 100 * taken_by_others(window) / static_cast<double>(window); }
 
@@ -70,14 +88,14 @@ private:
 		return last;
 	}
 
-	void end_all()
+	void end(std::size_t number, const std::string &how)
 	{
-		const auto vms = static_cast<double>(crowd_->size());
+		const auto vms = static_cast<double>(number);
 
-		report_->note("kill", "kill, each", ticks_of([&] { crowd_->kill(crowd_->size()); }) / vms,
-			      "instructions");
-		report_->note("remove", "remove, each", ticks_of([&] { crowd_->remove(crowd_->size()); }) / vms,
-			      "instructions");
+		report_->note(("kill_" + how).c_str(), "kill, each, " + how,
+			      ticks_of([&] { crowd_->kill(number); }) / vms, "instructions");
+		report_->note(("remove_" + how).c_str(), "remove, each, " + how,
+			      ticks_of([&] { crowd_->remove(number); }) / vms, "instructions");
 	}
 
 	crowd *crowd_;
