@@ -16,7 +16,7 @@ MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
 
 build := build
 test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
-test-debug-vmx_tiers := debug-live-vmx debug-guests-vmx
+test-debug-vmx_tiers := debug-live-vmx debug-faults-vmx debug-guests-vmx
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 .PHONY: all kmod kmod-plain kmod-debug kmod-running kernel libvmctl vmctl \
