@@ -62,10 +62,10 @@ struct item {
 	{ name, SHADOW_HOST_##check, KIND_##kind, when, ALWAYS, number }
 
 /*
- * SDM 3C 28.5: what an exit loads from the VMCS. It leaves fixed values in DEBUGCTL,
- * the limits of the tables, LDTR and the selectors, and the system call MSRs alone.
- * Interrupts within a slice may change address space, CR4, the debug registers
- * and the LDT.
+ * SDM 3C 28.5: what an exit loads from the VMCS. It leaves fixed values in DEBUGCTL
+ * and LDTR, which must be put right at once, and in the limits of the tables and the
+ * selectors, and the system call MSRs alone. Interrupts within a slice may change
+ * address space, CR4, the debug registers, DEBUGCTL and the LDT.
  */
 static const struct item items[] = {
 	REGISTER("CR0", CR, CR, FEW | SLICE, 0),
@@ -87,7 +87,7 @@ static const struct item items[] = {
 	REGISTER("IDTR limit", TABLE, IDT_LIMIT, 0, 0),
 	REGISTER("TR", TABLE, TR, FEW | SLICE, 0),
 	REGISTER("descriptor of TR", TABLE, TSS, FEW | SLICE, 0),
-	REGISTER("LDTR", TABLE, LDTR, 0, 0),
+	REGISTER("LDTR", TABLE, LDTR, FEW, 0),
 	REGISTER("DS", SEGMENT, DS, SLICE, 0),
 	REGISTER("ES", SEGMENT, ES, SLICE, 0),
 	REGISTER("FS", SEGMENT, FS, SLICE, 0),
@@ -105,7 +105,7 @@ static const struct item items[] = {
 	MSR(EFER, FEW | SLICE, ALWAYS),
 	MSR(IA32_CR_PAT, FEW | SLICE, X86_FEATURE_PAT),
 	MSR(IA32_APICBASE, FEW | SLICE, X86_FEATURE_APIC),
-	MSR(IA32_DEBUGCTLMSR, SLICE, ALWAYS),
+	MSR(IA32_DEBUGCTLMSR, FEW, ALWAYS),
 	MSR(IA32_SPEC_CTRL, FEW | SLICE, X86_FEATURE_MSR_SPEC_CTRL),
 	MSR(TSC_AUX, FEW | SLICE, X86_FEATURE_RDTSCP),
 	MSR(IA32_XSS, FEW | SLICE, X86_FEATURE_XSAVES),

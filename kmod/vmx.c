@@ -74,6 +74,12 @@
 			 VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_DEBUG_CONTROLS)
 #define ENTRY_CONTROLS	(VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_IA32_PAT | \
 			 VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_DEBUG_CONTROLS)
+/* Where there is TDX, these exit unconditionally; the kernel's header is older. */
+#ifndef EXIT_REASON_SEAMCALL
+#define EXIT_REASON_SEAMCALL	76
+#define EXIT_REASON_TDCALL	77
+#endif
+
 #define EXCEPTIONS	(1u << X86_TRAP_DB | 1u << X86_TRAP_AC | 1u << X86_TRAP_MC)
 
 #define EPT_VPID_WANTED	(VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | \
@@ -141,12 +147,12 @@ static const u32 vmcs_msrs[] = {
  * @generation: of tags; goes up when VPIDs are used up
  * @next_vpid: next unused VPID of this generation
  * @host_msrs: the host's syscall_msrs during a slice
- * @host_debugctl: likewise
+ * @host_debugctl: the host's DEBUGCTL during an entry
+ * @ldt: selector during an entry
  * @ds: selector during a slice
  * @es: selector
  * @fs: selector
  * @gs: selector
- * @ldt: selector, the last one seen
  */
 struct vmx_cpu {
 	struct page *vmxon;
@@ -159,7 +165,7 @@ struct vmx_cpu {
 	u32 next_vpid;
 	u64 host_msrs[SYSCALL_MSRS];
 	u64 host_debugctl;
-	u16 ds, es, fs, gs, ldt;
+	u16 ldt, ds, es, fs, gs;
 };
 
 static DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
@@ -421,10 +427,13 @@ static int vmx_enable_cpu(void)
 	rdmsrl(MSR_IA32_FEAT_CTL, feature_control);
 	if ((feature_control & wanted) != wanted)
 		return -EIO;
+	/* Some CPUs trace no more while VT-x is on, and perf must not try. 33.5.1 */
+	intel_pt_handle_vmx(1);
 	cr4_set_bits(X86_CR4_VMXE);
 	ret = vmx_on(page_to_phys(cpu->vmxon));
 	if (ret) {
 		cr4_clear_bits(X86_CR4_VMXE);
+		intel_pt_handle_vmx(0);
 		return ret;
 	}
 	cpu->owner = NOBODY;	/* Another hypervisor's guest may have been here. */
@@ -443,6 +452,7 @@ static void vmx_disable_cpu(void)
 	vmx_clear(page_to_phys(cpu->vmcs));
 	vmx_off();
 	cr4_clear_bits(X86_CR4_VMXE);
+	intel_pt_handle_vmx(0);
 }
 
 /* Between two instructions of the functions above, if it must be. */
@@ -507,7 +517,7 @@ static void switch_msrs_out(struct vmx_cpu *cpu, struct mayfly_vcpu_state *state
 		wrmsrl(syscall_msrs[i], cpu->host_msrs[i]);
 }
 
-/* What an exit sets to fixed values: selectors, DEBUGCTL. SDM 3C 28.5 */
+/* What an exit clears and no interrupt handler needs: selectors. SDM 3C 28.5 */
 static void remember_host(struct vmx_cpu *cpu)
 {
 	u64 fs_base;
@@ -516,8 +526,6 @@ static void remember_host(struct vmx_cpu *cpu)
 	savesegment(es, cpu->es);
 	savesegment(fs, cpu->fs);
 	savesegment(gs, cpu->gs);
-	cpu->ldt = 0;
-	cpu->host_debugctl = get_debugctlmsr();
 	rdmsrl(MSR_FS_BASE, fs_base);
 	vmx_write(HOST_FS_BASE, fs_base);
 }
@@ -541,13 +549,49 @@ static void restore_host(struct vmx_cpu *cpu)
 		load_gs_index(cpu->gs);
 		wrmsrl(MSR_KERNEL_GS_BASE, base);
 	}
-	if (cpu->ldt)
-		asm volatile("lldt %0" : : "rm" (cpu->ldt));
 	/* The exit has made both as long as they can be, or as short. */
 	load_fixmap_gdt(smp_processor_id());
 	invalidate_tss_limit();
-	if (cpu->host_debugctl)
+}
+
+/*
+ * perf's samples (PEBS) go to linear addresses, which in a guest are the guest's;
+ * perf knows which MSRs stop them. An NMI in between starts them again, for this
+ * one entry.
+ */
+static void switch_perf(bool guest)
+{
+	int i, n;
+	struct perf_guest_switch_msr *msrs = perf_guest_get_msrs(&n, NULL);
+
+	for (i = 0; i < n; i++)
+		if (unlikely(msrs[i].host != msrs[i].guest))
+			wrmsrl(msrs[i].msr, guest ? msrs[i].guest : msrs[i].host);
+}
+
+/*
+ * What an exit clears and interrupts between two entries may change: a kernel
+ * thread's address space goes with its user, and the LDT with it; perf turns
+ * branch traces on and off. To load a value from before would bring back tables
+ * and buffers that have been freed. SDM 3C 28.5
+ */
+static void host_before_entry(struct vmx_cpu *cpu)
+{
+	switch_perf(true);
+	asm volatile("sldt %0" : "=rm" (cpu->ldt));
+	cpu->host_debugctl = get_debugctlmsr();
+}
+
+static void host_after_exit(const struct vmx_cpu *cpu)
+{
+	if (unlikely(cpu->ldt))
+		asm volatile("lldt %0" : : "rm" (cpu->ldt));
+	if (unlikely(cpu->host_debugctl))
 		update_debugctlmsr(cpu->host_debugctl);
+	/* DR7. SDM 3C 28.5.1 */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+	switch_perf(false);
 }
 
 /* The guest before ours may have trained the predictors against this one. */
@@ -666,7 +710,6 @@ static void prepare_shadow(const struct mayfly_vcpu_state *state)
 static void before_entry(struct vmx_cpu *cpu, struct vm *vm)
 {
 	struct mayfly_vcpu_state *state = &vm->state;
-	u16 ldt;
 
 	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
 	/* In compatibility mode what follows the last byte below 4 GiB is at 0. */
@@ -685,10 +728,6 @@ static void before_entry(struct vmx_cpu *cpu, struct vm *vm)
 	if (unlikely(vm->tag.flushed != vm->memory.s2.changes) &&
 	    !mutation_is(MUTATION_SKIP_TAG))
 		take_new_tag(cpu, vm);
-	/* An interrupt may have loaded an LDT since; the exit clears it. */
-	asm("sldt %0" : "=rm" (ldt));
-	if (unlikely(ldt))
-		cpu->ldt = ldt;
 }
 
 /* An exit in the middle of raising an exception: raise it again. 28.2.4 */
@@ -724,20 +763,30 @@ static void denied(struct vm_exit *exit, u8 vector)
 	exit->vector = vector;
 }
 
+/* The guest would meet the same bad memory again: it does not go on. */
+static void machine_check(struct vm_exit *exit)
+{
+	/* As if it had come from user mode: there is nothing to fix up. */
+	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+	exit->reason = MAYFLY_EXIT_INVALID;
+	do_machine_check(&regs);
+}
+
 static void exception_exit(struct vm_exit *exit)
 {
 	u32 info = vmx_read(VM_EXIT_INTR_INFO);
 	u32 vector = info & INTR_INFO_VECTOR_MASK;
 
-	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
+	u32 type = info & INTR_INFO_INTR_TYPE_MASK;
+
+	if (type == INTR_TYPE_NMI_INTR) {
 		exit->reason = MAYFLY_EXIT_INTERRUPT;
 		vmx_do_nmi();
+	} else if (type == INTR_TYPE_PRIV_SW_EXCEPTION) {
+		denied(exit, X86_TRAP_UD);	/* ICEBP, whose vector is #DB's */
 	} else if (vector == X86_TRAP_MC) {
-		/* As on SVM: the guest would meet the same bad memory again. */
-		struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
-
-		exit->reason = MAYFLY_EXIT_INVALID;
-		do_machine_check(&regs);
+		machine_check(exit);
 	} else {
 		exit->reason = MAYFLY_EXIT_EXCEPTION;
 		exit->vector = vector;
@@ -809,10 +858,16 @@ static void describe(struct vm_exit *exit)
 	case EXIT_REASON_MWAIT_INSTRUCTION:
 	case EXIT_REASON_MONITOR_INSTRUCTION:
 	case EXIT_REASON_XSETBV:
+	case EXIT_REASON_SEAMCALL:
+	case EXIT_REASON_TDCALL:
 		denied(exit, X86_TRAP_UD);
 		break;
 	case EXIT_REASON_TRIPLE_FAULT:
 		exit->reason = MAYFLY_EXIT_SHUTDOWN;
+		break;
+	case EXIT_REASON_MCE_DURING_VMENTRY | VMX_EXIT_REASONS_FAILED_VMENTRY:
+		/* The host hears of it from nobody else. SDM 3C 27.9 */
+		machine_check(exit);
 		break;
 	default:
 		/* Entry failures among them: which rule was broken. SDM 3C 27.8 */
@@ -838,11 +893,10 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 	shadow_host_before(SHADOW_EXIT_FEW);
 	if (static_cpu_has_bug(X86_BUG_L1TF))
 		vmx_l1d_flush();
+	host_before_entry(cpu);
 	refused = vmx_enter(vm->state.regs, cpu->launched);
+	host_after_exit(cpu);
 	tlbmodel_leave(&vm->memory.s2);
-	/* The exit has cleared DR7. SDM 3C 28.5.1 */
-	if (unlikely(hw_breakpoint_active()))
-		hw_breakpoint_restore();
 	shadow_host_after(SHADOW_EXIT_FEW);
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);

@@ -175,6 +175,29 @@
 2:	exit	0
 	end_guest
 
+// Ends with what RDPID says, or with 0 if it is refused.
+	guest cpu_number
+	prepare
+	catch cpu_number
+	lea	1f(%rip), %r11
+	xor	%edi, %edi
+	rdpid	%rdi
+1:	exit_rdi
+	end_guest
+
+// Ends with 6 if ICEBP is refused, with 1 if it is the #DB that it stands for.
+	guest icebp
+	prepare
+	catch icebp
+	lea	1f(%rip), %rax
+	mov	$COUNTER, %rdi
+	gate	1
+	lea	2f(%rip), %r11
+	.byte	0xf1
+1:	exit	1
+2:	exit	6
+	end_guest
+
 // Single-steps for ever: the handler of #DB sets TF and is stepped itself.
 	guest step_loop
 	prepare

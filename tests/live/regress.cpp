@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include "machine.hpp"
 
@@ -19,6 +20,15 @@ namespace
 {
 
 using live::machine;
+
+bool run_on(int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0;
+}
 
 class Regress : public live::Live
 {
@@ -40,14 +50,7 @@ protected:
 		sched_setaffinity(0, sizeof(all_), &all_);
 		Live::TearDown();
 	}
-	static void pin(int cpu)
-	{
-		cpu_set_t one;
-
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
-	}
+	static void pin(int cpu) { ASSERT_TRUE(run_on(cpu)); }
 	static void alarm_in(long microseconds)
 	{
 		itimerval timer{};
@@ -119,6 +122,8 @@ TEST_F(Regress, ANewStateSurvivesARunThatWasCalledOff)
 	}
 }
 
+constexpr unsigned ldt_entry = 7; // the first
+
 bool has_segment(unsigned selector)
 {
 	bool valid;
@@ -128,11 +133,83 @@ bool has_segment(unsigned selector)
 	return valid;
 }
 
+/// An LDT for the calling process, which sees its entry.
+bool get_ldt()
+{
+	user_desc entry{};
+
+	entry.limit = 0xfffff;
+	entry.seg_32bit = 1;
+	entry.limit_in_pages = 1;
+	entry.useable = 1;
+	return syscall(SYS_modify_ldt, 0x11, &entry, sizeof(entry)) == 0 && has_segment(ldt_entry);
+}
+
+/// Leaves its address space, with an LDT, to whatever runs on CPU 0 next, and then
+/// frees page tables, at which the kernel takes it away from there.
+bool lends_its_ldt()
+{
+	constexpr std::size_t bytes = 4 << 20;
+	void *const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, bytes, MADV_NOHUGEPAGE) || !run_on(0) || !get_ldt())
+		return false;
+	std::memset(memory, 1, bytes);
+	if (!run_on(1))
+		return false;
+	usleep(5000);	// a few slices there
+	munmap(memory, bytes);
+	usleep(5000);
+	return true;
+}
+
+/// The host's LDT was the last one of a slice: its end brought back one that the kernel
+/// had put away in between, for whoever ran there next, and after it was freed.
+TEST_F(Regress, AnLdtThatGoesDuringASliceStaysAway)
+{
+	const live::fd image = live::make_image(device, guests::spin);
+	int ask[2], answer[2];
+	char byte = 0;
+
+	// A child has its parent's LDT.
+	if (syscall(SYS_modify_ldt, 0, &byte, 1) != 0)
+		GTEST_SKIP() << "this process has got an LDT from an earlier test";
+	ASSERT_EQ(pipe(ask), 0);
+	ASSERT_EQ(pipe(answer), 0);
+
+	const pid_t owner = fork();
+
+	if (owner == 0) {
+		close(ask[1]);
+		while (read(ask[0], &byte, 1) == 1) {
+			byte = lends_its_ldt();
+			if (write(answer[1], &byte, 1) != 1)
+				break;
+		}
+		_exit(0);
+	}
+	{
+		// One for each CPU: what runs after the owner has no address space of its own.
+		const std::array spinners = {machine(image, device, MAYFLY_SPAWN_START),
+					     machine(image, device, MAYFLY_SPAWN_START)};
+
+		pin(0);
+		for (int round = 0; round < 8; round++) {
+			ASSERT_EQ(write(ask[1], &byte, 1), 1);
+			ASSERT_EQ(read(answer[0], &byte, 1), 1);
+			EXPECT_EQ(byte, 1);
+			EXPECT_FALSE(has_segment(ldt_entry)) << "round " << round;
+		}
+	}
+	for (int end : {ask[0], ask[1], answer[0], answer[1]})
+		close(end);
+	EXPECT_EQ(waitpid(owner, nullptr, 0), owner);
+}
+
 /// The host's LDT was the one of the slice's beginning: another thread's change
 /// in the middle was undone by the next exit, and the old table is freed memory.
 TEST_F(Regress, AChangeOfTheLdtDuringASliceStays)
 {
-	constexpr unsigned first_entry = 7;
 	const live::fd image = live::make_image(device, guests::spin);
 	const machine vm(image, device);
 	const pthread_t runner = pthread_self();
@@ -147,20 +224,13 @@ TEST_F(Regress, AChangeOfTheLdtDuringASliceStays)
 		EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_RUNNING; }));
 		usleep(20000);
 
-		user_desc entry{};
-
-		entry.limit = 0xfffff;
-		entry.seg_32bit = 1;
-		entry.limit_in_pages = 1;
-		entry.useable = 1;
-		EXPECT_EQ(syscall(SYS_modify_ldt, 0x11, &entry, sizeof(entry)), 0) << strerror(errno);
-		EXPECT_TRUE(has_segment(first_entry));
+		EXPECT_TRUE(get_ldt()) << strerror(errno);
 		usleep(20000);
 		pthread_kill(runner, SIGUSR1);
 	});
 
 	EXPECT_EQ(vm.run(), -EINTR);
-	EXPECT_TRUE(has_segment(first_entry));
+	EXPECT_TRUE(has_segment(ldt_entry));
 	changer.join();
 }
 
@@ -338,6 +408,17 @@ TEST_F(Regress, AGuestThatComesToAStateOfNoCpuIsNoFaultOfOurs)
 		EXPECT_EQ(vm.info().address, offsetof(mayfly_vcpu_state, cs));
 	else
 		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_TRIPLE_FAULT});
+}
+
+/// ICEBP was taken for a #DB that had come before it, and raised again and again.
+TEST_F(Regress, IcebpIsRefused)
+{
+	const live::fd image = live::make_image(device, guests::icebp);
+	const machine vm(image, device);
+
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED});
+	EXPECT_EQ(vm.info().status, 6) << "#UD";
 }
 
 }

@@ -162,6 +162,28 @@ TEST_F(Security, EveryPrivilegedInstructionIsRefused)
 	EXPECT_EQ(vm.info().status, 0) << "the number of the one that passed";
 }
 
+/// Rule 38: on AMD RDPID makes no exit, and says what the host has left in TSC_AUX. No
+/// emulator here has it: there this test only shows that it is refused.
+TEST_F(Security, NoCpuHasANumber)
+{
+	const live::fd image = live::make_image(device, guests::cpu_number);
+	cpu_set_t all;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	for (int cpu = 0; cpu < CPU_COUNT(&all); cpu++) {
+		const machine vm(image, device);
+		cpu_set_t one;
+
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+		ASSERT_EQ(vm.run(), 0);
+		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED});
+		EXPECT_EQ(vm.info().status, 0) << "on CPU " << cpu;
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+}
+
 /// Rule 38: SSE2 and long mode, whatever the host has; no vendor, no topology.
 TEST_F(Security, CpuidSaysWhatIsListedAndNothingElse)
 {
