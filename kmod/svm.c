@@ -63,6 +63,7 @@
  * @generation: of address space tags; goes up when they are used up
  * @next_asid: next unused tag of this generation
  * @max_asid: largest tag
+ * @tsc_aux: the host's TSC_AUX during a slice
  * @enabled: this CPU is ours
  */
 struct svm_cpu {
@@ -76,6 +77,7 @@ struct svm_cpu {
 	u64 generation;
 	u32 next_asid;
 	u32 max_asid;
+	u64 tsc_aux;
 	bool enabled;
 };
 
@@ -243,6 +245,11 @@ static int svm_setup(void)
 	}
 	if (!boot_cpu_has(X86_FEATURE_NPT)) {
 		pr_err("mayfly: SVM without nested paging\n");
+		return -EOPNOTSUPP;
+	}
+	/* A guest's tables could make the CPU report errors that end the host. */
+	if (boot_cpu_has_bug(X86_BUG_AMD_TLB_MMATCH)) {
+		pr_err("mayfly: no support for CPUs with erratum 383 (family 10h)\n");
 		return -EOPNOTSUPP;
 	}
 	has_nrips = boot_cpu_has(X86_FEATURE_NRIPS);
@@ -428,6 +435,21 @@ static void load_vm(struct svm_cpu *cpu, struct vm *vm)
 	vm->state_changed = false;
 }
 
+/* RDPID cannot be intercepted: it would tell a guest which CPU it is on. */
+static void hide_cpu_number(struct svm_cpu *cpu)
+{
+	if (!cpu_feature_enabled(X86_FEATURE_RDPID))
+		return;
+	rdmsrl(MSR_TSC_AUX, cpu->tsc_aux);
+	wrmsrl(MSR_TSC_AUX, 0);
+}
+
+static void show_cpu_number(const struct svm_cpu *cpu)
+{
+	if (cpu_feature_enabled(X86_FEATURE_RDPID))
+		wrmsrl(MSR_TSC_AUX, cpu->tsc_aux);
+}
+
 /*
  * After a shutdown the save area is undefined (APM 2 15.14.3), after a refused
  * entry the tags may not have been flushed: start afresh with the next VM.
@@ -437,6 +459,7 @@ static void distrust(struct svm_cpu *cpu)
 	clear_page(cpu->vmcb);
 	init_control(cpu->vmcb);
 	cpu->loaded = 0;
+	cpu->generation++;	/* Whose tag was to be flushed has none. */
 	cpu->next_asid = cpu->max_asid + 1;
 }
 
@@ -457,6 +480,7 @@ static int svm_load(struct vm *vm)
 		return -EAGAIN;
 	mutate(cpu);
 	hide_block_stepping(true);
+	hide_cpu_number(cpu);
 	change_owner(cpu, vm->key.uid);
 	if (cpu->loaded != vm->id || vm->tag.cpu != smp_processor_id() ||
 	    vm->state_changed)
@@ -474,6 +498,7 @@ static void svm_save(struct vm *vm)
 
 	if (cpu->loaded == vm->id)
 		save_state(&vm->state, &cpu->vmcb->save);
+	show_cpu_number(cpu);
 	hide_block_stepping(false);
 }
 
