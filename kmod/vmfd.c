@@ -53,6 +53,8 @@ static ssize_t read_some(struct reader *reader, char __user *buffer, size_t leng
 		done += n;
 		if (signal_pending(current))
 			break;
+		/* A guest can write as fast as this reads. */
+		cond_resched();
 	}
 	return done;
 }
