@@ -2,7 +2,7 @@
 /*
  * fetch.c - VMs that wait for memory, away from the workers.
  *
- * Each pool has one work item that serves its VMs one after the other. Whoever has
+ * Each pool has one work item that serves one VM and gets into line again. Whoever has
  * to wait for a cgroup's reclaim is of that cgroup, and no cgroup, however many of
  * its VMs want memory, has more than one of the kernel's threads.
  */
@@ -46,15 +46,16 @@ static void serve(struct vm *vm)
 static void on_work(struct work_struct *work)
 {
 	struct pool *pool = container_of(work, struct pool, fetcher.work);
-	struct vm *vm;
+	struct vm *vm = take_first(pool);
 
+	if (!vm)
+		return;
 	current->memcg_nr_pages_over_high = pool->fetcher.over_high;
-	while ((vm = take_first(pool))) {
-		serve(vm);
-		cond_resched();
-	}
+	serve(vm);
 	pool->fetcher.over_high = current->memcg_nr_pages_over_high;
 	current->memcg_nr_pages_over_high = 0;
+	/* One at a time: there may be more pools than threads. */
+	queue_work(workqueue, work);
 }
 
 /**
