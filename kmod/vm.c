@@ -33,6 +33,14 @@ static atomic64_t last_id = ATOMIC64_INIT(0);
 static atomic64_t nr_ended = ATOMIC64_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(ended_wait);
 
+/* Who waits for any VM's end may be many, and no VM is to pay for that. */
+static void wake_ended_wait(struct work_struct *unused)
+{
+	wake_up_interruptible_all(&ended_wait);
+}
+
+static DECLARE_WORK(ended_work, wake_ended_wait);
+
 /**
  * vm_spawned - VMs ever made
  *
@@ -354,7 +362,7 @@ void vm_end(struct vm *vm, const struct vm_end_info *end)
 	wake_up_all(&vm->wait);
 	atomic64_inc(&nr_ended);
 	if (wq_has_sleeper(&ended_wait))
-		wake_up_interruptible_all(&ended_wait);
+		queue_work(system_unbound_wq, &ended_work);
 	if (!vm->detached && !atomic_read(&vm->descriptors))
 		vm_remove(vm);
 	vm_put(vm);
@@ -417,13 +425,16 @@ int vm_kill(struct vm *vm)
  *
  * The last one ends and removes a VM that is not detached.
  *
- * Context: may sleep; does not wait.
+ * Context: may sleep; does not wait. The caller has a reference.
  */
 void vm_close(struct vm *vm)
 {
-	if (atomic_dec_and_test(&vm->descriptors) && !vm->detached &&
-	    begin_kill(vm) == -ESRCH)
+	if (!atomic_dec_and_test(&vm->descriptors) || vm->detached)
+		return;
+	if (begin_kill(vm) == -ESRCH)
 		vm_remove(vm);
+	else
+		pool_cancel_fetch(vm);
 }
 
 /**
@@ -725,6 +736,7 @@ int vm_setup(void)
 void vm_teardown(void)
 {
 	WARN_ON_ONCE(!xa_empty(&vms));
+	cancel_work_sync(&ended_work);
 	names_teardown();
 	rcu_barrier();
 	kmem_cache_destroy(vm_cache);
