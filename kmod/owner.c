@@ -8,6 +8,7 @@
  * back: more than the limit is held only for that long, and only by what a fault
  * of each thread that runs VMs, or a new VM, brings (at most 4 MiB).
  */
+#include <linux/cpu.h>
 #include <linux/cred.h>
 #include <linux/hashtable.h>
 #include <linux/minmax.h>
@@ -59,8 +60,11 @@ static int tally_init(struct tally *tally)
 
 static void tally_destroy(struct tally *tally)
 {
+	/* A CPU that is on its way out has counted what is not in the sum. */
+	cpus_read_lock();
 	WARN_ON_ONCE(atomic_long_read(&tally->vms) ||
 		     percpu_counter_sum(&tally->bytes));
+	cpus_read_unlock();
 	percpu_counter_destroy(&tally->bytes);
 }
 

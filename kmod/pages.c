@@ -2,6 +2,7 @@
 /*
  * pages.c - the only place that takes pages from the kernel for guests and images.
  */
+#include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/percpu_counter.h>
@@ -236,6 +237,9 @@ int pages_setup(void)
  */
 void pages_teardown(void)
 {
+	/* A CPU that is on its way out has counted what is not in the sum. */
+	cpus_read_lock();
 	WARN_ON_ONCE(pages_count());
+	cpus_read_unlock();
 	percpu_counter_destroy(&nr_pages);
 }
