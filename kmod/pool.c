@@ -233,6 +233,7 @@ void pool_release(struct vm *vm, enum verdict verdict)
 {
 	struct pool *pool = vm->pool;
 	unsigned long flags;
+	bool awaited;
 
 	if (verdict == VERDICT_END) {
 		vm_end(vm, &vm->end);
@@ -254,10 +255,15 @@ void pool_release(struct vm *vm, enum verdict verdict)
 		vm_set_run_state(vm, MAYFLY_PAUSED);
 	else
 		pool_settle(vm);
-	/* Under the lock: after it the VM may be gone. */
-	if (wq_has_sleeper(&vm->wait))
-		wake_up_all(&vm->wait);
+	/* They may be many, so not under the lock; after it the VM may be gone. */
+	awaited = wq_has_sleeper(&vm->wait);
+	if (unlikely(awaited))
+		vm_get(vm);
 	spin_unlock_irqrestore(&pool->lock, flags);
+	if (unlikely(awaited)) {
+		wake_up_all(&vm->wait);
+		vm_put(vm);
+	}
 }
 
 /*
@@ -391,6 +397,16 @@ static const struct sched_attr worker_policy = {
 	.sched_policy = SCHED_BATCH,
 };
 
+static bool is_of(struct task_struct *task, const struct pool *pool)
+{
+	bool same;
+
+	rcu_read_lock();
+	same = task_dfl_cgroup(task) == pool->cgroup;
+	rcu_read_unlock();
+	return same;
+}
+
 static int make_worker(struct pool *pool, struct worker *worker)
 {
 	struct task_struct *task = kthread_create(work, worker, "mayfly/%u",
@@ -402,7 +418,8 @@ static int make_worker(struct pool *pool, struct worker *worker)
 	ret = cgroup_attach_task_all(current, task);
 	if (!ret)
 		ret = sched_setattr_nocheck(task, &worker_policy);
-	if (ret) {
+	/* The caller may have been moved meanwhile. */
+	if (ret || !is_of(task, pool)) {
 		kthread_stop(task);
 		return -EXDEV;
 	}
@@ -421,6 +438,11 @@ static void stop_workers(struct pool *pool)
 	for (i = 0; i < pool->nr_workers; i++) {
 		struct worker *worker = &pool->workers[i];
 
+		/*
+		 * To end it needs CPU time, which its cgroup may not have for hours.
+		 * The caller's has some; if that fails it takes longer.
+		 */
+		cgroup_attach_task_all(current, worker->task);
 		kthread_stop(worker->task);
 		hrtimer_cancel(&worker->timer);
 		put_task_struct(worker->task);
@@ -449,16 +471,6 @@ static int make_all_workers(struct pool *pool)
 	return 0;
 }
 
-static bool is_current_cgroup(const struct pool *pool)
-{
-	bool same;
-
-	rcu_read_lock();
-	same = task_dfl_cgroup(current) == pool->cgroup;
-	rcu_read_unlock();
-	return same;
-}
-
 /**
  * pool_make_workers - have workers
  * @pool: the pool
@@ -475,7 +487,7 @@ int pool_make_workers(struct pool *pool)
 		return 0;
 	mutex_lock(&pool->workers_lock);
 	if (!pool->workers)
-		ret = is_current_cgroup(pool) ? make_all_workers(pool) : -EXDEV;
+		ret = is_of(current, pool) ? make_all_workers(pool) : -EXDEV;
 	if (!ret)
 		smp_store_release(&pool->workers_ready, true);
 	mutex_unlock(&pool->workers_lock);
@@ -510,6 +522,21 @@ static struct cgroup *current_cgroup(void)
 	return cgroup;
 }
 
+/* Not that of the address space, whose first user may be in another cgroup. */
+static struct mem_cgroup *current_memcg(void)
+{
+	struct mem_cgroup *memcg;
+
+	if (mem_cgroup_disabled())
+		return NULL;
+	rcu_read_lock();
+	do {
+		memcg = mem_cgroup_from_task(current);
+	} while (!css_tryget(&memcg->css));
+	rcu_read_unlock();
+	return memcg;
+}
+
 static struct pool *make_pool(struct cgroup *cgroup)
 {
 	struct pool *pool = kzalloc(sizeof(*pool), MEMORY_SLEEP);
@@ -518,7 +545,7 @@ static struct pool *make_pool(struct cgroup *cgroup)
 		return NULL;
 	kref_init(&pool->ref);
 	pool->cgroup = cgroup;
-	pool->memcg = get_mem_cgroup_from_mm(current->mm);
+	pool->memcg = current_memcg();
 	spin_lock_init(&pool->lock);
 	INIT_LIST_HEAD(&pool->ready);
 	INIT_LIST_HEAD(&pool->warm);

@@ -372,6 +372,32 @@ TEST_F(CgroupsCpu, MaxLimitsVms)
 	}
 }
 
+/// They need CPU time for that, which theirs has not.
+TEST_F(CgroupsCpu, WorkersOfAThrottledCgroupEnd)
+{
+	const cgroup group;
+	const std::uint64_t others = live::info(device).pools;
+	std::vector<std::unique_ptr<resident>> hogs;
+
+	for (int i = 0; i < 4; i++)
+		hogs.push_back(std::make_unique<resident>(group, [] {
+			for (;;)
+				asm volatile("pause");
+			return false;
+		}));
+	{
+		const machine vm = start(group, guests::wait_forever);
+
+		EXPECT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+		EXPECT_GT(live::info(device).pools, others);
+		// What a tick takes too much of it is owed for many seconds.
+		group.set("cpu.max", "1000 1000000");
+		EXPECT_TRUE(live::eventually([&] { return group.number("cpu.stat", "nr_throttled") > 2; }));
+	}
+	EXPECT_TRUE(live::eventually([&] { return live::info(device).pools == others; }, 3));
+	group.set("cpu.max", "max");
+}
+
 TEST_F(CgroupsCpu, CpusetMovesAnAttachedVm)
 {
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
