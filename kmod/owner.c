@@ -8,12 +8,14 @@
  * back: more than the limit is held only for that long, and only by what a fault
  * of each thread that runs VMs, or a new VM, brings (at most 4 MiB).
  */
+#include <linux/capability.h>
 #include <linux/cpu.h>
 #include <linux/cred.h>
 #include <linux/hashtable.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
@@ -155,6 +157,35 @@ int owner_charge(struct owner *owner, s64 bytes)
 	return 0;
 }
 
+/**
+ * owner_add_thread - count a kernel thread that will run VMs
+ * @owner: who has begun the pool
+ *
+ * No controller counts kernel threads, and a user may have cgroups, each with its
+ * pool, in any number. So the caller is bound as by fork(2): RLIMIT_NPROC, for these
+ * alone.
+ *
+ * Return: 0, or -EAGAIN when there may be no more.
+ */
+int owner_add_thread(struct owner *owner)
+{
+	unsigned long n = atomic_long_inc_return(&owner->threads);
+
+	if (n <= rlimit(RLIMIT_NPROC) || capable(CAP_SYS_RESOURCE))
+		return 0;
+	atomic_long_dec(&owner->threads);
+	return -EAGAIN;
+}
+
+/**
+ * owner_remove_thread - a thread less
+ * @owner: after owner_add_thread()
+ */
+void owner_remove_thread(struct owner *owner)
+{
+	atomic_long_dec(&owner->threads);
+}
+
 static uid_t current_uid_number(void)
 {
 	return from_kuid(&init_user_ns, current_euid());
@@ -231,6 +262,15 @@ struct owner *owner_get_current(void)
 		return made;
 	dispose(made);
 	return owner;
+}
+
+/**
+ * owner_get - have one more reference
+ * @owner: of which the caller has one
+ */
+void owner_get(struct owner *owner)
+{
+	kref_get(&owner->ref);
 }
 
 static void owner_free(struct kref *ref)

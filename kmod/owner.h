@@ -29,21 +29,26 @@ struct tally {
  * @node: in the table of owners
  * @uid: who
  * @tally: of this user alone
+ * @threads: workers of pools that this user has begun
  */
 struct owner {
 	struct kref ref;
 	struct hlist_node node;
 	uid_t uid;
 	struct tally tally;
+	atomic_long_t threads;
 };
 
 struct owner *owner_get_current(void);
+void owner_get(struct owner *owner);
 void owner_put(struct owner *owner);
 
 bool owner_may_have(struct owner *owner, unsigned long vms);
 int __must_check owner_add_vm(struct owner *owner);
 void owner_remove_vm(struct owner *owner);
 int owner_charge(struct owner *owner, s64 bytes);
+int __must_check owner_add_thread(struct owner *owner);
+void owner_remove_thread(struct owner *owner);
 
 void owner_report(struct mayfly_info *info);
 int owner_setup(void);

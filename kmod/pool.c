@@ -21,6 +21,7 @@
 
 #include "channel.h"
 #include "cold.h"
+#include "owner.h"
 #include "pool.h"
 #include "run.h"
 #include "vm.h"
@@ -409,18 +410,23 @@ static bool is_of(struct task_struct *task, const struct pool *pool)
 
 static int make_worker(struct pool *pool, struct worker *worker)
 {
-	struct task_struct *task = kthread_create(work, worker, "mayfly/%u",
-						  pool->nr_workers);
-	int ret;
+	struct task_struct *task;
+	int ret = owner_add_thread(pool->owner);
 
-	if (IS_ERR(task))
+	if (ret)
+		return ret;
+	task = kthread_create(work, worker, "mayfly/%u", pool->nr_workers);
+	if (IS_ERR(task)) {
+		owner_remove_thread(pool->owner);
 		return PTR_ERR(task);
+	}
 	ret = cgroup_attach_task_all(current, task);
 	if (!ret)
 		ret = sched_setattr_nocheck(task, &worker_policy);
 	/* The caller may have been moved meanwhile. */
 	if (ret || !is_of(task, pool)) {
 		kthread_stop(task);
+		owner_remove_thread(pool->owner);
 		return -EXDEV;
 	}
 	worker->pool = pool;
@@ -446,13 +452,16 @@ static void stop_workers(struct pool *pool)
 		kthread_stop(worker->task);
 		hrtimer_cancel(&worker->timer);
 		put_task_struct(worker->task);
+		owner_remove_thread(pool->owner);
 	}
 	pool->nr_workers = 0;
+	if (pool->workers)
+		owner_put(pool->owner);
 	kfree(pool->workers);
 	pool->workers = NULL;
 }
 
-static int make_all_workers(struct pool *pool)
+static int make_all_workers(struct pool *pool, struct owner *owner)
 {
 	unsigned int i, n = num_online_cpus();
 	int ret = 0;
@@ -460,6 +469,8 @@ static int make_all_workers(struct pool *pool)
 	pool->workers = kcalloc(n, sizeof(*pool->workers), MEMORY_SLEEP);
 	if (!pool->workers)
 		return -ENOMEM;
+	owner_get(owner);
+	pool->owner = owner;
 	for (i = 0; i < n && !ret; i++)
 		ret = make_worker(pool, &pool->workers[i]);
 	if (ret) {
@@ -474,12 +485,14 @@ static int make_all_workers(struct pool *pool)
 /**
  * pool_make_workers - have workers
  * @pool: the pool
+ * @owner: whose threads they count as, if there are none yet
  *
  * Context: may sleep.
  * Return: 0; -EXDEV when there are none and the caller is in another cgroup than
- * the pool, or the cgroup takes no kernel threads; -ENOMEM, -EINTR.
+ * the pool, or the cgroup takes no kernel threads; -EAGAIN when @owner may have no
+ * more threads; -ENOMEM, -EINTR.
  */
-int pool_make_workers(struct pool *pool)
+int pool_make_workers(struct pool *pool, struct owner *owner)
 {
 	int ret = 0;
 
@@ -487,7 +500,7 @@ int pool_make_workers(struct pool *pool)
 		return 0;
 	mutex_lock(&pool->workers_lock);
 	if (!pool->workers)
-		ret = is_of(current, pool) ? make_all_workers(pool) : -EXDEV;
+		ret = is_of(current, pool) ? make_all_workers(pool, owner) : -EXDEV;
 	if (!ret)
 		smp_store_release(&pool->workers_ready, true);
 	mutex_unlock(&pool->workers_lock);

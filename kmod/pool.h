@@ -18,6 +18,7 @@
 
 struct cgroup;
 struct mem_cgroup;
+struct owner;
 struct vm;
 struct worker;
 
@@ -39,6 +40,7 @@ struct worker;
  * @workers: one per CPU once a VM has been started, else NULL
  * @workers_ready: they are there, for good
  * @nr_workers: how many
+ * @owner: whose threads they count as
  * @fetcher: gets memory for VMs that wait for it
  * @free_work: stops the workers, away from them
  */
@@ -58,13 +60,14 @@ struct pool {
 	struct worker *workers;
 	bool workers_ready;
 	unsigned int nr_workers;
+	struct owner *owner;
 	struct fetcher fetcher;
 	struct work_struct free_work;
 };
 
 struct pool *pool_get_current(void);
 void pool_put(struct pool *pool);
-int __must_check pool_make_workers(struct pool *pool);
+int __must_check pool_make_workers(struct pool *pool, struct owner *owner);
 
 void pool_settle(struct vm *vm);
 void pool_withdraw(struct vm *vm);

@@ -152,7 +152,7 @@ static int make_detached(const struct vm_template *template,
 
 	if (!owner_may_have(template->owner, spawn->count))
 		return -EDQUOT;
-	ret = pool_make_workers(template->pool);
+	ret = pool_make_workers(template->pool, template->owner);
 	for (i = 0; i < spawn->count && !ret; i++) {
 		ret = make_one(template, spawn, i);
 		if (!ret)
@@ -170,7 +170,7 @@ static int make_owned(const struct vm_template *template,
 	int ret = 0;
 
 	if (spawn->flags & MAYFLY_SPAWN_START)
-		ret = pool_make_workers(template->pool);
+		ret = pool_make_workers(template->pool, template->owner);
 	if (ret)
 		return ret;
 	vm = create(template, spawn, 0);

@@ -469,7 +469,7 @@ int vm_remove(struct vm *vm)
  */
 int vm_start(struct vm *vm)
 {
-	int ret = pool_make_workers(vm->pool);
+	int ret = pool_make_workers(vm->pool, vm->owner);
 
 	if (ret)
 		return ret;

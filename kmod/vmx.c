@@ -890,10 +890,10 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 	before_entry(cpu, vm);
 	shadow_vmx_entry(vm, page_to_phys(msr_bitmap));
 	tlbmodel_enter_ept(&vm->memory.s2, vm->id, vm->tag.asid);
+	host_before_entry(cpu);
 	shadow_host_before(SHADOW_EXIT_FEW);
 	if (static_cpu_has_bug(X86_BUG_L1TF))
 		vmx_l1d_flush();
-	host_before_entry(cpu);
 	refused = vmx_enter(vm->state.regs, cpu->launched);
 	host_after_exit(cpu);
 	tlbmodel_leave(&vm->memory.s2);

@@ -326,7 +326,8 @@ struct mayfly_control {
 /*
  * START: -EALREADY started, -ESRCH ended, -EBUSY in RUN, -EXDEV its creator's
  * cgroup has no workers yet and the caller is in another one, or workers cannot
- * join it, -ENOMEM, -EINTR.
+ * join it, -EAGAIN they would be more threads than the caller may have
+ * (RLIMIT_NPROC), -ENOMEM, -EINTR.
  */
 #define MAYFLY_OP_START		1
 #define MAYFLY_OP_PAUSE		2	/* waits till it stands; -EALREADY, -ESRCH ended */
@@ -516,10 +517,12 @@ MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
  *               unaligned, name bad; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
  * SPAWN         0. -EBADF, -EINVAL image is not one, count or memory or name
  *               bad, memory smaller than the image; -EEXIST name taken; -EDQUOT
- *               more VMs, or bytes, than the caller or all may have; -ENOMEM;
- *               -EBUSY another hypervisor has the
- *               CPU, or somebody else already runs the VM just made; -EIO firmware forbids it; -EXDEV the caller's cgroup takes
- *               no kernel threads; -EMFILE, -ENFILE; -EINTR. What was made before
+ *               more VMs, or bytes, than the caller or all may have; -EAGAIN
+ *               the first in a cgroup with START or DETACHED: its workers would
+ *               be more threads than the caller may have (RLIMIT_NPROC); -ENOMEM;
+ *               -EBUSY another hypervisor has the CPU, or somebody else already
+ *               runs the VM just made; -EIO firmware forbids it; -EXDEV the
+ *               caller's cgroup takes no kernel threads; -EMFILE, -ENFILE; -EINTR. What was made before
  *               an error stays, and @created tells how many that is; without
  *               DETACHED nothing stays. -EINVAL comes before anything is made,
  *               and so does -EDQUOT for VMs, unless others spawn at the same

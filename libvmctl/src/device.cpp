@@ -203,6 +203,8 @@ error device::spawn_error(int code, const spawn_request &request, std::uint64_t 
 
 		return now ? limit_error(*now, missing) : now.error();
 	}
+	case EAGAIN:
+		return {code, "the threads that would run them are more than you may have", "raise the limit: ulimit -u"};
 	case ENOMEM:
 		return {code, "the host, or the cgroup, has no memory left"};
 	case EBUSY:

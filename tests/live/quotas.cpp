@@ -10,6 +10,7 @@
 #include <numeric>
 #include <thread>
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "crowd.hpp"
@@ -294,6 +295,32 @@ TEST_F(Quotas, LoweredBelowWhatIsUsedNothingEndsAndNothingStarts)
 		EXPECT_EQ(vms.count(runs), 5u) << name;
 	}
 	EXPECT_EQ(crowd(device, image, 1).result(), 0);
+}
+
+/// A pool's workers are as many as the CPUs, and one user may have many cgroups.
+TEST_F(Quotas, WorkersAreThreadsOfTheUser)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+
+	ASSERT_TRUE(live::eventually([&] { return now().pools == 0; })) << "there are workers";
+	EXPECT_TRUE(as_nobody([&] {
+		const machine vm(image, device);
+		rlimit most{};
+
+		ASSERT_EQ(getrlimit(RLIMIT_NPROC, &most), 0);
+
+		const rlimit none = {0, most.rlim_max};
+
+		ASSERT_EQ(setrlimit(RLIMIT_NPROC, &none), 0);
+		EXPECT_EQ(vm.control(MAYFLY_OP_START), -EAGAIN);
+		EXPECT_EQ(crowd(device, image, 2, MAYFLY_SPAWN_START).result(), -EAGAIN);
+		EXPECT_EQ(now().user_vms, 1u) << "something was made";
+		// It lives, and others may have it run.
+		ASSERT_EQ(setrlimit(RLIMIT_NPROC, &most), 0);
+		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
+		EXPECT_TRUE(vm.wait_for_end());
+		EXPECT_EQ(vm.info().status, 42);
+	}));
 }
 
 }

@@ -173,6 +173,21 @@ TEST_F(device_test, names_the_limit_that_was_reached)
 	}
 }
 
+TEST_F(device_test, names_the_limit_of_threads)
+{
+	const device to = open();
+	const auto from = load(to);
+
+	fake.spawn_most = 0;
+	fake.spawn_error = EAGAIN;
+
+	const auto made = to.spawn(from, {.count = 1});
+
+	ASSERT_TRUE(made.failure);
+	EXPECT_EQ(made.failure->code, EAGAIN);
+	EXPECT_TRUE(made.failure->fix.ends_with("ulimit -u")) << made.failure->fix;
+}
+
 TEST_F(device_test, refuses_long_names_and_arguments)
 {
 	const device to = open();
