@@ -427,7 +427,7 @@ static int vmx_enable_cpu(void)
 	rdmsrl(MSR_IA32_FEAT_CTL, feature_control);
 	if ((feature_control & wanted) != wanted)
 		return -EIO;
-	/* Some CPUs trace no more while VT-x is on, and perf must not try. 33.5.1 */
+	/* Some CPUs trace no more while VT-x is on, and perf must not try. SDM 3D A.6 */
 	intel_pt_handle_vmx(1);
 	cr4_set_bits(X86_CR4_VMXE);
 	ret = vmx_on(page_to_phys(cpu->vmxon));

@@ -522,11 +522,12 @@ MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
  *               be more threads than the caller may have (RLIMIT_NPROC); -ENOMEM;
  *               -EBUSY another hypervisor has the CPU, or somebody else already
  *               runs the VM just made; -EIO firmware forbids it; -EXDEV the
- *               caller's cgroup takes no kernel threads; -EMFILE, -ENFILE; -EINTR. What was made before
- *               an error stays, and @created tells how many that is; without
- *               DETACHED nothing stays. -EINVAL comes before anything is made,
- *               and so does -EDQUOT for VMs, unless others spawn at the same
- *               time; for bytes it comes with the VM that is too much.
+ *               caller's cgroup takes no kernel threads; -EMFILE, -ENFILE;
+ *               -EINTR. What was made before an error stays, and @created tells
+ *               how many that is; without DETACHED nothing stays. -EINVAL comes
+ *               before anything is made, and so does -EDQUOT for VMs, unless
+ *               others spawn at the same time; for bytes it comes with the VM
+ *               that is too much.
  * LIST          0. -EINVAL count; -EINTR.
  * OPEN          0. -EINVAL not exactly one of id and name; -ENOENT, -EPERM,
  *               -ENOMEM, -EMFILE, -ENFILE.
