@@ -147,6 +147,7 @@ static const u32 vmcs_msrs[] = {
  * @generation: of tags; goes up when VPIDs are used up
  * @next_vpid: next unused VPID of this generation
  * @host_msrs: the host's syscall_msrs during a slice
+ * @perf_switched: perf's MSRs are other ones during an entry
  * @host_debugctl: the host's DEBUGCTL during an entry
  * @ldt: selector during an entry
  * @ds: selector during a slice
@@ -164,6 +165,7 @@ struct vmx_cpu {
 	u64 generation;
 	u32 next_vpid;
 	u64 host_msrs[SYSCALL_MSRS];
+	bool perf_switched;
 	u64 host_debugctl;
 	u16 ldt, ds, es, fs, gs;
 };
@@ -557,16 +559,21 @@ static void restore_host(struct vmx_cpu *cpu)
 /*
  * perf's samples (PEBS) go to linear addresses, which in a guest are the guest's;
  * perf knows which MSRs stop them. An NMI in between starts them again, for this
- * one entry.
+ * one entry. True when there was something to do, and so will be after the exit.
  */
-static void switch_perf(bool guest)
+static bool switch_perf(bool guest)
 {
+	bool switched = false;
 	int i, n;
 	struct perf_guest_switch_msr *msrs = perf_guest_get_msrs(&n, NULL);
 
-	for (i = 0; i < n; i++)
-		if (unlikely(msrs[i].host != msrs[i].guest))
-			wrmsrl(msrs[i].msr, guest ? msrs[i].guest : msrs[i].host);
+	for (i = 0; i < n; i++) {
+		if (likely(msrs[i].host == msrs[i].guest))
+			continue;
+		wrmsrl(msrs[i].msr, guest ? msrs[i].guest : msrs[i].host);
+		switched = true;
+	}
+	return switched;
 }
 
 /*
@@ -577,9 +584,9 @@ static void switch_perf(bool guest)
  */
 static void host_before_entry(struct vmx_cpu *cpu)
 {
-	switch_perf(true);
+	cpu->perf_switched = cpu_feature_enabled(X86_FEATURE_PEBS) && switch_perf(true);
 	asm volatile("sldt %0" : "=rm" (cpu->ldt));
-	cpu->host_debugctl = get_debugctlmsr();
+	cpu->host_debugctl = native_read_msr(MSR_IA32_DEBUGCTLMSR);
 }
 
 static void host_after_exit(const struct vmx_cpu *cpu)
@@ -591,7 +598,8 @@ static void host_after_exit(const struct vmx_cpu *cpu)
 	/* DR7. SDM 3C 28.5.1 */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
-	switch_perf(false);
+	if (unlikely(cpu->perf_switched))
+		switch_perf(false);
 }
 
 /* The guest before ours may have trained the predictors against this one. */
