@@ -54,19 +54,20 @@ runs_and_ends_clean()
 	[[ $output == $'1\n2\nruns on the new one\n200\nclean end' ]]
 }
 
-# The machine ends by $1 with VMs alive, boots again and runs a VM.
+# The machine ends by $1 with VMs alive, boots again and runs a VM. What the first boot
+# prints last may not get out; what it has made is there.
 boots_again_after()
 {
 	# shellcheck disable=SC2016
 	run "${nested[@]}" --reboot --share "$BATS_TEST_TMPDIR" -- bash -c '
 		if mkdir "$MAYFLY_OUT/booted"; then
-			'"$crowd; echo 'first boot'; $1"'
+			'"$crowd; mkdir \"\$MAYFLY_OUT/crowded\"; $1"'
 			sleep 60 # until that has taken effect
 			exit 1
 		fi 2>/dev/null
-		vmctl run noop && echo "second boot"'
+		[[ -d $MAYFLY_OUT/crowded ]] && vmctl run noop && echo "second boot"'
 	echo "$output"
-	[[ $output == $'first boot\nsecond boot'* ]]
+	[[ $output == 'second boot'* ]]
 }
 
 @test "reboot(2) with VMs alive: the machine boots again" {
