@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include "text.hpp"
@@ -141,13 +142,32 @@ private:
 // our cgroup, and when they have filled it our next page fault would be the end of us.
 class reserve {
 public:
-	// Written to, or it would not be there yet. Our code stays too: the kernel
-	// would reclaim it first. Where that is not allowed we take the risk.
-	reserve() : bytes_(1 << 20, 1) { static_cast<void>(::mlockall(MCL_CURRENT)); }
-	void let_go() { std::vector<char>().swap(bytes_); }
+	// Our code stays in memory too: the kernel would reclaim it first. Where that is
+	// not allowed we take the risk.
+	reserve()
+	{
+		// As much again is for ourselves: what the heap has, it keeps.
+		::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+		::mallopt(M_MMAP_THRESHOLD, 16 << 20);
+		{
+			const std::vector<char> written(size, 1);
+
+			asm volatile("" : : "r"(written.data()) : "memory"); // or it would be left out
+		}
+		static_cast<void>(::mlockall(MCL_CURRENT));
+		bytes_ = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	}
+	// Not by munmap, which may split a mapping and takes memory for that.
+	void let_go()
+	{
+		if (bytes_ != MAP_FAILED)
+			static_cast<void>(::madvise(bytes_, size, MADV_DONTNEED));
+	}
 
 private:
-	std::vector<char> bytes_;
+	static constexpr std::size_t size = 1 << 20;
+
+	void *bytes_ = MAP_FAILED;
 };
 
 // Makes `request.count` VMs. In one call, or in about fifty to show progress.
@@ -197,9 +217,9 @@ result<batch_view> look_at(const device &to, std::span<const std::uint64_t> ids)
 	return view;
 }
 
-// Waits until all of a batch have run, so that "up" is true, then tells.
-result<void> summarize(const context &world, const device &to, std::vector<std::uint64_t> ids,
-		       std::chrono::steady_clock::time_point start, bool started)
+// Waits until all of a batch have run, if they were started.
+result<batch_view> wait_until_run(const context &world, const device &to, std::vector<std::uint64_t> ids,
+				  std::chrono::steady_clock::time_point start, bool started)
 {
 	using namespace std::chrono_literals;
 
@@ -212,7 +232,14 @@ result<void> summarize(const context &world, const device &to, std::vector<std::
 		world.calls.poll({}, pause);
 		view = VMCTL_TRY(look_at(to, ids));
 	}
+	return view;
+}
 
+// Says so once that "up" is true.
+result<void> summarize(const context &world, const device &to, const std::vector<std::uint64_t> &ids,
+		       std::chrono::steady_clock::time_point start, bool started)
+{
+	const auto view = VMCTL_TRY(wait_until_run(world, to, ids, start, started));
 	const auto took = std::chrono::steady_clock::now() - start;
 	const std::string late =
 		started && view.waiting > 0 ? fmt::format(", {} of them still to run", view.waiting) : "";
@@ -245,6 +272,9 @@ int make(const context &world, const invocation &in, bool start)
 
 		made = spawn_all(plan, bar);
 	}
+	// Those that still run would take what is let go.
+	if (made.failure && !made.ids.empty())
+		static_cast<void>(wait_until_run(world, plan.to, made.ids, before, start));
 	for_the_report.let_go();
 	if (quiet || !world.out_is_terminal)
 		for (const std::uint64_t id : made.ids)
