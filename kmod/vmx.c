@@ -785,7 +785,6 @@ static void exception_exit(struct vm_exit *exit)
 {
 	u32 info = vmx_read(VM_EXIT_INTR_INFO);
 	u32 vector = info & INTR_INFO_VECTOR_MASK;
-
 	u32 type = info & INTR_INFO_INTR_TYPE_MASK;
 
 	if (type == INTR_TYPE_NMI_INTR) {
