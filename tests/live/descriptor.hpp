@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -60,6 +61,16 @@ inline fd open_device()
 inline std::uint64_t address(const void *pointer)
 {
 	return reinterpret_cast<std::uintptr_t>(pointer);
+}
+
+/// The calling thread, on this CPU and no other from now on.
+inline bool run_on(int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0;
 }
 
 /// Waits until \p condition holds, \p seconds at most; says whether it does.

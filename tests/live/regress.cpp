@@ -20,15 +20,7 @@ namespace
 {
 
 using live::machine;
-
-bool run_on(int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) == 0;
-}
+using live::run_on;
 
 class Regress : public live::Live
 {
