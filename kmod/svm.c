@@ -17,8 +17,6 @@
 #include <linux/smp.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
-#include <asm/mce.h>
-#include <asm/nospec-branch.h>
 #include <asm/svm.h>
 #include <asm/trap_pf.h>
 #include <asm/trapnr.h>
@@ -30,15 +28,13 @@
 #include "state.h"
 #include "svm_entry.h"
 #include "tlbmodel.h"
+#include "vendor.h"
 #include "vm.h"
 
 /* APM 2 15.10.1 and 15.11: all ports, three times 2048 MSRs at two bits each. */
 #define IOPM_ORDER	2
 #define MSRPM_ORDER	1
 
-/* PAT with all entries write-back; guests cannot change it. APM 2 7.8.2 */
-#define PAT_ALL_WB	0x0606060606060606ull
-#define DR7_OFF		0x400
 #define DR6_INIT	0xffff0ff0
 
 /* Lengths of the intercepted instructions without prefixes, for CPUs without
@@ -48,8 +44,6 @@
 #define LENGTH_CPUID	2
 #define LENGTH_HLT	1
 #define LENGTH_MSR	2
-
-#define NOBODY		((uid_t)-1)
 
 /**
  * struct svm_cpu - a CPU's control block
@@ -403,15 +397,6 @@ static void take_new_tag(struct svm_cpu *cpu, struct vm *vm)
 	cpu->vmcb->control.asid = vm->tag.asid;
 }
 
-/* The guest before ours may have trained the predictors against this one. */
-static void change_owner(struct svm_cpu *cpu, uid_t owner)
-{
-	if (cpu->owner == owner)
-		return;
-	cpu->owner = owner;
-	indirect_branch_prediction_barrier();
-}
-
 /* A debugger that steps the calling thread by branches does not step the guest. */
 static void hide_block_stepping(bool hide)
 {
@@ -481,7 +466,7 @@ static int svm_load(struct vm *vm)
 	mutate(cpu);
 	hide_block_stepping(true);
 	hide_cpu_number(cpu);
-	change_owner(cpu, vm->key.uid);
+	change_owner(&cpu->owner, vm->key.uid);
 	if (cpu->loaded != vm->id || vm->tag.cpu != smp_processor_id() ||
 	    vm->state_changed)
 		load_vm(cpu, vm);
@@ -530,16 +515,6 @@ static void resume_exception(const struct vmcb_control_area *control,
 					   control->exit_int_info_err : 0);
 }
 
-/* The guest would meet the same bad memory again: it does not go on. */
-static void machine_check(struct vm_exit *exit)
-{
-	/* As if it had come from user mode: there is nothing to fix up. */
-	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
-
-	do_machine_check(&regs);
-	exit->reason = MAYFLY_EXIT_INVALID;
-}
-
 static void debug_exception(struct vm_exit *exit)
 {
 	/* #VMEXIT leaves the guest's DR6 behind; the host would take it for its own. */
@@ -561,12 +536,6 @@ static void memory_exit(const struct vmcb_control_area *control,
 	exit->gpa = control->exit_info_2;
 	exit->write = control->exit_info_1 & X86_PF_WRITE;
 	exit->execute = control->exit_info_1 & X86_PF_INSTR;
-}
-
-static void denied(struct vm_exit *exit, u8 vector)
-{
-	exit->reason = MAYFLY_EXIT_DENIED;
-	exit->vector = vector;
 }
 
 static void instruction(struct vm_exit *exit, u8 reason, u8 length)

@@ -19,9 +19,7 @@
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
-#include <asm/mce.h>
 #include <asm/mmu_context.h>
-#include <asm/nospec-branch.h>
 #include <asm/tlbflush.h>
 #include <asm/trapnr.h>
 #include <asm/tsc.h>
@@ -34,17 +32,14 @@
 #include "shadow.h"
 #include "state.h"
 #include "tlbmodel.h"
+#include "vendor.h"
 #include "vm.h"
 #include "vmx_asm.h"
 #include "vmx_l1d.h"
 #include "vmx_segments.h"
 
-/* PAT with all entries write-back; guests cannot change it. SDM 3A 12.12 */
-#define PAT_ALL_WB	0x0606060606060606ull
-#define DR7_OFF		0x400
 #define PENDING_BS	(1u << 14)
 #define MAX_VPID	0xffff
-#define NOBODY		((uid_t)-1)
 
 /* Guest time between two looks at the host, if nothing else ends it. */
 #define TIMER_MS	1
@@ -602,15 +597,6 @@ static void host_after_exit(const struct vmx_cpu *cpu)
 		switch_perf(false);
 }
 
-/* The guest before ours may have trained the predictors against this one. */
-static void change_owner(struct vmx_cpu *cpu, uid_t owner)
-{
-	if (cpu->owner == owner)
-		return;
-	cpu->owner = owner;
-	indirect_branch_prediction_barrier();
-}
-
 /*
  * A VPID nobody has used in this generation has no linear mappings; the EPT's
  * own mappings are tagged by its root, which may have been another VM's.
@@ -655,7 +641,7 @@ static int vmx_load_vm(struct vm *vm)
 	mutate(cpu);
 	remember_host(cpu);
 	switch_msrs_in(cpu, &vm->state);
-	change_owner(cpu, vm->key.uid);
+	change_owner(&cpu->owner, vm->key.uid);
 	if (cpu->loaded != vm->id || vm->tag.cpu != smp_processor_id() ||
 	    vm->state_changed) {
 		load_state(vm);
@@ -763,22 +749,6 @@ static void after_exit(struct vm *vm)
 			       MAYFLY_STATE_SHADOW : 0;
 	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
 		resume_exception(vectoring, state);
-}
-
-static void denied(struct vm_exit *exit, u8 vector)
-{
-	exit->reason = MAYFLY_EXIT_DENIED;
-	exit->vector = vector;
-}
-
-/* The guest would meet the same bad memory again: it does not go on. */
-static void machine_check(struct vm_exit *exit)
-{
-	/* As if it had come from user mode: there is nothing to fix up. */
-	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
-
-	exit->reason = MAYFLY_EXIT_INVALID;
-	do_machine_check(&regs);
 }
 
 static void exception_exit(struct vm_exit *exit)
