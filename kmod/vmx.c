@@ -3,9 +3,8 @@
  * vmx.c - Intel VT-x with EPT and VPID.
  *
  * Each CPU has one VMCS, which never leaves it. What a guest may do is written
- * into it once, from constants and the capability MSRs, and never depends on a
- * guest or a caller. A VM's compact state is copied in when it starts to run
- * here and copied out when its slice is over.
+ * into it once (vmx_controls.c). A VM's compact state is copied in when it starts
+ * to run here and copied out when its slice is over.
  */
 #include <linux/errno.h>
 #include <linux/gfp.h>
@@ -22,7 +21,6 @@
 #include <asm/mmu_context.h>
 #include <asm/tlbflush.h>
 #include <asm/trapnr.h>
-#include <asm/tsc.h>
 #include <asm/virtext.h>
 #include <asm/vmx.h>
 #include <uapi/asm/vmx.h>
@@ -35,53 +33,21 @@
 #include "vendor.h"
 #include "vm.h"
 #include "vmx_asm.h"
+#include "vmx_controls.h"
 #include "vmx_l1d.h"
 #include "vmx_segments.h"
 
 #define PENDING_BS	(1u << 14)
 #define MAX_VPID	0xffff
 
-/* Guest time between two looks at the host, if nothing else ends it. */
-#define TIMER_MS	1
-
 /* EPTP: write-back tables, four levels, no accessed and dirty bits. 25.6.11 */
 #define EPTP_FLAGS	(VMX_EPTP_MT_WB | VMX_EPTP_PWL_4)
 
-#define PIN_CONTROLS	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | \
-			 PIN_BASED_VMX_PREEMPTION_TIMER)
-#define CPU_CONTROLS	(CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_HLT_EXITING | \
-			 CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING | \
-			 CPU_BASED_RDPMC_EXITING | CPU_BASED_CR8_LOAD_EXITING | \
-			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING | \
-			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS | \
-			 CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
-/*
- * Unrestricted, not for guests without paging, which CR0 keeps out, but because
- * the others may not be entered with what SYSCALL does to SS where STAR has an RPL.
- */
-#define CPU_CONTROLS_2	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID | \
-			 SECONDARY_EXEC_WBINVD_EXITING | \
-			 SECONDARY_EXEC_UNRESTRICTED_GUEST)
-/* Those a CPU may insist on with the old capability MSRs, and we do not want. */
-#define CPU_NOT		(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | \
-			 CPU_BASED_INVLPG_EXITING)
-#define EXIT_CONTROLS	(VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT | \
-			 VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_DEBUG_CONTROLS)
-#define ENTRY_CONTROLS	(VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_IA32_PAT | \
-			 VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_DEBUG_CONTROLS)
 /* Where there is TDX, these exit unconditionally; the kernel's header is older. */
 #ifndef EXIT_REASON_SEAMCALL
 #define EXIT_REASON_SEAMCALL	76
 #define EXIT_REASON_TDCALL	77
 #endif
-
-#define EXCEPTIONS	(1u << X86_TRAP_DB | 1u << X86_TRAP_AC | 1u << X86_TRAP_MC)
-
-#define EPT_VPID_WANTED	(VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | \
-			 VMX_EPT_INVEPT_BIT | VMX_EPT_EXTENT_CONTEXT_BIT | \
-			 VMX_EPT_EXTENT_GLOBAL_BIT | \
-			 (u64)(VMX_VPID_INVVPID_BIT | \
-			       VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT) << 32)
 
 /* SDM 3C 29.3.2; memory type write-back, whatever the guest's PAT says. */
 static const struct stage2_format ept_format = {
@@ -98,40 +64,6 @@ static const struct stage2_format ept_format = {
 };
 
 /**
- * struct controls - the same for all CPUs and guests
- * @revision: of the VMCS
- * @pin: pin-based
- * @cpu: primary
- * @cpu2: secondary
- * @exit: at exits
- * @entry: at entries
- * @timer: preemption timer's start value
- * @large_pages: EPT leaves may be of 2 MiB
- */
-static struct controls {
-	u32 revision;
-	u32 pin;
-	u32 cpu;
-	u32 cpu2;
-	u32 exit;
-	u32 entry;
-	u32 timer;
-	bool large_pages;
-} controls;
-
-/* System call MSRs are not in the VMCS: switched by us, once per slice. */
-static const u32 syscall_msrs[] = {
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
-};
-#define SYSCALL_MSRS	ARRAY_SIZE(syscall_msrs)
-
-/* With these the VMCS switches, they are the guest's own. */
-static const u32 vmcs_msrs[] = {
-	MSR_FS_BASE, MSR_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
-	MSR_IA32_SYSENTER_EIP,
-};
-
-/**
  * struct vmx_cpu - a CPU's VMCS and what an exit does not give back
  * @vmxon: page for VMXON
  * @vmcs: the VMCS
@@ -141,7 +73,7 @@ static const u32 vmcs_msrs[] = {
  * @owner: uid of the VM that ran last
  * @generation: of tags; goes up when VPIDs are used up
  * @next_vpid: next unused VPID of this generation
- * @host_msrs: the host's syscall_msrs during a slice
+ * @host_msrs: the host's vmx_syscall_msrs during a slice
  * @perf_switched: perf's MSRs are other ones during an entry
  * @host_debugctl: the host's DEBUGCTL during an entry
  * @ldt: selector during an entry
@@ -159,105 +91,20 @@ struct vmx_cpu {
 	uid_t owner;
 	u64 generation;
 	u32 next_vpid;
-	u64 host_msrs[SYSCALL_MSRS];
+	u64 host_msrs[VMX_SYSCALL_MSRS];
 	bool perf_switched;
 	u64 host_debugctl;
 	u16 ldt, ds, es, fs, gs;
 };
 
 static DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
-static struct page *msr_bitmap;
-
-static int __init choose(u32 *result, const char *what, u32 want, u32 unwanted,
-			 u32 msr, u32 true_msr)
-{
-	u64 basic, capability;
-	u32 must, may;
-
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
-	rdmsrl(basic & VMX_BASIC_TRUE_CTLS ? true_msr : msr, capability);
-	must = capability;
-	may = capability >> 32;
-	if (want & ~may || must & unwanted) {
-		pr_err("mayfly: VT-x lacks %s controls: %#x missing, %#x forced\n",
-		       what, want & ~may, must & unwanted);
-		return -EOPNOTSUPP;
-	}
-	*result = want | must;
-	return 0;
-}
-
-static int __init choose_controls(void)
-{
-	u64 basic, misc, ept_vpid;
-	int ret;
-
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
-	controls.revision = basic & 0x7fffffff;
-	ret = choose(&controls.pin, "pin-based", PIN_CONTROLS, 0,
-		     MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS);
-	if (!ret)
-		ret = choose(&controls.cpu, "primary", CPU_CONTROLS, CPU_NOT,
-			     MSR_IA32_VMX_PROCBASED_CTLS,
-			     MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
-	if (!ret)
-		ret = choose(&controls.cpu2, "secondary", CPU_CONTROLS_2, 0,
-			     MSR_IA32_VMX_PROCBASED_CTLS2,
-			     MSR_IA32_VMX_PROCBASED_CTLS2);
-	if (!ret)
-		ret = choose(&controls.exit, "exit", EXIT_CONTROLS, 0,
-			     MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS);
-	if (!ret)
-		ret = choose(&controls.entry, "entry", ENTRY_CONTROLS, 0,
-			     MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS);
-	if (ret)
-		return ret;
-	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, ept_vpid);
-	if (~ept_vpid & EPT_VPID_WANTED) {
-		pr_err("mayfly: VT-x lacks EPT or VPID features: %#llx missing\n",
-		       ~ept_vpid & EPT_VPID_WANTED);
-		return -EOPNOTSUPP;
-	}
-	controls.large_pages = ept_vpid & VMX_EPT_2MB_PAGE_BIT;
-	rdmsrl(MSR_IA32_VMX_MISC, misc);
-	controls.timer = (u64)tsc_khz * TIMER_MS >>
-			 (misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
-	return 0;
-}
-
-static void __init pass_msr(u8 *bitmap, u32 msr)
-{
-	/* SDM 3C 25.6.9: reads low, reads high, writes low, writes high. */
-	u8 *reads = bitmap + (msr >= 0xc0000000 ? 0x400 : 0);
-	u32 bit = msr & 0x1fff;
-
-	reads[bit / 8] &= ~(1 << bit % 8);
-	reads[0x800 + bit / 8] &= ~(1 << bit % 8);
-}
-
-static int __init make_bitmap(void)
-{
-	unsigned int i;
-	u8 *bitmap;
-
-	msr_bitmap = alloc_page(GFP_KERNEL);
-	if (!msr_bitmap)
-		return -ENOMEM;
-	bitmap = page_address(msr_bitmap);
-	memset(bitmap, 0xff, PAGE_SIZE);
-	for (i = 0; i < SYSCALL_MSRS; i++)
-		pass_msr(bitmap, syscall_msrs[i]);
-	for (i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
-		pass_msr(bitmap, vmcs_msrs[i]);
-	return 0;
-}
 
 static struct page *__init make_region(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 
 	if (page)
-		*(u32 *)page_address(page) = controls.revision;
+		*(u32 *)page_address(page) = vmx_controls.revision;
 	return page;
 }
 
@@ -273,8 +120,7 @@ static void vmx_teardown(void)
 		if (c->vmcs)
 			__free_page(c->vmcs);
 	}
-	if (msr_bitmap)
-		__free_page(msr_bitmap);
+	vmx_controls_teardown();
 	vmx_l1d_teardown();
 }
 
@@ -288,10 +134,8 @@ static int __init vmx_setup(void)
 		pr_err("mayfly: VT-x with five levels of paging is not supported\n");
 		return -EOPNOTSUPP;
 	}
-	ret = choose_controls();
+	ret = vmx_controls_setup();
 	shadow_vmx_setup();
-	if (!ret)
-		ret = make_bitmap();
 	if (!ret)
 		ret = vmx_l1d_setup();
 	for_each_possible_cpu(cpu) {
@@ -316,50 +160,13 @@ static int vmx_levels(void)
 
 static bool vmx_large_pages(void)
 {
-	return controls.large_pages;
+	return vmx_controls.large_pages;
 }
 
 /* Some CPUs machine-check on code in large pages (CVE-2018-12207). */
 static bool vmx_large_code(void)
 {
 	return !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
-}
-
-static void mutate_controls(void)
-{
-	if (mutation_is(MUTATION_CONTROL))
-		vmx_write(CR3_TARGET_COUNT, 1);
-	if (mutation_is(MUTATION_INTERCEPT))
-		vmx_write(EXCEPTION_BITMAP, EXCEPTIONS & ~(1u << X86_TRAP_AC));
-	if (mutation_is(MUTATION_IO_BITMAP))
-		vmx_write(CPU_BASED_VM_EXEC_CONTROL,
-			  controls.cpu & ~CPU_BASED_UNCOND_IO_EXITING);
-}
-
-static void write_controls(void)
-{
-	vmx_write(PIN_BASED_VM_EXEC_CONTROL, controls.pin);
-	vmx_write(CPU_BASED_VM_EXEC_CONTROL, controls.cpu);
-	vmx_write(SECONDARY_VM_EXEC_CONTROL, controls.cpu2);
-	vmx_write(VM_EXIT_CONTROLS, controls.exit);
-	vmx_write(VM_ENTRY_CONTROLS, controls.entry);
-	vmx_write(EXCEPTION_BITMAP, EXCEPTIONS);
-	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
-	vmx_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
-	vmx_write(CR3_TARGET_COUNT, 0);
-	vmx_write(VM_EXIT_MSR_STORE_COUNT, 0);
-	vmx_write(VM_EXIT_MSR_LOAD_COUNT, 0);
-	vmx_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
-	vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
-	vmx_write(MSR_BITMAP, page_to_phys(msr_bitmap));
-	vmx_write(CR0_GUEST_HOST_MASK, ~0ull);
-	vmx_write(CR4_GUEST_HOST_MASK, ~0ull);
-	vmx_write(VMCS_LINK_POINTER, ~0ull);
-	vmx_write(GUEST_IA32_DEBUGCTL, 0);
-	vmx_write(GUEST_IA32_PAT, PAT_ALL_WB);
-	vmx_write(GUEST_DR7, DR7_OFF);
-	vmx_write(GUEST_ACTIVITY_STATE, 0);
-	mutate_controls();
 }
 
 static void write_host(int cpu)
@@ -403,9 +210,9 @@ static void renew_vmcs(struct vmx_cpu *cpu)
 
 	vmx_clear(vmcs);
 	memset(page_address(cpu->vmcs), 0, PAGE_SIZE);
-	*(u32 *)page_address(cpu->vmcs) = controls.revision;
+	*(u32 *)page_address(cpu->vmcs) = vmx_controls.revision;
 	vmx_load(vmcs);
-	write_controls();
+	vmx_controls_write();
 	write_host(smp_processor_id());
 	cpu->launched = false;
 	cpu->loaded = 0;
@@ -487,13 +294,13 @@ static void load_state(const struct vm *vm)
 	vmx_write(EPT_POINTER, eptp_of(vm));
 }
 
-/* The order of syscall_msrs. */
+/* The order of vmx_syscall_msrs. */
 static void switch_msrs_in(struct vmx_cpu *cpu, const struct mayfly_vcpu_state *state)
 {
 	unsigned int i;
 
-	for (i = 0; i < SYSCALL_MSRS; i++)
-		rdmsrl(syscall_msrs[i], cpu->host_msrs[i]);
+	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
+		rdmsrl(vmx_syscall_msrs[i], cpu->host_msrs[i]);
 	wrmsrl(MSR_STAR, state->star);
 	wrmsrl(MSR_LSTAR, state->lstar);
 	wrmsrl(MSR_CSTAR, state->cstar);
@@ -510,8 +317,8 @@ static void switch_msrs_out(struct vmx_cpu *cpu, struct mayfly_vcpu_state *state
 	rdmsrl(MSR_CSTAR, state->cstar);
 	rdmsrl(MSR_SYSCALL_MASK, state->sfmask);
 	rdmsrl(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
-	for (i = 0; i < SYSCALL_MSRS; i++)
-		wrmsrl(syscall_msrs[i], cpu->host_msrs[i]);
+	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
+		wrmsrl(vmx_syscall_msrs[i], cpu->host_msrs[i]);
 }
 
 /* What an exit clears and no interrupt handler needs: selectors. SDM 3C 28.5 */
@@ -626,9 +433,7 @@ static void mutate(struct vmx_cpu *cpu)
 {
 	if (!mutation_is_new())
 		return;
-	/* One bit, so that other CPUs never see the rest in between. */
-	assign_bit(0x400 * 8 + (MSR_TSC_AUX & 0x1fff), page_address(msr_bitmap),
-		   !mutation_is(MUTATION_MSR_BITMAP));
+	vmx_controls_mutate();
 	renew_vmcs(cpu);
 }
 
@@ -652,7 +457,7 @@ static int vmx_load_vm(struct vm *vm)
 	if (vm->tag.cpu != smp_processor_id() ||
 	    vm->tag.generation != cpu->generation)
 		take_new_tag(cpu, vm);
-	shadow_vmx_bitmap(page_address(msr_bitmap));
+	shadow_vmx_bitmap(page_address(vmx_controls.msr_bitmap));
 	return 0;
 }
 
@@ -714,7 +519,7 @@ static void before_entry(struct vmx_cpu *cpu, struct vm *vm)
 	vmx_write(GUEST_RFLAGS, state->rflags);
 	vmx_write(HOST_CR3, __read_cr3());
 	vmx_write(HOST_CR4, cr4_read_shadow());
-	vmx_write(VMX_PREEMPTION_TIMER_VALUE, controls.timer);
+	vmx_write(VMX_PREEMPTION_TIMER_VALUE, vmx_controls.timer);
 	prepare_shadow(state);
 	prepare_exception(state);
 	if (native_read_cr2() != state->cr2)
@@ -865,7 +670,7 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 		return;
 	}
 	before_entry(cpu, vm);
-	shadow_vmx_entry(vm, page_to_phys(msr_bitmap));
+	shadow_vmx_entry(vm, page_to_phys(vmx_controls.msr_bitmap));
 	tlbmodel_enter_ept(&vm->memory.s2, vm->id, vm->tag.asid);
 	host_before_entry(cpu);
 	shadow_host_before(SHADOW_EXIT_FEW);
