@@ -84,6 +84,50 @@ has_state()
 	[[ $(field "$1" state) == "$2" ]]
 }
 
+# COMMAND on a terminal that nobody types on.
+on_terminal()
+{
+	script -qec "stty rows 24 cols 100; $*" /dev/null </dev/null | tr -d '\r'
+}
+
+# COMMAND in the background, with its output in $log and its id in $pid. It has what
+# bash takes from such: standard input and Ctrl-C.
+in_background()
+{
+	log=$BATS_TEST_TMPDIR/background
+	env --default-signal=INT "$@" <&0 >"$log" 2>"$log.err" 3>&- &
+	pid=$!
+}
+
+# The same on a terminal where press types KEYS (as printf's).
+on_terminal_in_background()
+{
+	mkfifo "$BATS_TEST_TMPDIR/keys"
+	exec {keys}<>"$BATS_TEST_TMPDIR/keys"
+	in_background script -qec "$*" /dev/null <&"$keys"
+}
+
+press()
+{
+	# shellcheck disable=SC2059
+	printf "$1" >&"$keys"
+}
+
+# True when $log has COUNT lines like PATTERN: logged COUNT PATTERN
+logged()
+{
+	(($(grep -c -- "$2" "$log") >= $1))
+}
+
+# The status of $pid.
+status_of_background()
+{
+	status=0
+	wait "$pid" || status=$?
+	output=$(<"$log") stderr=$(<"$log.err")
+	show
+}
+
 # A copy of the bundled hello with BYTES (as printf's) at OFFSET: patched OFFSET BYTES
 patched()
 {

@@ -2,23 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # run: a VM in the foreground.
 
+# shellcheck disable=SC2154 # in_background sets pid and log
 load with_module
 
-# Starts `vmctl run` in the background with its output in $log; $pid is its id.
-run_in_background()
+# True when SIGINT has reached $pid and no more of it is on the way.
+has_taken_interrupt()
 {
-	log=$BATS_TEST_TMPDIR/log
-	vmctl run "$@" >"$log" 2>"$log.err" 3>&- &
-	pid=$!
-}
-
-# The status of $pid.
-status_of_background()
-{
-	status=0
-	wait "$pid" || status=$?
-	output=$(<"$log") stderr=$(<"$log.err")
-	show
+	! grep -qE '^(Sig|Shd)Pnd:.*[2367abef]$' "/proc/$pid/status"
 }
 
 @test "a guest that exits gives its status" {
@@ -64,7 +54,7 @@ status_of_background()
 }
 
 @test "names are shown while it runs" {
-	run_in_background --name web
+	in_background vmctl run --name web
 	eventually has_state web parked
 	[[ $(field web image) == hello && $(field web detached) == false ]]
 	eventually grep -q "^Hello from Mayfly VM [0-9]* (web)$" "$log"
@@ -73,7 +63,7 @@ status_of_background()
 }
 
 @test "Ctrl-C asks the guest to stop: 130" {
-	run_in_background
+	in_background vmctl run
 	eventually grep -q Hello "$log"
 	kill -INT "$pid"
 	status_of_background
@@ -82,7 +72,7 @@ status_of_background()
 }
 
 @test "SIGTERM the same: 143" {
-	run_in_background
+	in_background vmctl run
 	eventually grep -q Hello "$log"
 	kill -TERM "$pid"
 	status_of_background
@@ -90,10 +80,10 @@ status_of_background()
 }
 
 @test "a second Ctrl-C kills a guest that does not listen" {
-	run_in_background --name deaf selftest -- spin
+	in_background vmctl run --name deaf selftest -- spin
 	eventually has_state deaf running
 	kill -INT "$pid"
-	sleep 0.5
+	eventually has_taken_interrupt
 	kill -0 "$pid"
 	kill -INT "$pid"
 	status_of_background
@@ -101,7 +91,7 @@ status_of_background()
 }
 
 @test "SIGKILL of vmctl takes the VM with it" {
-	run_in_background
+	in_background vmctl run
 	eventually grep -q Hello "$log"
 	kill -KILL "$pid"
 	wait "$pid" || true
@@ -111,7 +101,7 @@ status_of_background()
 }
 
 @test "killed by someone else: 137" {
-	run_in_background --name victim
+	in_background vmctl run --name victim
 	eventually has_state victim parked
 	vmctl kill victim
 	status_of_background
@@ -119,7 +109,7 @@ status_of_background()
 }
 
 @test "asked to stop by someone else: the guest's own status" {
-	run_in_background --name polite
+	in_background vmctl run --name polite
 	eventually has_state polite parked
 	vmctl stop polite
 	status_of_background

@@ -178,7 +178,6 @@ limit()
 
 @test "on a terminal: no ids, and ps stops after a screenful" {
 	command -v script >/dev/null || skip "script is not installed"
-	on_terminal() { script -qec "stty rows 24 cols 100; $*" /dev/null </dev/null | tr -d '\r'; }
 	run on_terminal vmctl spawn -n 200
 	echo "$output"
 	[[ $output == *"200/200"* && $output == *"200 VMs up in "* ]]
@@ -191,9 +190,11 @@ limit()
 @test "on a terminal: Ctrl-] leaves the console" {
 	command -v script >/dev/null || skip "script is not installed"
 	vmctl spawn -q --name web
-	run timeout 20 script -qec "vmctl console web" /dev/null < <(sleep 2; printf '\x1d'; sleep 2)
-	echo "$output"
-	[[ $output == *"Hello from Mayfly VM"*"left; web goes on"* ]]
+	on_terminal_in_background vmctl console web
+	eventually logged 1 "Hello from Mayfly VM"
+	press '\x1d'
+	status_of_background
+	[[ $status -eq 0 && $output == *"Hello from Mayfly VM"*"left; web goes on"* ]]
 	has_state web parked
 }
 
