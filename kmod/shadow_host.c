@@ -203,7 +203,10 @@ static u64 read_dr(u32 number)
 		return value;
 	default:
 		asm volatile("mov %%db7, %0" : "=r" (value));
-		return value;
+		/* They mean nothing (SDM 3B 18.2.4); after its last breakpoint the
+		 * kernel leaves one of them on, and an exit does not.
+		 */
+		return value & ~(DR_LOCAL_SLOWDOWN | DR_GLOBAL_SLOWDOWN);
 	}
 }
 
