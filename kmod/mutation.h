@@ -31,6 +31,7 @@ enum mutation {
 	MUTATION_INTERCEPT,	/* #AC is the guest's own */
 	MUTATION_MSR_BITMAP,	/* TSC_AUX can be read */
 	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
+	MUTATION_SHUTDOWN,	/* a shutdown leaves rubbish as the guest's state; SVM */
 	/* Translations: */
 	MUTATION_SKIP_TAG,	/* a changed VM keeps its tag */
 	MUTATION_SKIP_FLUSH,	/* tags begin again without a flush */

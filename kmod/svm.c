@@ -179,6 +179,13 @@ static void init_control(struct vmcb *vmcb)
 	mutate_control(control);
 }
 
+static void mutate_exit(struct vmcb *vmcb)
+{
+	if (mutation_is(MUTATION_SHUTDOWN) &&
+	    vmcb->control.exit_code == SVM_EXIT_SHUTDOWN)
+		memset(&vmcb->save, 0xa5, sizeof(vmcb->save));
+}
+
 /* One bit each, so that other CPUs never see the rest in between. */
 static void mutate_bitmaps(void)
 {
@@ -662,6 +669,20 @@ static void after_exit(struct svm_cpu *cpu, struct vm *vm)
 		resume_exception(&vmcb->control, state);
 }
 
+/* The guest does not go on, and it may be the control block's fault. */
+static void last_exit(struct svm_cpu *cpu, struct vm *vm, struct vm_exit *exit)
+{
+	/* Who was refused has changed nothing; QEMU saves another rip. */
+	exit->refused = cpu->vmcb->control.exit_code == (u32)SVM_EXIT_ERR;
+	/* After a shutdown there is nothing true to be saved. */
+	if (exit->reason == MAYFLY_EXIT_INVALID) {
+		if (!exit->refused)
+			after_exit(cpu, vm);
+		save_state(&vm->state, &cpu->vmcb->save);
+	}
+	distrust(cpu);
+}
+
 /* Not static only for the static call, whose type it gives. */
 void svm_run(struct vm *vm, struct vm_exit *exit)
 {
@@ -689,15 +710,12 @@ void svm_run(struct vm *vm, struct vm_exit *exit)
 	/* VMSCAPE: the guest trained what user space will be predicted with. */
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
+	mutate_exit(cpu->vmcb);
 	describe(cpu->vmcb, exit);
-	exit->refused = cpu->vmcb->control.exit_code == (u32)SVM_EXIT_ERR;
-	/* Who was refused has changed nothing; QEMU saves another rip. */
-	if (likely(!exit->refused))
+	if (likely(exit->reason < MAYFLY_EXIT_SHUTDOWN))
 		after_exit(cpu, vm);
-	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID))
-		save_state(&vm->state, &cpu->vmcb->save);
-	if (unlikely(exit->reason >= MAYFLY_EXIT_SHUTDOWN))
-		distrust(cpu);
+	else
+		last_exit(cpu, vm, exit);
 }
 
 const struct backend_ops svm_ops = {

@@ -223,7 +223,8 @@ struct mayfly_spawn {
  * @cpu_ns: time in the run loop
  * @created_ns: Unix time
  * @ended_ns: Unix time, 0 while alive
- * @rip: where it ended, 0 while alive
+ * @rip: where it ended, 0 while alive; of a triple fault SVM does not tell, so
+ *	there it is where the guest was last entered (APM 2 15.14.3)
  * @address: guest-physical address of MAYFLY_END_BAD_ACCESS; for
  *	MAYFLY_END_BAD_STATE the offset in struct mayfly_vcpu_state of the register
  *	that no CPU would take

@@ -33,6 +33,7 @@ enum mutation {
 	intercept,
 	msr_bitmap,
 	io_bitmap,
+	shutdown,
 	skip_tag,
 	skip_flush,
 	skip_invept,
@@ -294,6 +295,28 @@ TEST_F(Mutations, AnOpenMsrIsSeen)
 TEST_F(Mutations, AnOpenPortIsSeen)
 {
 	expect_seen(io_bitmap, {is_svm() ? "io-bitmap" : "intercept"});
+}
+
+/// Rule 27: no check has to fire, as nothing of it is used.
+TEST_F(Mutations, NothingIsTakenFromAControlBlockAfterAShutdown)
+{
+	if (!is_svm())
+		GTEST_SKIP() << "needs SVM: on VT-x a triple fault leaves the guest's state";
+
+	const live::fd image = live::make_image(device, guests::triple_fault);
+	const machine vm(image, device);
+	const hits before = all_hits();
+
+	mutate(shutdown);
+	ASSERT_EQ(vm.run(), 0);
+
+	const mayfly_vm_info end = vm.info();
+
+	EXPECT_EQ(end.reason, unsigned{MAYFLY_END_TRIPLE_FAULT});
+	EXPECT_EQ(end.rip & ~0xfffull, guests::entry) << "where it was entered";
+	run(guests::exit42, 42);
+	mutate(none);
+	EXPECT_EQ(fired_since(before), names{}) << last_report();
 }
 
 TEST_F(Mutations, AChangeWithoutANewTagIsSeen)
