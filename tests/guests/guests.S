@@ -84,6 +84,17 @@
 	exit_rdi
 	end_guest
 
+// Ends with the answer to hypercall r8 with r9 and r10.
+	guest call_argument
+	prepare
+	mov	%r9, %rdi
+	mov	%r10, %rsi
+	mov	%r8d, %eax
+	call	*%r15
+	mov	%eax, %edi
+	exit_rdi
+	end_guest
+
 // Ends with what notify answers for a port without a channel: -2.
 	guest notify
 	prepare

@@ -4,7 +4,10 @@
 // unknown flags and commands, numbers out of range. Each must be refused with the
 // documented errno and leave nothing behind (Live::TearDown looks).
 
+#include <algorithm>
 #include <functional>
+
+#include <sys/mman.h>
 
 #include "machine.hpp"
 
@@ -144,6 +147,12 @@ TEST_F(Calls, SpawnRefusals)
 	EXPECT_EQ(spawn([](auto &s) { s.args = live::address("abc"); s.args_length = 3; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.first = 1; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.flags = MAYFLY_SPAWN_NUMBERED; }), -EINVAL);
+	EXPECT_EQ(spawn([](auto &s) {
+		s.flags = MAYFLY_SPAWN_NUMBERED | MAYFLY_SPAWN_DETACHED;
+		std::strcpy(s.name, "n");
+		s.first = ~0u;
+		s.count = 2;
+	}), -EINVAL);
 	for (const char *name : {"1abc", "-a", "a b", "a/b", "\xc3\xa9", "vm1", "vm", "vm0x"}) {
 		const bool good = !std::strcmp(name, "vm") || !std::strcmp(name, "vm0x");
 
@@ -335,6 +344,25 @@ TEST_F(Calls, DescriptorsAreNotFiles)
 	EXPECT_EQ(read(image.get(), &byte, 1), -1);
 	EXPECT_EQ(errno, EINVAL);
 	EXPECT_EQ(read(vm.handle().get(), nullptr, 0), 0);
+	// Rules 8 and 14: nothing is shared with users.
+	for (const live::fd *on : std::initializer_list<const live::fd *>{&device, &image, &vm.handle()}) {
+		EXPECT_EQ(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, on->get(), 0), MAP_FAILED);
+		EXPECT_EQ(errno, ENODEV);
+	}
+}
+
+/// Rule 8: an image has its own pages, not its maker's.
+TEST_F(Calls, AnImageIsACopy)
+{
+	std::vector<std::byte> code(guests::exit42.begin(), guests::exit42.end());
+	const live::fd own = live::make_image(device, code);
+
+	std::ranges::fill(code, std::byte{0xcc});
+
+	const machine vm(own, device);
+
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().status, 42);
 }
 
 TEST_F(Calls, WithoutDescriptorsLeftNothingIsMade)
