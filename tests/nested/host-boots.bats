@@ -54,6 +54,16 @@ runs_and_ends_clean()
 	[[ $output == $'1\n2\nruns on the new one\n200\nclean end' ]]
 }
 
+# Rule 39: a host whose TSC cannot be trusted says so, to its users and to guests.
+@test "an unstable TSC: vmctl tells, and VMs keep time" {
+	run "${nested[@]}" --cmdline tsc=unstable -- bash -c '
+		vmctl info --json | jq ".[0].clock_stable"
+		vmctl run daytime -- 2 | wc -l'
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == $'false\n2' ]]
+}
+
 # The machine ends by $1 with VMs alive, boots again and runs a VM. What the first boot
 # prints last may not get out; what it has made is there.
 boots_again_after()

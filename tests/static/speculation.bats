@@ -104,6 +104,8 @@ mutations=(
 	"barrier_before_user_space  .text svm_run 1 =x86_ibpb_exit_to_user"
 	"barrier_before_user_space  .text vmx_run 1 =x86_ibpb_exit_to_user"
 	"divider_cleared            .text svm_run 1 ^call.*=amd_clear_divider"
+	"x87_pointers_overwritten   .text run_slice 1 ^fildl"
+	"x87_pointers_overwritten   .text run_slice 1 ^emms"
 	"cache_flushed              .text vmx_run 1 ^call.*=vmx_l1d_flush"
 	"cache_flushed              .text vmx_l1d_flush 1 ^wrmsr"
 	"cache_flushed              .text vmx_l1d_flush 1 ^mov.*0x10b,%ecx"
@@ -132,6 +134,11 @@ mutations=(
 @test "code that can be written is missed" {
 	objcopy --set-section-flags .text=alloc,load,code,contents "build/kmod-$release/mayfly.ko" "$module"
 	must_miss nothing_writable_and_executable
+}
+
+@test "a module that could map its users' memory is missed" {
+	objcopy --redefine-sym copy_page=get_user_pages_fast "build/kmod-$release/mayfly.ko" "$module"
+	must_miss no_user_memory_mapped
 }
 
 @test "a module that is none is refused" {
