@@ -524,6 +524,25 @@
 	exit	0
 	end_guest
 
+// Puts code into each page from GPA r8 on, r9 of them, and waits; after an event it
+// runs that in the last one and waits again, and ends with 0.
+	guest walk_run
+	prepare
+	mov	$DIRECT_MAP, %rax
+	add	%rax, %r8
+1:	movb	$0xc3, (%r8)			# ret
+	add	$PAGE, %r8
+	dec	%r9
+	jnz	1b
+	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
+	sub	$PAGE, %r8
+	call	*%r8
+	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
+	exit	0
+	end_guest
+
 // Fills the range, discards it in as many calls as that takes, and ends with 0 if
 // it is zero then, 1 if not, 2 if a call has handled nothing.
 	guest discard_all

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <span>
 #include <string>
 #include <vector>
@@ -177,6 +178,17 @@ public:
 private:
 	fd handle_;
 };
+
+/// Is \p word in the line \p name of /proc/cpuinfo?
+inline bool cpu_says(const std::string &name, const std::string &word)
+{
+	std::ifstream file("/proc/cpuinfo");
+
+	for (std::string line; std::getline(file, line);)
+		if (line.starts_with(name))
+			return (line + " ").find(" " + word + " ") != std::string::npos;
+	return false;
+}
 
 /// \p count, or a twentieth of it on the debug kernel, which takes so much longer.
 inline std::uint64_t many(std::uint64_t count)

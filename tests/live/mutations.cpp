@@ -80,16 +80,6 @@ std::vector<std::string> fired_since(const hits &before)
 	return names;
 }
 
-bool cpu_has(const std::string &flag)
-{
-	std::ifstream file("/proc/cpuinfo");
-
-	for (std::string line; std::getline(file, line);)
-		if (line.starts_with("flags"))
-			return (line + " ").find(" " + flag + " ") != std::string::npos;
-	return false;
-}
-
 using names = std::vector<std::string>;
 
 class Mutations : public live::Live
@@ -253,14 +243,14 @@ TEST_F(Mutations, ASegmentBaseOfTheHostIsMissed)
 
 TEST_F(Mutations, XCR0OfTheHostIsMissed)
 {
-	if (!cpu_has("avx"))
+	if (!live::cpu_says("flags", "avx"))
 		GTEST_SKIP() << "needs a CPU with more than SSE in XCR0";
 	expect_seen(host_xcr0, {"host-xstate"});
 }
 
 TEST_F(Mutations, ProtectionKeysOfTheHostAreMissed)
 {
-	if (!cpu_has("ospke"))
+	if (!live::cpu_says("flags", "ospke"))
 		GTEST_SKIP() << "needs a CPU with protection keys";
 	expect_seen(host_pkru, {"host-xstate"});
 }

@@ -80,4 +80,27 @@ TEST_F(Walks, PiecesOfLargePagesCanBeDiscarded)
 	}
 }
 
+/// Rule 32: a CPU that machine-checks on code in large pages has it in small ones.
+TEST_F(Walks, CodeInALargePageIsForCpusThatBearIt)
+{
+	const live::fd image = live::make_image(device, guests::walk_run);
+	const machine vm(image, device, 0, 64 * mib);
+	std::uint32_t outcome = 0;
+
+	// The last 2 MiB of them have come in one piece.
+	vm.set_parameters(4 * mib, 8 * pages_per_mib);
+	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
+	ASSERT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
+
+	const std::uint64_t before = vm.stat().table_pages;
+
+	ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY), 0);
+	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
+	ASSERT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
+	EXPECT_EQ(vm.stat().table_pages - before, live::cpu_says("bugs", "itlb_multihit") ? 1u : 0u);
+	ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY), 0);
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().status, 0);
+}
+
 }
