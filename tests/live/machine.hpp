@@ -140,13 +140,14 @@ public:
 	}
 	int set_state(mayfly_vcpu_state state) const { return call(handle_, MAYFLY_SET_STATE, &state); }
 
-	/// Sets r8 and r9, which the tiny guests take as parameters.
-	void set_parameters(std::uint64_t r8, std::uint64_t r9 = 0) const
+	/// Sets r8 to r10, which the tiny guests take as parameters.
+	void set_parameters(std::uint64_t r8, std::uint64_t r9 = 0, std::uint64_t r10 = 0) const
 	{
 		mayfly_vcpu_state now = state();
 
 		now.regs[8] = r8;
 		now.regs[9] = r9;
+		now.regs[10] = r10;
 		EXPECT_EQ(set_state(now), 0);
 	}
 	/// Waits for the end of a started VM, \p seconds at most.

@@ -51,12 +51,8 @@ protected:
 	{
 		const live::fd image = live::make_image(device, code);
 		const machine vm(image, device);
-		mayfly_vcpu_state state = vm.state();
 
-		state.regs[8] = first;
-		state.regs[9] = count;
-		state.regs[10] = value;
-		EXPECT_EQ(vm.set_state(state), 0);
+		vm.set_parameters(first, count, value);
 		EXPECT_EQ(vm.run(), 0);
 		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED});
 		EXPECT_EQ(vm.info().status, 0);
@@ -341,12 +337,8 @@ TEST_F(Security, HypercallsHaveLimits)
 		     {MAYFLY_HC_CONSOLE, end - 1, 1, 1},
 	     }) {
 		const machine vm(image, device);
-		mayfly_vcpu_state state = vm.state();
 
-		state.regs[8] = number;
-		state.regs[9] = gpa;
-		state.regs[10] = amount;
-		ASSERT_EQ(vm.set_state(state), 0);
+		vm.set_parameters(number, gpa, amount);
 		ASSERT_EQ(vm.run(), 0);
 		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED});
 		EXPECT_EQ(vm.info().status, answer) << number << std::hex << " of " << gpa << ", " << amount;

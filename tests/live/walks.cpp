@@ -21,12 +21,8 @@ protected:
 	{
 		const live::fd image = live::make_image(device, guests::touch_stride);
 		machine vm(image, device, 0, 1024 * mib);
-		mayfly_vcpu_state state = vm.state();
 
-		state.regs[8] = 4 * mib;
-		state.regs[9] = count;
-		state.regs[10] = stride;
-		EXPECT_EQ(vm.set_state(state), 0);
+		vm.set_parameters(4 * mib, count, stride);
 		return vm;
 	}
 	/// Runs it up to its end, which frees its memory; says how much it had before.
