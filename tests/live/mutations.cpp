@@ -91,7 +91,7 @@ protected:
 		if (!(live::info(device).flags & MAYFLY_INFO_DEBUG))
 			GTEST_SKIP() << "needs a module built with its debug checks";
 		ASSERT_EQ(sched_getaffinity(0, sizeof everywhere_, &everywhere_), 0) << strerror(errno);
-		pin();
+		ASSERT_TRUE(live::run_on(0)) << strerror(errno);
 	}
 	void TearDown() override
 	{
@@ -143,15 +143,6 @@ protected:
 
 private:
 	/// To one CPU: what is broken there is made again there.
-	static void pin()
-	{
-		cpu_set_t set;
-
-		CPU_ZERO(&set);
-		CPU_SET(0, &set);
-		ASSERT_EQ(sched_setaffinity(0, sizeof set, &set), 0) << strerror(errno);
-	}
-
 	cpu_set_t everywhere_{};
 };
 

@@ -480,11 +480,7 @@ TEST_F(Security, GuestsThatChangeTheCpuAtEveryPark)
 		unsigned turns = 0;
 
 		for (; outcome == MAYFLY_RAN_PARKED; turns++) {
-			cpu_set_t one;
-
-			CPU_ZERO(&one);
-			CPU_SET(turns % 2, &one);
-			ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+			ASSERT_TRUE(live::run_on(static_cast<int>(turns % 2)));
 			ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
 		}
 		EXPECT_GT(turns, 10u);
