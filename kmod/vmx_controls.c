@@ -119,7 +119,7 @@ static int __init choose_controls(void)
 	vmx_controls.large_pages = ept_vpid & VMX_EPT_2MB_PAGE_BIT;
 	rdmsrl(MSR_IA32_VMX_MISC, misc);
 	vmx_controls.timer = (u64)tsc_khz * TIMER_MS >>
-			 (misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
+			     (misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
 	return 0;
 }
 
