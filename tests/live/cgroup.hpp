@@ -46,6 +46,12 @@ public:
 	}
 	void set(const std::string &file, const std::string &text) const { write(path_ + "/" + file, text); }
 	void set(const std::string &file, std::uint64_t number) const { set(file, std::to_string(number)); }
+	/// A file to write, opened while the cgroup has room: that takes memory, and whoever
+	/// is in a full one is killed for it.
+	[[nodiscard]] fd file(const std::string &name) const
+	{
+		return fd(open((path_ + "/" + name).c_str(), O_WRONLY | O_CLOEXEC));
+	}
 	[[nodiscard]] std::string get(const std::string &file) const
 	{
 		std::ostringstream text;

@@ -92,6 +92,7 @@ TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 	EXPECT_TRUE(inside(group, [&] {
 		const live::fd own = live::open_device();
 		const live::fd image = live::make_image(own, guests::stamp_wait);
+		const live::fd limit = group.file("memory.max");
 		crowd all(own, image, count);
 
 		EXPECT_EQ(all.size(), count);
@@ -108,7 +109,7 @@ TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 			  count - survivors);
 		// They have what they have written. Who has slept for long is cold by now, and
 		// takes memory to wake, which others must not have had before.
-		group.set("memory.max", "max");
+		EXPECT_EQ(write(limit.get(), "max", 3), 3);
 		EXPECT_EQ(all.control(MAYFLY_OP_NOTIFY), survivors);
 		EXPECT_TRUE(live::eventually([&] { return all.count(live::is_ended) == count; }));
 		EXPECT_EQ(all.count([](const auto &row) { return row.reason == MAYFLY_END_EXITED && !row.status; }),
