@@ -208,6 +208,9 @@ protected:
 	}
 	void TearDown() override
 	{
+		// It has failed already, or did not begin as others' VMs are there, which stay.
+		if (HasFatalFailure())
+			return;
 		EXPECT_TRUE(eventually([this] { return info(device).pools == 0; }));
 
 		const mayfly_info left = info(device);
