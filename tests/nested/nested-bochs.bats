@@ -19,6 +19,7 @@ setup()
 		echo "folder $PWD"; test -e "$MAYFLY_KO" && echo "module $MAYFLY_KO"
 		test -t 1 || echo "no terminal"
 		echo "CPUs $(nproc), with vmx $(grep -cE "^flags.* vmx " /proc/cpuinfo)"
+		dmesg | grep -q "using mwait in idle" || echo "idle in HLT"
 		vmctl --version >/dev/null && echo "vmctl runs"
 		modprobe kvm_intel && test -c /dev/kvm && echo "KVM loads"
 		printf "<%s>" "$@"
@@ -29,7 +30,7 @@ setup()
 	echo "$output" # shown if something is missing
 	[ "$status" -eq 42 ]
 	[[ $output == *"folder $PWD"*"module "*"/mayfly.ko"*"no terminal"* ]]
-	[[ $output == *"CPUs 2, with vmx 2"*"vmctl runs"*"KVM loads"* ]]
+	[[ $output == *"CPUs 2, with vmx 2"*"idle in HLT"*"vmctl runs"*"KVM loads"* ]]
 	[[ $output == *"<a b><><\$HOME><'>folder/mine:before"* ]]
 	[ "$(<"$share/folder/mine")" = after ]
 	[ "$(stat -c %s "$share/random")" -eq 5000000 ]
