@@ -18,6 +18,7 @@
 #include "image.h"
 #include "memory.h"
 #include "pool.h"
+#include "room.h"
 #include "tlbmodel.h"
 #include "vm.h"
 
@@ -178,7 +179,7 @@ int cold_warm(struct vm *vm, gfp_t gfp)
 {
 	int ret = -ENOMEM;
 
-	if (memory_may_take(&vm->memory, gfp))
+	if (room_for_more(&vm->memory, gfp))
 		ret = make_again(&vm->memory, vm->args, &vm->device_page, gfp);
 	if (ret) {
 		vm->device_page = NULL;

@@ -17,6 +17,7 @@
 #include "backend.h"
 #include "image.h"
 #include "memory.h"
+#include "room.h"
 #include "uapi/mayfly_guest.h"
 
 /* Pages: a walk begins after so many, and never gets more at once than the last. */
@@ -109,7 +110,7 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 	u64 left = walk(memory, gpa, gfp), at = gpa;
 	int ret = 0;
 
-	if (!memory_may_take(memory, gfp))
+	if (!room_for_more(memory, gfp))
 		return -ENOMEM;
 	/* What is more than asked for stops with the host's memory. */
 	while (left && (at == gpa || (!is_there(memory, at) && !pages_host_is_short()))) {
@@ -136,7 +137,7 @@ static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gf
 	struct page *page;
 	u64 *entry;
 
-	if (!memory_may_take(memory, gfp))
+	if (!room_for_more(memory, gfp))
 		return -ENOMEM;
 	entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
 	if (!entry)

@@ -6,7 +6,6 @@
  * has claimed the VM calls in here, so there are no locks. All pages are charged
  * to the VM's memcg. How guests get theirs is in fault.c.
  */
-#include <linux/memcontrol.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
@@ -83,39 +82,6 @@ u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 	struct supply supply = { .memory = memory, .gfp = gfp };
 
 	return stage2_own(&memory->s2, gpa, leaf, alloc_table, &supply);
-}
-
-/**
- * memory_is_above_high - is the cgroup above its memory.high, or one it is in?
- * @memory: the VM's
- *
- * Return: true when who takes memory has to wait for it.
- */
-bool memory_is_above_high(const struct vm_memory *memory)
-{
-	struct mem_cgroup *memcg;
-
-	for (memcg = memory->memcg; memcg; memcg = parent_mem_cgroup(memcg))
-		if (page_counter_read(&memcg->memory) > READ_ONCE(memcg->memory.high))
-			return true;
-	return false;
-}
-
-/**
- * memory_may_take - may a VM have more memory just now?
- * @memory: the VM's
- * @gfp: MEMORY_ATOMIC, MEMORY_SLEEP or MEMORY_WAIT
- *
- * The kernel makes a task wait for what it takes above memory.high when it can
- * sleep. A worker cannot, so there it is as if there were no memory.
- *
- * Return: false when it must be got by who can wait, or is not there.
- */
-bool memory_may_take(const struct vm_memory *memory, gfp_t gfp)
-{
-	if (pages_host_is_short())
-		return false;
-	return gfp & __GFP_DIRECT_RECLAIM || !memory_is_above_high(memory);
 }
 
 /* Maps one page of Mayfly's own at a fixed place, read-only. */

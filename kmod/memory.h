@@ -65,8 +65,6 @@ int __must_check memory_init(struct vm_memory *memory, struct image *image,
 int memory_copy_hot(struct vm_memory *memory, gfp_t gfp);
 int __must_check memory_fault(struct vm_memory *memory,
 			      const struct vm_fault_info *fault, gfp_t gfp);
-bool memory_is_above_high(const struct vm_memory *memory);
-bool memory_may_take(const struct vm_memory *memory, gfp_t gfp);
 bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);
 void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length);
 int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);

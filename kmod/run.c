@@ -16,6 +16,7 @@
 #include "fpu_asm.h"
 #include "mutation.h"
 #include "reclaim.h"
+#include "room.h"
 #include "run.h"
 #include "shadow.h"
 #include "vm.h"
@@ -138,7 +139,7 @@ enum verdict run_fetch_memory(struct vm *vm)
 {
 	int ret;
 
-	if (memory_is_above_high(&vm->memory))
+	if (room_is_above_high(&vm->memory))
 		reclaim_from_sleepers(vm->pool);
 	do
 		ret = fetch(vm);
