@@ -14,6 +14,7 @@
 #include "image.h"
 #include "memory.h"
 #include "mutation.h"
+#include "room.h"
 #include "tlbmodel.h"
 #include "uapi/mayfly_guest.h"
 
@@ -178,6 +179,8 @@ int memory_init(struct vm_memory *memory, struct image *image, u64 size,
 	memory->memcg = memcg;
 	INIT_LIST_HEAD(&memory->pages);
 
+	if (!room_for(memory, 1, MEMORY_SLEEP))
+		return -ENOMEM;
 	old = set_active_memcg(memcg);
 	ret = memory_lay_out(memory, args, device_page, MEMORY_SLEEP);
 	set_active_memcg(old);

@@ -3,11 +3,24 @@
  * room.c - may a VM have more memory? Asked before it is taken, of the host and of
  * the VM's cgroups.
  */
+#include <linux/list.h>
 #include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/sizes.h>
 
 #include "memory.h"
 #include "pages.h"
 #include "room.h"
+
+/*
+ * Left to the processes of a cgroup that has a limit: a VM can be told that there is
+ * no more memory, of processes the kernel kills one. Twice what it charges at once.
+ */
+#define RESERVE		(SZ_512K >> PAGE_SHIFT)
+/* Reclaimed beyond that, so that not each fault has to. */
+#define AHEAD		32
+#define LUMP_ORDER	PAGE_ALLOC_COSTLY_ORDER
 
 /**
  * room_is_above_high - is the cgroup above its memory.high, or one it is in?
@@ -25,19 +38,56 @@ bool room_is_above_high(const struct vm_memory *memory)
 	return false;
 }
 
+/* Below the limits of all the cgroups that it is in? */
+static bool cgroups_have(const struct vm_memory *memory, unsigned long pages)
+{
+	struct mem_cgroup *memcg;
+
+	for (memcg = memory->memcg; memcg; memcg = parent_mem_cgroup(memcg))
+		if (page_counter_read(&memcg->memory) + pages > READ_ONCE(memcg->memory.max))
+			return false;
+	return true;
+}
+
+/*
+ * Modules cannot ask for reclaim, but who takes more than there is brings it about.
+ * Several at a time, as this is done for each page that a full cgroup refuses.
+ */
+static void reclaim(const struct vm_memory *memory, unsigned long pages, gfp_t gfp)
+{
+	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	unsigned long left = DIV_ROUND_UP(pages, 1 << LUMP_ORDER);
+	struct page *lump, *next;
+	LIST_HEAD(taken);
+
+	while (left-- && (lump = alloc_pages(gfp, LUMP_ORDER)))
+		list_add(&lump->lru, &taken);
+	list_for_each_entry_safe(lump, next, &taken, lru)
+		__free_pages(lump, LUMP_ORDER);
+	set_active_memcg(old);
+}
+
 /**
- * room_for_more - may a VM have more memory just now?
+ * room_for - may a VM have more memory just now?
  * @memory: the VM's
+ * @pages: how much
  * @gfp: MEMORY_ATOMIC, MEMORY_SLEEP or MEMORY_WAIT
  *
  * The kernel makes a task wait for what it takes above memory.high when it can
  * sleep. A worker cannot, so there it is as if there were no memory.
  *
+ * Context: as @gfp.
  * Return: false when it must be got by who can wait, or is not there.
  */
-bool room_for_more(const struct vm_memory *memory, gfp_t gfp)
+bool room_for(const struct vm_memory *memory, unsigned long pages, gfp_t gfp)
 {
+	pages += RESERVE;
 	if (pages_host_is_short())
 		return false;
-	return gfp & __GFP_DIRECT_RECLAIM || !room_is_above_high(memory);
+	if (!(gfp & __GFP_DIRECT_RECLAIM))
+		return !room_is_above_high(memory) && cgroups_have(memory, pages);
+	if (cgroups_have(memory, pages))
+		return true;
+	reclaim(memory, pages + AHEAD, gfp);
+	return cgroups_have(memory, pages);
 }

@@ -10,6 +10,6 @@
 struct vm_memory;
 
 bool room_is_above_high(const struct vm_memory *memory);
-bool room_for_more(const struct vm_memory *memory, gfp_t gfp);
+bool room_for(const struct vm_memory *memory, unsigned long pages, gfp_t gfp);
 
 #endif

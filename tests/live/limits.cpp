@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include <linux/kvm.h>
+#include <sys/mman.h>
 
 #include "cgroup.hpp"
 #include "crowd.hpp"
@@ -126,6 +127,32 @@ TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 	EXPECT_LT(end.status, 2000000) << "us, the longest of the neighbour's waits for 1 ms";
 	std::printf("%u VMs; the neighbour's longest wait for 1 ms took %d us\n", count, end.status);
 	neighbour.close();
+	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
+}
+
+TEST_F(Limits, AFullCgroupHasRoomForItsProcesses)
+{
+	constexpr std::size_t wanted = 48 * 4096;
+	const cgroup group;
+
+	group.set("memory.max", 24 << 20);
+	EXPECT_TRUE(inside(group, [] {
+		const live::fd own = live::open_device();
+		const live::fd image = live::make_image(own, guests::stamp_wait);
+		crowd all(own, image, 10000, MAYFLY_SPAWN_START);
+
+		// The last of them, whose memory is free again, is not what there is room by.
+		if (all.result() != -ENOMEM ||
+		    !live::eventually([&] { return all.count(live::is_parked) + all.count(live::is_ended) == all.size(); }))
+			return false;
+
+		void *const more = mmap(nullptr, wanted, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+		return more != MAP_FAILED && munmap(more, wanted) == 0;
+	}));
+	EXPECT_GT(group.number("memory.events", "max"), 0u);
+	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
 	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
 }
 
