@@ -5,7 +5,6 @@
  */
 #include <linux/list.h>
 #include <linux/memcontrol.h>
-#include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 
@@ -20,7 +19,6 @@
 #define RESERVE		(SZ_512K >> PAGE_SHIFT)
 /* Reclaimed beyond that, so that not each fault has to. */
 #define AHEAD		32
-#define LUMP_ORDER	PAGE_ALLOC_COSTLY_ORDER
 
 /**
  * room_is_above_high - is the cgroup above its memory.high, or one it is in?
@@ -49,21 +47,17 @@ static bool cgroups_have(const struct vm_memory *memory, unsigned long pages)
 	return true;
 }
 
-/*
- * Modules cannot ask for reclaim, but who takes more than there is brings it about.
- * Several at a time, as this is done for each page that a full cgroup refuses.
- */
+/* Modules cannot ask for reclaim, but who takes more than there is brings it about. */
 static void reclaim(const struct vm_memory *memory, unsigned long pages, gfp_t gfp)
 {
 	struct mem_cgroup *old = set_active_memcg(memory->memcg);
-	unsigned long left = DIV_ROUND_UP(pages, 1 << LUMP_ORDER);
-	struct page *lump, *next;
+	struct page *page, *next;
 	LIST_HEAD(taken);
 
-	while (left-- && (lump = alloc_pages(gfp, LUMP_ORDER)))
-		list_add(&lump->lru, &taken);
-	list_for_each_entry_safe(lump, next, &taken, lru)
-		__free_pages(lump, LUMP_ORDER);
+	while (pages-- && (page = pages_alloc(gfp)))
+		list_add(&page->lru, &taken);
+	list_for_each_entry_safe(page, next, &taken, lru)
+		pages_free(page);
 	set_active_memcg(old);
 }
 
