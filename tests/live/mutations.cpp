@@ -91,6 +91,7 @@ protected:
 		if (!(live::info(device).flags & MAYFLY_INFO_DEBUG))
 			GTEST_SKIP() << "needs a module built with its debug checks";
 		ASSERT_EQ(sched_getaffinity(0, sizeof everywhere_, &everywhere_), 0) << strerror(errno);
+		// What is broken on one CPU is made again there.
 		ASSERT_TRUE(live::run_on(0)) << strerror(errno);
 	}
 	void TearDown() override
@@ -142,7 +143,6 @@ protected:
 	}
 
 private:
-	/// To one CPU: what is broken there is made again there.
 	cpu_set_t everywhere_{};
 };
 
