@@ -8,54 +8,15 @@
 #include <linux/sched/signal.h>
 
 #include "attach.h"
-#include "channel.h"
-#include "pool.h"
+#include "devpage.h"
+#include "fetch.h"
+#include "life.h"
 #include "run.h"
 #include "vm.h"
 
-/* Makes the VM the caller's until detach(). */
-static int attach(struct vm *vm)
-{
-	int ret = 0;
-
-	spin_lock_irq(&vm->pool->lock);
-	if (vm->run_state == MAYFLY_ENDED)
-		ret = -ESRCH;
-	else if (vm->started || vm->attached)
-		ret = -EBUSY;
-	else
-		vm->attached = true;
-	spin_unlock_irq(&vm->pool->lock);
-	return ret;
-}
-
-static void detach(struct vm *vm)
-{
-	spin_lock_irq(&vm->pool->lock);
-	vm->attached = false;
-	spin_unlock_irq(&vm->pool->lock);
-}
-
-/* True with the VM claimed; else it is parked, paused, being killed or ended. */
-static bool try_claim(struct vm *vm)
-{
-	bool ready;
-
-	spin_lock_irq(&vm->pool->lock);
-	if (vm->run_state == MAYFLY_PARKED)
-		pool_settle(vm);	/* Its deadline may have passed. */
-	ready = vm->run_state == MAYFLY_READY;
-	if (ready) {
-		vm_set_run_state(vm, MAYFLY_RUNNING);
-		vm->runner = current;
-	}
-	spin_unlock_irq(&vm->pool->lock);
-	return ready;
-}
-
 static ktime_t time_to_sleep(struct vm *vm)
 {
-	u64 deadline = READ_ONCE(vm->deadline), now = channel_guest_now(vm);
+	u64 deadline = READ_ONCE(vm->deadline), now = devpage_guest_now(vm);
 
 	if (READ_ONCE(vm->run_state) != MAYFLY_PARKED ||
 	    deadline == MAYFLY_FOREVER)
@@ -63,7 +24,7 @@ static ktime_t time_to_sleep(struct vm *vm)
 	return deadline > now ? min_t(u64, deadline - now, KTIME_MAX / 2) : 0;
 }
 
-/* Waits until try_claim() may say something else. 0 or -ERESTARTSYS. */
+/* Waits until life_try_claim() may say something else. 0 or -ERESTARTSYS. */
 static int wait_for_change(struct vm *vm)
 {
 	u32 before = READ_ONCE(vm->run_state);
@@ -80,7 +41,7 @@ static int wait_for_change(struct vm *vm)
 /* 0 with the VM claimed, the outcome if there is one already, or -EINTR. */
 static int claim(struct vm *vm, u32 flags)
 {
-	while (!try_claim(vm)) {
+	while (!life_try_claim(vm)) {
 		if (vm_has_ended(vm))
 			return MAYFLY_RAN_ENDED;
 		if (flags & MAYFLY_RUN_UNTIL_PARK &&
@@ -103,8 +64,8 @@ static int run_once(struct vm *vm, u32 flags)
 	verdict = run_slice(vm, &slice, flags & MAYFLY_RUN_UNTIL_OUTPUT);
 
 	if (verdict == VERDICT_FAULT)
-		verdict = run_fetch_memory(vm);
-	pool_release(vm, verdict);
+		verdict = fetch_memory(vm);
+	life_release(vm, verdict);
 	if (verdict == VERDICT_OUTPUT)
 		return MAYFLY_RAN_OUTPUT;
 	if (verdict == VERDICT_MOVE)
@@ -127,7 +88,7 @@ static int run_once(struct vm *vm, u32 flags)
  */
 int attach_run(struct vm *vm, u32 flags, u32 *outcome)
 {
-	int ret = attach(vm);
+	int ret = life_attach(vm);
 
 	if (ret)
 		return ret;
@@ -136,7 +97,7 @@ int attach_run(struct vm *vm, u32 flags, u32 *outcome)
 		if (!ret)
 			ret = run_once(vm, flags);
 	} while (!ret);
-	detach(vm);
+	life_detach(vm);
 	if (ret < 0)
 		return ret;
 	*outcome = ret;

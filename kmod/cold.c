@@ -5,16 +5,18 @@
  * A warm VM can run at once. A cold one has its struct, its console and the guest
  * pages whose bytes are nowhere else; tables, device page and entry table are
  * made again from those and the image before it runs. When that happens is not
- * decided here: pool.c chills what reclaim.c asks for, run.c warms what is to run.
+ * decided here: reclaim.c asks for memory, run.c warms what is to run. pool->warm
+ * is kept here: parked VMs that could go cold, longest parked first.
  */
 #include <linux/atomic.h>
 #include <linux/io.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/string.h>
 
-#include "channel.h"
 #include "cold.h"
+#include "devpage.h"
 #include "image.h"
 #include "memory.h"
 #include "pool.h"
@@ -134,28 +136,47 @@ u64 cold_warmed(void)
 	return atomic64_read(&nr_warmed);
 }
 
-/**
- * cold_is_worth_it - would cold_chill() give back much, and be short?
- * @vm: has not ended
- *
- * Who has many pages keeps its tables: they are a small part of it.
- *
- * Return: true for a warm VM with few pages.
- */
-bool cold_is_worth_it(const struct vm *vm)
+/* Who has many pages keeps its tables: they are a small part of it. */
+static bool is_worth_it(const struct vm *vm)
 {
 	return !cold_is(vm) && vm->memory.guest_pages <= MAX_PAGES &&
 	       vm->memory.table_pages <= MAX_TABLES;
 }
 
 /**
- * cold_chill - let a sleeping VM go cold
- * @vm: cold_is_worth_it(); parked, so that nobody can claim it meanwhile
+ * cold_offer - a VM has parked, and could go cold
+ * @vm: in no queue
  *
  * Context: pool->lock held.
- * Return: pages given back.
  */
-unsigned int cold_chill(struct vm *vm)
+void cold_offer(struct vm *vm)
+{
+	struct pool *pool = vm->pool;
+
+	lockdep_assert_held(&pool->lock);
+	if (!is_worth_it(vm))
+		return;
+	list_add_tail(&vm->queue, &pool->warm);
+	pool->nr_warm++;
+}
+
+/**
+ * cold_withdraw - it is parked no longer
+ * @vm: parked until now
+ *
+ * Context: pool->lock held.
+ */
+void cold_withdraw(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	if (list_empty(&vm->queue))
+		return;
+	list_del_init(&vm->queue);
+	vm->pool->nr_warm--;
+}
+
+/* Nobody can claim it meanwhile. */
+static unsigned int chill(struct vm *vm)
 {
 	unsigned int freed;
 
@@ -163,7 +184,31 @@ unsigned int cold_chill(struct vm *vm)
 	vm->device_page = NULL;
 	atomic64_inc(&nr_cold);
 	freed = forget_derived(&vm->memory);
-	vm_settle(vm);
+	vm_account(vm);
+	return freed;
+}
+
+/**
+ * cold_chill_first - the VM of a pool that has slept longest goes cold
+ * @pool: the pool
+ * @before: only one that has slept since then, in jiffies
+ *
+ * Context: task; does not sleep.
+ * Return: pages given back, 0 when there is no such VM.
+ */
+unsigned int cold_chill_first(struct pool *pool, unsigned long before)
+{
+	unsigned int freed = 0;
+	unsigned long flags;
+	struct vm *vm;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	vm = list_first_entry_or_null(&pool->warm, struct vm, queue);
+	if (vm && time_before_eq(vm->parked_at, before)) {
+		cold_withdraw(vm);
+		freed = chill(vm);
+	}
+	spin_unlock_irqrestore(&pool->lock, flags);
 	return freed;
 }
 
@@ -185,7 +230,7 @@ int cold_warm(struct vm *vm, gfp_t gfp)
 		vm->device_page = NULL;
 		return ret;
 	}
-	channel_fill(vm);
+	devpage_fill(vm);
 	vm->state_changed = true;	/* The control block knows the old root. */
 	atomic64_dec(&nr_cold);
 	atomic64_inc(&nr_warmed);

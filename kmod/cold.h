@@ -7,10 +7,12 @@
 
 #include <linux/types.h>
 
+struct pool;
 struct vm;
 
-bool cold_is_worth_it(const struct vm *vm);
-unsigned int cold_chill(struct vm *vm);
+void cold_offer(struct vm *vm);
+void cold_withdraw(struct vm *vm);
+unsigned int cold_chill_first(struct pool *pool, unsigned long before);
 int __must_check cold_warm(struct vm *vm, gfp_t gfp);
 void cold_forget(struct vm *vm);
 bool cold_is(const struct vm *vm);

@@ -7,7 +7,10 @@
 #include <linux/uaccess.h>
 
 #include "control.h"
+#include "life.h"
+#include "table.h"
 #include "vm.h"
+#include "worker.h"
 
 static bool is_sane(const struct mayfly_control *control)
 {
@@ -19,21 +22,28 @@ static bool is_sane(const struct mayfly_control *control)
 		       control->port < MAYFLY_EVENT_PORTS : !control->port;
 }
 
+static int start(struct vm *vm)
+{
+	int ret = worker_make_all(vm->pool, vm->owner);
+
+	return ret ?: life_start(vm);
+}
+
 static int apply(struct vm *vm, const struct mayfly_control *control)
 {
 	switch (control->op) {
 	case MAYFLY_OP_START:
-		return vm_start(vm);
+		return start(vm);
 	case MAYFLY_OP_PAUSE:
-		return vm_pause(vm);
+		return life_pause(vm);
 	case MAYFLY_OP_RESUME:
-		return vm_resume(vm);
+		return life_resume(vm);
 	case MAYFLY_OP_KILL:
-		return vm_kill(vm);
+		return life_kill(vm);
 	case MAYFLY_OP_REMOVE:
-		return vm_remove(vm);
+		return life_remove(vm);
 	default:
-		return vm_notify(vm, control->port);
+		return life_notify(vm, control->port);
 	}
 }
 
@@ -58,7 +68,7 @@ int control_one(struct vm *vm, struct mayfly_control *control)
 
 static int control_id(u64 id, const struct mayfly_control *control)
 {
-	struct vm *vm = vm_find(id);
+	struct vm *vm = table_find(id);
 	int ret = -EPERM;
 
 	if (!vm)

@@ -19,17 +19,21 @@
 #include "cold.h"
 #include "control.h"
 #include "dev.h"
+#include "devpage.h"
 #include "image.h"
+#include "inspect.h"
+#include "life.h"
 #include "owner.h"
 #include "pool.h"
 #include "spawn.h"
+#include "table.h"
 #include "tlbmodel.h"
 #include "vm.h"
 #include "vmfd.h"
 
 /**
  * struct client - one open of the device
- * @seen: vm_ended_count() when its last LIST began
+ * @seen: life_ended_count() when its last LIST began
  */
 struct client {
 	u64 seen;
@@ -73,8 +77,8 @@ static long do_info(void __user *user)
 		.memory_max = MAYFLY_MEMORY_MAX,
 		.vm_overhead = sizeof(struct vm),
 		.spawned = vm_spawned(),
-		.parked = pool_parked(),
-		.flags = (channel_clock_is_stable() ? MAYFLY_INFO_CLOCK : 0) |
+		.parked = life_parked_count(),
+		.flags = (devpage_clock_is_stable() ? MAYFLY_INFO_CLOCK : 0) |
 			 (tlbmodel_is_on() ? MAYFLY_INFO_DEBUG : 0),
 		.cold = cold_count(),
 		.warmed = cold_warmed(),
@@ -141,7 +145,7 @@ static int list_row(struct vm *vm, struct mayfly_vm_info __user *row)
 {
 	struct mayfly_vm_info info = {};
 
-	vm_describe(vm, &info);
+	inspect_describe(vm, &info);
 	return copy_to_user(row, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
@@ -155,7 +159,7 @@ static int list_rows(struct mayfly_list *list)
 	int ret = 0;
 
 	list->count = 0;
-	while (list->count < room && (vm = vm_find_from(&id))) {
+	while (list->count < room && (vm = table_find_from(&id))) {
 		if (all || vm_is_own(vm))
 			ret = list_row(vm, rows + list->count++);
 		vm_put(vm);
@@ -181,7 +185,7 @@ static long do_list(struct client *client, void __user *user)
 	    !list.count || list.count > MAYFLY_MAX_BATCH)
 		return -EINVAL;
 	if (!list.from)
-		WRITE_ONCE(client->seen, vm_ended_count());
+		WRITE_ONCE(client->seen, life_ended_count());
 	ret = list_rows(&list);
 	if (!ret && copy_to_user(user, &list, sizeof(list)))
 		ret = -EFAULT;
@@ -190,7 +194,7 @@ static long do_list(struct client *client, void __user *user)
 
 static struct vm *find(const struct mayfly_open *args)
 {
-	return args->id ? vm_find(args->id) : vm_find_name(args->name);
+	return args->id ? table_find(args->id) : table_find_name(args->name);
 }
 
 static struct file *open_file(const struct mayfly_open *args)
@@ -268,8 +272,8 @@ static __poll_t dev_poll(struct file *file, poll_table *table)
 {
 	struct client *client = file->private_data;
 
-	poll_wait(file, vm_ended_wait(), table);
-	if (vm_ended_count() == READ_ONCE(client->seen))
+	poll_wait(file, life_ended_wait(), table);
+	if (life_ended_count() == READ_ONCE(client->seen))
 		return 0;
 	return EPOLLIN | EPOLLRDNORM;
 }
@@ -280,7 +284,7 @@ static int dev_open(struct inode *inode, struct file *file)
 
 	if (!client)
 		return -ENOMEM;
-	client->seen = vm_ended_count();
+	client->seen = life_ended_count();
 	file->private_data = client;
 	return stream_open(inode, file);
 }

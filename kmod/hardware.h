@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * hardware.h - who owns the CPUs' virtualization hardware, and when.
+ * hardware.h - who has the CPUs' virtualization hardware, and when.
  */
 #ifndef MAYFLY_HARDWARE_H
 #define MAYFLY_HARDWARE_H

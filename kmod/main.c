@@ -5,18 +5,21 @@
 #include <linux/module.h>
 
 #include "backend.h"
-#include "channel.h"
 #include "dev.h"
+#include "devpage.h"
 #include "fetch.h"
 #include "hardware.h"
+#include "life.h"
 #include "memory.h"
 #include "owner.h"
 #include "pages.h"
 #include "pool.h"
 #include "reclaim.h"
 #include "shadow.h"
+#include "table.h"
 #include "tlbmodel.h"
 #include "vm.h"
+#include "worker.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -41,6 +44,13 @@ static int __init find_backend(void)
 	return ret;
 }
 
+/* Calls go downwards only: what is above a pool it is told here. */
+static const struct pool_events pool_events = {
+	.deadline = life_on_deadline,
+	.fetch = fetch_serve,
+	.stop_workers = worker_stop_all,
+};
+
 static int __init mayfly_init(void)
 {
 	int ret;
@@ -52,7 +62,7 @@ static int __init mayfly_init(void)
 	if (ret)
 		goto out_backend;
 	shadow_host_setup();
-	ret = channel_setup();
+	ret = devpage_setup();
 	if (ret)
 		goto out_model;
 	ret = pages_setup();
@@ -64,18 +74,18 @@ static int __init mayfly_init(void)
 	ret = owner_setup();
 	if (ret)
 		goto out_memory;
-	ret = fetch_setup();
+	ret = pool_setup(&pool_events);
 	if (ret)
 		goto out_owner;
-	ret = pool_setup();
-	if (ret)
-		goto out_fetch;
 	ret = vm_setup();
 	if (ret)
 		goto out_pool;
-	ret = reclaim_setup();
+	ret = table_setup();
 	if (ret)
 		goto out_vm;
+	ret = reclaim_setup();
+	if (ret)
+		goto out_table;
 	ret = hardware_setup();
 	if (ret)
 		goto out_reclaim;
@@ -89,12 +99,12 @@ out_hardware:
 	hardware_teardown();
 out_reclaim:
 	reclaim_teardown();
+out_table:
+	table_teardown();
 out_vm:
 	vm_teardown();
 out_pool:
 	pool_teardown();
-out_fetch:
-	fetch_teardown();
 out_owner:
 	owner_teardown();
 out_memory:
@@ -114,7 +124,8 @@ static void __exit mayfly_exit(void)
 	hardware_teardown();
 	reclaim_teardown();
 	pool_teardown();
-	fetch_teardown();
+	life_teardown();
+	table_teardown();
 	vm_teardown();
 	owner_teardown();
 	memory_teardown();

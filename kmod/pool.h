@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * pool.h - the workers that run a cgroup's VMs, and their queues.
+ * pool.h - the VMs of a cgroup, their queues, and the threads that run them.
  */
 #ifndef MAYFLY_POOL_H
 #define MAYFLY_POOL_H
@@ -8,80 +8,81 @@
 #include <linux/hrtimer.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/timerqueue.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#include "fetch.h"
-#include "trap.h"
-
 struct cgroup;
 struct mem_cgroup;
 struct owner;
-struct vm;
 struct worker;
 
-/**
- * struct pool - one per creator's cgroup, from its first VM to its last
- * @ref: VMs
- * @node: in the list of pools
- * @cgroup: whose
- * @memcg: charged for its VMs
- * @lock: everything marked [P] in struct vm, and what follows; taken in hard
- *	interrupts
- * @ready: VMs that want a worker, longest waiting first
- * @warm: parked VMs that could go cold, longest parked first
- * @nr_warm: how many
- * @sleepers: parked VMs with a deadline
- * @timer: fires for the first of @sleepers
- * @idle: workers with nothing to do
- * @workers_lock: making workers
- * @workers: one per CPU once a VM has been started, else NULL
- * @workers_ready: they are there, for good
- * @nr_workers: how many
- * @owner: whose threads they count as
- * @fetcher: gets memory for VMs that wait for it
- * @free_work: stops the workers, away from them
+/*
+ * One per creator's cgroup, from its first VM to its last. Who protects a field:
+ *   I  immutable
+ *   P  pool->lock, taken in hard interrupts; it protects as much of each VM, too
+ *   L  pools_lock
+ *   W  workers_lock
+ *   F  the fetch work item's own
+ *   r  reference count
  */
 struct pool {
-	struct kref ref;
-	struct list_head node;
-	struct cgroup *cgroup;
-	struct mem_cgroup *memcg;
+	struct kref ref;		/* [r] VMs */
+	struct list_head node;		/* [L] in the list of pools */
+	struct cgroup *cgroup;		/* [I] whose */
+	struct mem_cgroup *memcg;	/* [I] charged for its VMs; or NULL */
+
 	spinlock_t lock;
-	struct list_head ready;
-	struct list_head warm;
-	unsigned long nr_warm;
-	struct timerqueue_head sleepers;
-	struct hrtimer timer;
-	wait_queue_head_t idle;
+	struct list_head ready;		/* [P] VMs that want a worker, first come first */
+	struct list_head warm;		/* [P] parked ones that could go cold, oldest first */
+	unsigned long nr_warm;		/* [P] so many; read by others */
+	struct list_head starved;	/* [P] claimed ones that wait for memory */
+	struct timerqueue_head sleepers; /* [P] parked ones with a deadline */
+	struct hrtimer timer;		/* [P] for the first of them */
+
+	wait_queue_head_t idle;		/* workers with nothing to do */
 	struct mutex workers_lock;
-	struct worker *workers;
-	bool workers_ready;
-	unsigned int nr_workers;
-	struct owner *owner;
-	struct fetcher fetcher;
-	struct work_struct free_work;
+	struct worker *workers;		/* [W] once a VM has been started, else NULL */
+	bool workers_ready;		/* they are there, for good; set last */
+	unsigned int nr_workers;	/* [W] one per CPU */
+	struct owner *owner;		/* [W] whose threads they count as */
+
+	struct work_struct fetch_work;	/* serves those in @starved */
+	unsigned int over_high;		/* [F] pages taken above memory.high, not yet waited for */
+	struct work_struct dispose_work; /* takes the pool apart, away from its workers */
 };
+
+/**
+ * struct pool_events - what happens when a timer or a work item of a pool fires
+ * @deadline: that of the first sleeper has come; in hard interrupts
+ * @fetch: serve one VM that waits for memory; may sleep
+ * @stop_workers: the last VM has gone; may sleep
+ *
+ * The pool itself calls nobody above it.
+ */
+struct pool_events {
+	void (*deadline)(struct pool *pool);
+	void (*fetch)(struct pool *pool);
+	void (*stop_workers)(struct pool *pool);
+};
+
+typedef void pool_visit_fn(struct pool *pool, void *context);
 
 struct pool *pool_get_current(void);
 void pool_put(struct pool *pool);
-int __must_check pool_make_workers(struct pool *pool, struct owner *owner);
-
-void pool_settle(struct vm *vm);
-void pool_withdraw(struct vm *vm);
-void pool_release(struct vm *vm, enum verdict verdict);
-void pool_init_vm(struct vm *vm);
-void pool_cancel_fetch(struct vm *vm);
-
-unsigned int pool_chill_own(struct pool *pool, unsigned long before, unsigned int vms);
-bool pool_chill(unsigned long before, unsigned int vms, unsigned int *pages);
-unsigned long pool_warm_sleepers(void);
-
+void pool_call_fetcher(struct pool *pool);
+bool pool_visit(pool_visit_fn *visit, void *context);
+bool pool_visit_in_turn(pool_visit_fn *visit, void *context);
 u64 pool_count(void);
-u64 pool_parked(void);
-int pool_setup(void);
+
+int pool_setup(const struct pool_events *what_happens);
 void pool_teardown(void);
+
+static inline void pool_get(struct pool *pool)
+{
+	kref_get(&pool->ref);
+}
 
 #endif

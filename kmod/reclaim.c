@@ -13,6 +13,7 @@
 #include <linux/shrinker.h>
 #include <linux/workqueue.h>
 
+#include "cold.h"
 #include "pages.h"
 #include "pool.h"
 #include "reclaim.h"
@@ -36,13 +37,50 @@ static void look_again_after(unsigned int ms)
 	queue_delayed_work(system_unbound_wq, &age_work, msecs_to_jiffies(ms));
 }
 
+/**
+ * struct demand - how much is to go cold
+ * @before: only VMs that have slept since then, in jiffies
+ * @vms: so many at most
+ * @pages: what has been given back
+ */
+struct demand {
+	unsigned long before;
+	unsigned long vms;
+	unsigned int pages;
+};
+
+/* Those that have slept longest. */
+static void chill_pool(struct pool *pool, void *context)
+{
+	struct demand *demand = context;
+	unsigned int got;
+
+	while (demand->vms && (got = cold_chill_first(pool, demand->before))) {
+		demand->pages += got;
+		demand->vms--;
+	}
+}
+
+/* Of all pools. True when there may be more. */
+static bool chill_all(struct demand *demand)
+{
+	return pool_visit_in_turn(chill_pool, demand) && !demand->vms;
+}
+
+static bool chill_old(unsigned int age_ms)
+{
+	struct demand demand = {
+		.before = jiffies - msecs_to_jiffies(age_ms), .vms = BATCH,
+	};
+
+	return chill_all(&demand);
+}
+
 static void on_age_work(struct work_struct *work)
 {
 	unsigned int age = READ_ONCE(cold_after_ms);
-	unsigned long before = jiffies - msecs_to_jiffies(age);
-	unsigned int pages;
 
-	while (age && pool_chill(before, BATCH, &pages))
+	while (age && chill_old(age))
 		cond_resched();
 	if (pool_count())
 		look_again_after(age ? clamp(age / 4, 50u, 1000u) : 1000);
@@ -72,28 +110,40 @@ void reclaim_begin(void)
  */
 bool reclaim_from_sleepers(struct pool *pool)
 {
-	unsigned long before = jiffies - MIN_SLEEP;
-	unsigned int pages = pool_chill_own(pool, before, BATCH);
+	struct demand demand = { .before = jiffies - MIN_SLEEP, .vms = BATCH };
 
-	if (!pages && pages_host_is_short())
-		pool_chill(before, BATCH, &pages);
-	return pages;
+	chill_pool(pool, &demand);
+	if (!demand.pages && pages_host_is_short())
+		chill_all(&demand);
+	return demand.pages;
+}
+
+static void count_pool(struct pool *pool, void *context)
+{
+	unsigned long *sum = context;
+
+	*sum += READ_ONCE(pool->nr_warm);
 }
 
 static unsigned long count_objects(struct shrinker *shrinker,
 				   struct shrink_control *control)
 {
-	return pool_warm_sleepers() * PAGES_PER_VM;
+	unsigned long warm = 0;
+
+	pool_visit(count_pool, &warm);
+	return warm * PAGES_PER_VM;
 }
 
 static unsigned long scan_objects(struct shrinker *shrinker,
 				  struct shrink_control *control)
 {
-	unsigned long vms = DIV_ROUND_UP(control->nr_to_scan, PAGES_PER_VM);
-	unsigned int pages;
+	struct demand demand = {
+		.before = jiffies - MIN_SLEEP,
+		.vms = DIV_ROUND_UP(control->nr_to_scan, PAGES_PER_VM),
+	};
 
-	pool_chill(jiffies - MIN_SLEEP, vms, &pages);
-	return pages ?: SHRINK_STOP;
+	chill_all(&demand);
+	return demand.pages ?: SHRINK_STOP;
 }
 
 static struct shrinker shrinker = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * run.c - the run function. Workers (pool.c) and RUN (attach.c) both end here.
+ * run.c - the run function. Workers (worker.c) and RUN (attach.c) both end here.
  *
  *   load -> [ enter -> exit -> host interrupt -> trap_handle ] ... -> save
  *
@@ -12,13 +12,14 @@
 #include <linux/sched/clock.h>
 #include <asm/fpu/api.h>
 
+#include "backend.h"
 #include "cold.h"
 #include "fpu_asm.h"
 #include "mutation.h"
-#include "reclaim.h"
-#include "room.h"
 #include "run.h"
 #include "shadow.h"
+#include "trace.h"
+#include "trap.h"
 #include "vm.h"
 
 /*
@@ -77,7 +78,7 @@ static enum verdict warm_up(struct vm *vm)
 {
 	if (cold_warm(vm, MEMORY_ATOMIC))
 		return VERDICT_FAULT;
-	if (!vm_settle(vm))
+	if (!vm_account(vm))
 		return VERDICT_ENTER;
 	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_LIMIT };
 	return VERDICT_END;
@@ -115,40 +116,4 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	}
 	kernel_fpu_end();
 	return verdict;
-}
-
-static int fetch(struct vm *vm)
-{
-	int ret;
-
-	if (cold_is(vm))
-		return cold_warm(vm, MEMORY_WAIT);
-	ret = memory_fault(&vm->memory, &vm->fault, MEMORY_SLEEP);
-	trace_fault(vm->id, vm->fault.gpa, vm->fault.write, vm->fault.execute, ret);
-	return ret;
-}
-
-/**
- * run_fetch_memory - after VERDICT_FAULT: get what is missing, and wait if need be
- * @vm: claimed by the caller
- *
- * Context: may sleep.
- * Return: VERDICT_LEAVE to go on, or VERDICT_END.
- */
-enum verdict run_fetch_memory(struct vm *vm)
-{
-	int ret;
-
-	if (room_is_above_high(&vm->memory))
-		reclaim_from_sleepers(vm->pool);
-	do
-		ret = fetch(vm);
-	while (ret == -ENOMEM && reclaim_from_sleepers(vm->pool));
-	if (ret)
-		vm->end.reason = MAYFLY_END_NO_MEMORY;
-	else if (vm_settle(vm))
-		vm->end.reason = MAYFLY_END_LIMIT;
-	else
-		return VERDICT_LEAVE;
-	return VERDICT_END;
 }

@@ -8,7 +8,7 @@
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/task_work.h>
-#include "trap.h"
+#include "life.h"
 
 struct vm;
 
@@ -34,7 +34,6 @@ static inline void slice_begin(struct slice *slice, u64 length)
 }
 
 enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output);
-enum verdict run_fetch_memory(struct vm *vm);
 
 /**
  * run_is_wanted_outside - must this thread go back to user mode?

@@ -13,13 +13,16 @@
 #include <linux/uaccess.h>
 
 #include "image.h"
+#include "life.h"
 #include "names.h"
 #include "owner.h"
 #include "pool.h"
 #include "reclaim.h"
 #include "spawn.h"
+#include "table.h"
 #include "vm.h"
 #include "vmfd.h"
+#include "worker.h"
 
 #define FLAGS (MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_NUMBERED)
 #define CHECK_ROOM_EVERY 64
@@ -102,7 +105,7 @@ static struct vm *create(const struct vm_template *template,
 		return ERR_PTR(-EINVAL);
 	if (i % CHECK_ROOM_EVERY == 0 && !pages_host_has_room())
 		return ERR_PTR(-ENOMEM);
-	return vm_create(template, name[0] ? name : NULL);
+	return table_create(template, name[0] ? name : NULL);
 }
 
 /* Makes the i-th VM known to the caller and lets it go. */
@@ -115,15 +118,15 @@ static int deliver(struct vm *vm, const struct mayfly_spawn *spawn, u32 i)
 		return -EFAULT;
 	if (!(spawn->flags & MAYFLY_SPAWN_START))
 		return 0;
-	ret = vm_start(vm);
+	ret = life_start(vm);
 	/* Somebody has found it already, and started or killed it. */
 	return ret == -EALREADY || ret == -ESRCH ? 0 : ret;
 }
 
 static void take_back(struct vm *vm)
 {
-	vm_kill(vm);
-	vm_remove(vm);
+	life_kill(vm);
+	life_remove(vm);
 }
 
 static int make_one(const struct vm_template *template,
@@ -152,7 +155,7 @@ static int make_detached(const struct vm_template *template,
 
 	if (!owner_may_have(template->owner, spawn->count))
 		return -EDQUOT;
-	ret = pool_make_workers(template->pool, template->owner);
+	ret = worker_make_all(template->pool, template->owner);
 	for (i = 0; i < spawn->count && !ret; i++) {
 		ret = make_one(template, spawn, i);
 		if (!ret)
@@ -170,7 +173,7 @@ static int make_owned(const struct vm_template *template,
 	int ret = 0;
 
 	if (spawn->flags & MAYFLY_SPAWN_START)
-		ret = pool_make_workers(template->pool, template->owner);
+		ret = worker_make_all(template->pool, template->owner);
 	if (ret)
 		return ret;
 	vm = create(template, spawn, 0);

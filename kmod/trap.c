@@ -17,10 +17,11 @@
 #include <asm/msr-index.h>
 #include <asm/trapnr.h>
 
-#include "channel.h"
 #include "cpuid.h"
+#include "devpage.h"
 #include "image.h"
 #include "state.h"
+#include "trace.h"
 #include "trap.h"
 #include "vm.h"
 
@@ -77,7 +78,7 @@ static enum verdict hypercall_wait(struct vm *vm, u64 deadline)
 	u64 events = take_events(vm);
 
 	vm->state.regs[MAYFLY_RAX] = events;
-	if (events || channel_guest_now(vm) >= deadline)
+	if (events || devpage_guest_now(vm) >= deadline)
 		return VERDICT_ENTER;
 	return park(vm, VM_WAITING_CALL, deadline);
 }
@@ -100,7 +101,7 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 		console_write(&vm->console, bytes, n);
 	}
 	set_active_memcg(old);
-	if (vm_settle(vm))
+	if (vm_account(vm))
 		return end(vm, MAYFLY_END_LIMIT, 0, 0);
 	vm->state.regs[MAYFLY_RAX] = length;
 	if (wq_has_sleeper(&vm->wait))
@@ -125,12 +126,12 @@ static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 	case MAYFLY_HC_WAIT:
 		return hypercall_wait(vm, regs[MAYFLY_RDI]);
 	case MAYFLY_HC_NOTIFY:
-		regs[MAYFLY_RAX] = -ENOENT;	/* There are no channels yet. */
+		regs[MAYFLY_RAX] = -ENOENT;	/* There are no ports yet. */
 		return VERDICT_ENTER;
 	case MAYFLY_HC_DISCARD:
 		regs[MAYFLY_RAX] = memory_discard(&vm->memory, regs[MAYFLY_RDI],
 						  regs[MAYFLY_RSI]);
-		vm_settle(vm);
+		vm_account(vm);
 		return VERDICT_ENTER;
 	default:
 		regs[MAYFLY_RAX] = -ENOSYS;
@@ -180,7 +181,7 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 	trace_fault(vm->id, exit->gpa, exit->write, exit->execute, ret);
 	switch (ret) {
 	case 0:
-		return vm_settle(vm) ? end(vm, MAYFLY_END_LIMIT, 0, 0) :
+		return vm_account(vm) ? end(vm, MAYFLY_END_LIMIT, 0, 0) :
 				       VERDICT_ENTER;
 	case -ENOMEM:
 		return VERDICT_FAULT;

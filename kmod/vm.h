@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * vm.h - a VM and its life.
- *
- *   ready -> running <-> parked -> ended(reason)
- *              \  paused  /
+ * vm.h - a VM. What happens to it is in life.h.
  *
  * A VM is RUNNING exactly while one thread has claimed it: a worker, a caller of
  * RUN, the work item that fetches memory for it, or a killer. One that is neither
- * started nor attached and RUNNING is being killed. Whoever has the claim owns
- * everything marked [C] below and must give the claim back through pool_release()
- * or vm_end().
+ * started nor attached and RUNNING is being killed. The claimant has everything
+ * marked [C] below for itself and must give the claim back through life_release().
  */
 #ifndef MAYFLY_VM_H
 #define MAYFLY_VM_H
@@ -23,9 +19,8 @@
 #include <linux/wait.h>
 
 #include "backend.h"
-#include "channel.h"
+#include "console.h"
 #include "memory.h"
-#include "trace.h"
 #include "uapi/mayfly.h"
 #include "uapi/mayfly_guest.h"
 
@@ -88,14 +83,14 @@ struct vm {
 	u64 exits[MAYFLY_EXIT_REASONS];	/* [C] */
 	u64 parked;			/* [C] */
 	u64 cpu_ns;			/* [C] */
-	s64 credit;			/* [C] ns, see take_turn() in pool.c */
-	u64 charged;			/* [C] bytes, see vm_settle() */
+	s64 credit;			/* [C] ns, see take_turn() in worker.c */
+	u64 charged;			/* [C] bytes, see vm_account() */
 
-	u32 run_state;			/* [P] MAYFLY_READY … */
+	u32 run_state;			/* [P] MAYFLY_READY … life.c's; 0 is ready */
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
-	struct list_head queue;		/* [P] in pool->ready, pool->warm, or a line */
+	struct list_head queue;		/* [P] in pool->ready, ->warm or ->starved */
 	unsigned long parked_at;	/* [P] jiffies, while parked */
 	struct timerqueue_node sleeper;	/* [P] in pool->sleepers */
 	unsigned long requests;		/* [a] VM_REQUEST_* */
@@ -112,7 +107,7 @@ struct vm {
 	bool named;			/* [I] in the table of names */
 	bool published;			/* may be found; set last */
 	bool detached;			/* [I] */
-	struct rhash_head by_key;	/* names.c's own */
+	struct rhash_head by_key;	/* table.c's own */
 	struct image *image;		/* [I] */
 	struct pool *pool;		/* [I] */
 	struct owner *owner;		/* [I] */
@@ -162,36 +157,16 @@ struct vm_template {
 	bool detached;
 };
 
-/* The end that comes from outside. */
-extern const struct vm_end_info vm_killed;
+struct vm *vm_make(const struct vm_template *template, const char *name);
+void vm_put(struct vm *vm);
+u64 vm_spawned(void);
 
-struct vm *vm_create(const struct vm_template *template, const char *name);
-struct vm *vm_find(u64 id);
-struct vm *vm_find_from(u64 *id);
+bool vm_may(const struct vm *vm);
 bool vm_may_all(void);
 bool vm_is_own(const struct vm *vm);
-struct vm *vm_find_name(const char *name);
-void vm_put(struct vm *vm);
-bool vm_may(const struct vm *vm);
 
-int vm_settle(struct vm *vm);
-void vm_end(struct vm *vm, const struct vm_end_info *end);
-int vm_start(struct vm *vm);
-int vm_pause(struct vm *vm);
-int vm_resume(struct vm *vm);
-int vm_kill(struct vm *vm);
-int vm_remove(struct vm *vm);
-int vm_notify(struct vm *vm, u32 port);
-void vm_close(struct vm *vm);
-
-void vm_describe(struct vm *vm, struct mayfly_vm_info *info);
-void vm_stat(struct vm *vm, struct mayfly_vm_stat *stat);
-int vm_get_state(struct vm *vm, struct mayfly_vcpu_state *state);
-int vm_set_state(struct vm *vm, const struct mayfly_vcpu_state *state);
-
-u64 vm_spawned(void);
-u64 vm_ended_count(void);
-wait_queue_head_t *vm_ended_wait(void);
+u64 vm_private_bytes(const struct vm *vm);
+int vm_account(struct vm *vm);
 
 int vm_setup(void);
 void vm_teardown(void);
@@ -199,14 +174,6 @@ void vm_teardown(void);
 static inline void vm_get(struct vm *vm)
 {
 	kref_get(&vm->ref);
-}
-
-/* The only way to change run_state; pool->lock is held once the VM is published. */
-static inline void vm_set_run_state(struct vm *vm, u32 state)
-{
-	trace_vm_state(vm->id, vm->run_state, state,
-		       state == MAYFLY_ENDED ? vm->end.reason : MAYFLY_END_NONE);
-	WRITE_ONCE(vm->run_state, state);
 }
 
 static inline bool vm_has_ended(const struct vm *vm)

@@ -14,6 +14,8 @@
 
 #include "attach.h"
 #include "control.h"
+#include "inspect.h"
+#include "life.h"
 #include "vm.h"
 #include "vmfd.h"
 
@@ -116,7 +118,7 @@ static long do_stat(struct vm *vm, void __user *user)
 {
 	struct mayfly_vm_stat stat = {};
 
-	vm_stat(vm, &stat);
+	inspect_stat(vm, &stat);
 	return copy_to_user(user, &stat, sizeof(stat)) ? -EFAULT : 0;
 }
 
@@ -144,7 +146,7 @@ static long do_get_state(struct vm *vm, void __user *user)
 
 	if (!state)
 		return -ENOMEM;
-	ret = vm_get_state(vm, state);
+	ret = inspect_get_state(vm, state);
 	if (!ret && copy_to_user(user, state, sizeof(*state)))
 		ret = -EFAULT;
 	kfree(state);
@@ -158,7 +160,7 @@ static long do_set_state(struct vm *vm, void __user *user)
 
 	if (IS_ERR(state))
 		return PTR_ERR(state);
-	ret = vm_set_state(vm, state);
+	ret = inspect_set_state(vm, state);
 	kfree(state);
 	return ret;
 }
@@ -190,7 +192,7 @@ static int vmfd_release(struct inode *inode, struct file *file)
 	struct vm *vm = reader->vm;
 
 	kfree(reader);
-	vm_close(vm);
+	life_close(vm);
 	vm_put(vm);
 	return 0;
 }
@@ -228,7 +230,7 @@ struct file *vmfd_file(struct vm *vm)
 	}
 	if (IS_ERR(file)) {
 		kfree(reader);
-		vm_close(vm);
+		life_close(vm);
 		vm_put(vm);
 	}
 	return file;

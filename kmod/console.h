@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * channel.h - what host and guest tell each other: device page, events, clock,
- * console.
+ * console.h - what a guest has written.
  */
-#ifndef MAYFLY_CHANNEL_H
-#define MAYFLY_CHANNEL_H
+#ifndef MAYFLY_CONSOLE_H
+#define MAYFLY_CONSOLE_H
 
 #include <linux/spinlock.h>
 #include <linux/types.h>
-
-struct vm;
-struct page;
 
 #define CONSOLE_INLINE	512
 
@@ -34,11 +30,5 @@ size_t console_read(struct console *console, u64 *position, char *bytes,
 		    size_t length);
 u64 console_lost(struct console *console);
 void console_free(struct console *console);
-
-int channel_setup(void);
-bool channel_clock_is_stable(void);
-u64 channel_guest_now(const struct vm *vm);
-void channel_fill(struct vm *vm);
-void channel_seed(struct vm *vm);
 
 #endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * devpage.h - what a guest is told on its device page, and its clock.
+ */
+#ifndef MAYFLY_DEVPAGE_H
+#define MAYFLY_DEVPAGE_H
+
+#include <linux/types.h>
+
+struct vm;
+
+int devpage_setup(void);
+bool devpage_clock_is_stable(void);
+u64 devpage_guest_now(const struct vm *vm);
+void devpage_fill(struct vm *vm);
+void devpage_seed(struct vm *vm);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * life.h - what happens to a VM between its creation and its end.
+ */
+#ifndef MAYFLY_LIFE_H
+#define MAYFLY_LIFE_H
+
+#include <linux/types.h>
+#include <linux/wait.h>
+
+struct pool;
+struct task_struct;
+struct vm;
+
+/* What a claimed VM's last slice, or its last exit, has come to. */
+enum verdict {
+	VERDICT_ENTER,		/* enter again */
+	VERDICT_PARK,		/* the guest waits */
+	VERDICT_OUTPUT,		/* enter again, but the console has grown */
+	VERDICT_FAULT,		/* memory is needed that may take time to get */
+	VERDICT_END,		/* vm->end says why */
+	VERDICT_LEAVE,		/* nothing wrong; time is up or somebody asks */
+	VERDICT_MOVE,		/* this CPU cannot run guests now */
+};
+
+/* With pool->lock held. */
+void life_claim(struct vm *vm, struct task_struct *runner);
+void life_settle(struct vm *vm);
+int life_stands_still(const struct vm *vm);
+
+void life_release(struct vm *vm, enum verdict verdict);
+
+int life_attach(struct vm *vm);
+void life_detach(struct vm *vm);
+bool life_try_claim(struct vm *vm);
+
+int life_start(struct vm *vm);
+int life_pause(struct vm *vm);
+int life_resume(struct vm *vm);
+int life_notify(struct vm *vm, u32 port);
+int life_kill(struct vm *vm);
+int life_remove(struct vm *vm);
+void life_close(struct vm *vm);
+
+void life_on_deadline(struct pool *pool);
+
+u64 life_parked_count(void);
+u64 life_ended_count(void);
+wait_queue_head_t *life_ended_wait(void);
+void life_teardown(void);
+
+#endif
