@@ -231,7 +231,7 @@ int cold_warm(struct vm *vm, gfp_t gfp)
 		return ret;
 	}
 	devpage_fill(vm);
-	vm->state_changed = true;	/* The control block knows the old root. */
+	vm->vcpu.state_changed = true;	/* The control block knows the old root. */
 	atomic64_dec(&nr_cold);
 	atomic64_inc(&nr_warmed);
 	return 0;

@@ -51,7 +51,7 @@ bool devpage_clock_is_stable(void)
  */
 u64 devpage_guest_now(const struct vm *vm)
 {
-	return mul_u64_u32_shr(rdtsc() + vm->tsc_offset, clock_mult, clock_shift);
+	return mul_u64_u32_shr(rdtsc() + vm->vcpu.tsc_offset, clock_mult, clock_shift);
 }
 
 /**

@@ -14,7 +14,6 @@
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 
-#include "backend.h"
 #include "image.h"
 #include "memory.h"
 #include "room.h"
@@ -50,7 +49,7 @@ void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
 
 	if (pages_is_large(page)) {
 		leaf |= format->large;
-		if (!backend->large_code())
+		if (!format->large_code)
 			leaf &= ~format->execute;
 	}
 	stage2_set(&memory->s2, entry,
@@ -84,7 +83,7 @@ static bool is_there(const struct vm_memory *memory, u64 gpa)
 /* Only where there is nothing yet, not even a table. */
 static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
 {
-	return backend->large_pages() && pages >= PAGES_LARGE &&
+	return memory->s2.format->large_pages && pages >= PAGES_LARGE &&
 	       IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE) &&
 	       !stage2_find(&memory->s2, gpa) &&
 	       room_for(memory, PAGES_LARGE, MEMORY_ATOMIC);

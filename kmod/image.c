@@ -13,12 +13,12 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "backend.h"
 #include "image.h"
 #include "memory.h"
 #include "state.h"
 #include "uapi/mayfly_guest.h"
 
+static const struct stage2_format *image_format;
 static atomic_long_t nr_images = ATOMIC_LONG_INIT(0);
 
 /**
@@ -185,8 +185,7 @@ struct image *image_create(const struct mayfly_image_create *create)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&image->ref);
 	INIT_LIST_HEAD(&image->pages);
-	image->s2.format = backend->stage2;
-	image->s2.levels = backend->levels();
+	image->s2.format = image_format;
 	image->memory_min = create->memory_min;
 	image->rip = create->rip;
 	image->rsp = create->rsp;
@@ -227,6 +226,15 @@ static void image_free(struct kref *ref)
 void image_put(struct image *image)
 {
 	kref_put(&image->ref, image_free);
+}
+
+/**
+ * image_setup - at load
+ * @format: of second-level tables
+ */
+void image_setup(const struct stage2_format *format)
+{
+	image_format = format;
 }
 
 /**

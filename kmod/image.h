@@ -45,6 +45,7 @@ struct image *image_create(const struct mayfly_image_create *create);
 void image_put(struct image *image);
 void image_learn_hot(struct image *image, const struct list_head *pages);
 u64 image_count(void);
+void image_setup(const struct stage2_format *format);
 
 static inline struct image *image_get(struct image *image)
 {

@@ -29,7 +29,7 @@ int inspect_get_state(struct vm *vm, struct mayfly_vcpu_state *state)
 	spin_lock_irq(&vm->pool->lock);
 	ret = life_stands_still(vm);
 	if (!ret)
-		*state = vm->state;
+		*state = vm->vcpu.state;
 	spin_unlock_irq(&vm->pool->lock);
 	return ret;
 }
@@ -53,8 +53,8 @@ int inspect_set_state(struct vm *vm, const struct mayfly_vcpu_state *state)
 	spin_lock_irq(&vm->pool->lock);
 	ret = life_stands_still(vm);
 	if (!ret) {
-		vm->state = *state;
-		vm->state_changed = true;
+		vm->vcpu.state = *state;
+		vm->vcpu.state_changed = true;
 		vm->waiting = VM_WAITING_NOT;
 		if (vm->run_state == MAYFLY_PARKED)
 			life_settle(vm);
@@ -69,7 +69,7 @@ static u64 total_exits(const struct vm *vm)
 	int i;
 
 	for (i = 0; i < MAYFLY_EXIT_REASONS; i++)
-		sum += READ_ONCE(vm->exits[i]);
+		sum += READ_ONCE(vm->vcpu.exits[i]);
 	return sum;
 }
 
@@ -102,7 +102,7 @@ void inspect_describe(struct vm *vm, struct mayfly_vm_info *info)
 		info->status = vm->end.status;
 		info->address = vm->end.address;
 		info->detail = vm->end.detail;
-		info->rip = vm->state.rip;
+		info->rip = vm->vcpu.state.rip;
 		info->ended_ns = vm->ended_ns;
 	}
 	spin_unlock_irq(&vm->pool->lock);
@@ -119,7 +119,7 @@ void inspect_stat(struct vm *vm, struct mayfly_vm_stat *stat)
 
 	inspect_describe(vm, &stat->info);
 	for (i = 0; i < MAYFLY_EXIT_REASONS; i++)
-		stat->exits[i] = READ_ONCE(vm->exits[i]);
+		stat->exits[i] = READ_ONCE(vm->vcpu.exits[i]);
 	stat->guest_pages = READ_ONCE(vm->memory.guest_pages);
 	stat->table_pages = READ_ONCE(vm->memory.table_pages);
 	stat->device_pages = READ_ONCE(vm->memory.device_pages);

@@ -9,6 +9,7 @@
 #include "devpage.h"
 #include "fetch.h"
 #include "hardware.h"
+#include "image.h"
 #include "life.h"
 #include "memory.h"
 #include "owner.h"
@@ -24,26 +25,6 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-const struct backend_ops *backend;
-DEFINE_STATIC_CALL(backend_run, svm_run);
-
-static int __init find_backend(void)
-{
-	static const struct backend_ops *const all[] = { &svm_ops, &vmx_ops };
-	int i, ret = -ENODEV;
-
-	for (i = 0; i < ARRAY_SIZE(all) && ret == -ENODEV; i++) {
-		backend = all[i];
-		ret = backend->setup();
-	}
-	if (ret == -ENODEV) {
-		pr_err("mayfly: the CPU has neither SVM nor VT-x\n");
-		return -EOPNOTSUPP;
-	}
-	static_call_update(backend_run, backend->run);
-	return ret;
-}
-
 /* Calls go downwards only: what is above a pool it is told here. */
 static const struct pool_events pool_events = {
 	.deadline = life_on_deadline,
@@ -55,7 +36,7 @@ static int __init mayfly_init(void)
 {
 	int ret;
 
-	ret = find_backend();
+	ret = backend_setup();
 	if (ret)
 		return ret;
 	ret = tlbmodel_setup();
@@ -68,7 +49,8 @@ static int __init mayfly_init(void)
 	ret = pages_setup();
 	if (ret)
 		goto out_model;
-	ret = memory_setup();
+	image_setup(backend->stage2);
+	ret = memory_setup(backend->stub, sizeof(backend->stub));
 	if (ret)
 		goto out_pages;
 	ret = owner_setup();
@@ -114,7 +96,7 @@ out_pages:
 out_model:
 	tlbmodel_teardown();
 out_backend:
-	backend->teardown();
+	backend_teardown();
 	return ret;
 }
 
@@ -131,7 +113,7 @@ static void __exit mayfly_exit(void)
 	memory_teardown();
 	pages_teardown();
 	tlbmodel_teardown();
-	backend->teardown();
+	backend_teardown();
 }
 
 module_init(mayfly_init);

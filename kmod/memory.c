@@ -10,7 +10,6 @@
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 
-#include "backend.h"
 #include "image.h"
 #include "memory.h"
 #include "mutation.h"
@@ -373,15 +372,17 @@ void memory_free(struct vm_memory *memory)
 
 /**
  * memory_setup - at load
+ * @stub: the hypercall instruction and a ret
+ * @length: bytes
  *
  * Return: 0 or -ENOMEM.
  */
-int memory_setup(void)
+int memory_setup(const void *stub, size_t length)
 {
 	stub_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	if (!stub_page)
 		return -ENOMEM;
-	memcpy(page_address(stub_page), backend->stub, sizeof(backend->stub));
+	memcpy(page_address(stub_page), stub, length);
 	return 0;
 }
 

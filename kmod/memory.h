@@ -70,7 +70,7 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
 int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);
 void memory_free(struct vm_memory *memory);
 
-int memory_setup(void);
+int memory_setup(const void *stub, size_t length);
 void memory_teardown(void);
 
 /* For fault.c and cold.c. */

@@ -41,12 +41,12 @@ static enum verdict enter_once(struct vm *vm, const struct slice *slice)
 		local_irq_enable();
 		return VERDICT_LEAVE;
 	}
-	trace_vm_entry(vm->id, vm->state.rip);
-	static_call(backend_run)(vm, &exit);
+	trace_vm_entry(vm->id, vm->vcpu.state.rip);
+	static_call(backend_run)(&vm->vcpu, &exit);
 	local_irq_enable();
-	vm->exits[exit.reason]++;
-	trace_vm_exit(vm->id, vm->state.rip, exit.reason,
-		      vm->state.regs[MAYFLY_RAX], exit.detail);
+	vm->vcpu.exits[exit.reason]++;
+	trace_vm_exit(vm->id, vm->vcpu.state.rip, exit.reason,
+		      vm->vcpu.state.regs[MAYFLY_RAX], exit.detail);
 	return trap_handle(vm, &exit);
 }
 
@@ -68,8 +68,8 @@ static enum verdict enter_until(struct vm *vm, const struct slice *slice,
 static void mutate(struct vm *vm)
 {
 	if (mutation_is(MUTATION_GUEST_CS)) {
-		vm->state.cs.attributes = 0x0e9b;	/* L and D/B */
-		vm->state_changed = true;
+		vm->vcpu.state.cs.attributes = 0x0e9b;	/* L and D/B */
+		vm->vcpu.state_changed = true;
 	}
 }
 
@@ -106,11 +106,11 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	mutate(vm);
 	kernel_fpu_begin_mask(0);
 	shadow_host_before(SHADOW_SLICE);
-	if (!backend->load(vm)) {
-		fpu_load_guest(vm->state.fpu, &vm->tag.cpu);
+	if (!backend->load(&vm->vcpu)) {
+		fpu_load_guest(vm->vcpu.state.fpu, &vm->vcpu.tag.cpu);
 		verdict = enter_until(vm, slice, stop_on_output);
-		fpu_save_guest(vm->state.fpu);
-		backend->save(vm);
+		fpu_save_guest(vm->vcpu.state.fpu);
+		backend->save(&vm->vcpu);
 		shadow_host_after(SHADOW_SLICE);
 		vm->cpu_ns += local_clock() - slice->began;
 	}

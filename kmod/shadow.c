@@ -12,7 +12,7 @@
 
 #include "mutation.h"
 #include "shadow.h"
-#include "vm.h"
+#include "vcpu.h"
 
 static const char *const names[SHADOW_CHECKS] = {
 	[SHADOW_HOST_MSR] = "host-msr",
@@ -74,7 +74,7 @@ void shadow_report(enum shadow_check check, const char *format, ...)
 
 /**
  * shadow_guest_state - a guest is about to be entered in a state hardware refuses
- * @vm: the guest
+ * @vcpu: the guest's
  * @wrong: the rule that is broken
  *
  * With its first state that is our fault, and is reported. Later ones are counted
@@ -83,9 +83,9 @@ void shadow_report(enum shadow_check check, const char *format, ...)
  *
  * Context: claimed; any but NMI.
  */
-void shadow_guest_state(const struct vm *vm, const char *wrong)
+void shadow_guest_state(const struct vcpu *vcpu, const char *wrong)
 {
-	if (memchr_inv(vm->exits, 0, sizeof(vm->exits)))
+	if (memchr_inv(vcpu->exits, 0, sizeof(vcpu->exits)))
 		record(SHADOW_GUEST_STATE, wrong);
 	else
 		shadow_report(SHADOW_GUEST_STATE, "%s", wrong);

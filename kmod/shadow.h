@@ -15,7 +15,7 @@
 #include <linux/compiler_attributes.h>
 #include <linux/types.h>
 
-struct vm;
+struct vcpu;
 struct vmcb;
 
 /* The kinds of checks; their names are in shadow.c. */
@@ -51,31 +51,31 @@ enum shadow_span {
 #ifdef MAYFLY_DEBUG
 __printf(2, 3) void shadow_report(enum shadow_check check, const char *format, ...);
 
-void shadow_guest_state(const struct vm *vm, const char *wrong);
+void shadow_guest_state(const struct vcpu *vcpu, const char *wrong);
 
 void shadow_host_setup(void);
 void shadow_host_before(enum shadow_span span);
 void shadow_host_after(enum shadow_span span);
 
 void shadow_svm_bitmaps(const void *iopm, const void *msrpm);
-void shadow_svm_entry(const struct vmcb *vmcb, const struct vm *vm,
+void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 		      phys_addr_t iopm, phys_addr_t msrpm);
 
 void shadow_vmx_setup(void);
 void shadow_vmx_bitmap(const void *bitmap);
-void shadow_vmx_entry(const struct vm *vm, phys_addr_t bitmap);
+void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap);
 #else
 static inline void shadow_host_setup(void) {}
 static inline void shadow_host_before(enum shadow_span span) {}
 static inline void shadow_host_after(enum shadow_span span) {}
 
 static inline void shadow_svm_bitmaps(const void *iopm, const void *msrpm) {}
-static inline void shadow_svm_entry(const struct vmcb *vmcb, const struct vm *vm,
+static inline void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 				    phys_addr_t iopm, phys_addr_t msrpm) {}
 
 static inline void shadow_vmx_setup(void) {}
 static inline void shadow_vmx_bitmap(const void *bitmap) {}
-static inline void shadow_vmx_entry(const struct vm *vm, phys_addr_t bitmap) {}
+static inline void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap) {}
 #endif
 
 #endif

@@ -15,7 +15,7 @@
 #include "shadow.h"
 #include "shadow_guest.h"
 #include "state.h"
-#include "vm.h"
+#include "vcpu.h"
 
 #define CONTROL_BYTES	0x400
 #define IOPM_BYTES	0x3000
@@ -153,7 +153,7 @@ static void check_event(u64 word)
 		shadow_report(SHADOW_CONTROL, "EVENTINJ %#llx", word);
 }
 
-static void check_control(const struct vmcb *vmcb, const struct vm *vm,
+static void check_control(const struct vmcb *vmcb, const struct vcpu *vcpu,
 			  phys_addr_t iopm, phys_addr_t msrpm)
 {
 	u64 asid = word_at(vmcb, WORD_ASID);
@@ -162,16 +162,16 @@ static void check_control(const struct vmcb *vmcb, const struct vm *vm,
 	check_intercepts(vmcb);
 	expect(vmcb, WORD_IOPM, iopm);
 	expect(vmcb, WORD_MSRPM, msrpm);
-	expect(vmcb, WORD_TSC_OFFSET, vm->tsc_offset);
+	expect(vmcb, WORD_TSC_OFFSET, vcpu->tsc_offset);
 	expect(vmcb, WORD_INTERRUPT, WANT_INTERRUPT);
 	expect(vmcb, WORD_NESTED, WANT_NESTED);
-	expect(vmcb, WORD_N_CR3, __pa(vm->memory.s2.root));
+	expect(vmcb, WORD_N_CR3, __pa(vcpu->s2->root));
 	check_event(word_at(vmcb, WORD_EVENT));
 	check_rest(vmcb);
 	/* TLB control: nothing, or flush all. Tag 0 is the host's. */
-	if (!vm->tag.asid || (asid & ~(1ull << 32)) != vm->tag.asid)
+	if (!vcpu->tag.asid || (asid & ~(1ull << 32)) != vcpu->tag.asid)
 		shadow_report(SHADOW_CONTROL, "VMCB 0x58 is %#llx, the VM's tag %u",
-			      asid, vm->tag.asid);
+			      asid, vcpu->tag.asid);
 	if (shadow > 1)
 		shadow_report(SHADOW_CONTROL, "VMCB 0x68 is %#llx", shadow);
 }
@@ -184,7 +184,7 @@ static struct mayfly_segment_register segment_of(const struct vmcb_seg *s)
 	};
 }
 
-static void check_guest(const struct vm *vm, const struct vmcb_save_area *save)
+static void check_guest(const struct vcpu *vcpu, const struct vmcb_save_area *save)
 {
 	struct shadow_guest guest = {
 		.cr0 = save->cr0, .cr3 = save->cr3, .cr4 = save->cr4,
@@ -200,7 +200,7 @@ static void check_guest(const struct vm *vm, const struct vmcb_save_area *save)
 	if (save->cpl > 3)
 		wrong = "CPL";
 	if (wrong)
-		shadow_guest_state(vm, wrong);
+		shadow_guest_state(vcpu, wrong);
 }
 
 /* 15.11: two bits an MSR, 2 KiB for each of three ranges. */
@@ -245,16 +245,16 @@ void shadow_svm_bitmaps(const void *iopm, const void *msrpm)
 /**
  * shadow_svm_entry - may the guest be entered with this?
  * @vmcb: the CPU's
- * @vm: will run
+ * @vcpu: will run
  * @iopm: where the bitmap of ports is
  * @msrpm: where the bitmap of MSRs is
  *
  * Context: interrupts off.
  */
-void shadow_svm_entry(const struct vmcb *vmcb, const struct vm *vm,
+void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 		      phys_addr_t iopm, phys_addr_t msrpm)
 {
 	BUILD_BUG_ON(sizeof(vmcb->control) != CONTROL_BYTES);
-	check_control(vmcb, vm, iopm, msrpm);
-	check_guest(vm, &vmcb->save);
+	check_control(vmcb, vcpu, iopm, msrpm);
+	check_guest(vcpu, &vmcb->save);
 }

@@ -18,7 +18,7 @@
 #include "shadow.h"
 #include "shadow_guest.h"
 #include "state.h"
-#include "vm.h"
+#include "vcpu.h"
 #include "vmx_asm.h"
 
 /* Tables 25-5 to 25-7, 25-13 and 25-15. */
@@ -134,7 +134,7 @@ static void check_intercepts(void)
 	expect(SHADOW_INTERCEPT, CR4_GUEST_HOST_MASK, ~0ull);
 }
 
-static void check_controls(const struct vm *vm, phys_addr_t bitmap)
+static void check_controls(const struct vcpu *vcpu, phys_addr_t bitmap)
 {
 	check_intercepts();
 	control(VM_EXIT_CONTROLS, EXIT | forced_exit);
@@ -144,11 +144,11 @@ static void check_controls(const struct vm *vm, phys_addr_t bitmap)
 	control(VM_EXIT_MSR_LOAD_COUNT, 0);
 	control(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	control(MSR_BITMAP, bitmap);
-	control(TSC_OFFSET, vm->tsc_offset);
-	control(EPT_POINTER, __pa(vm->memory.s2.root) | EPTP_WB_4_LEVELS);
-	control(VIRTUAL_PROCESSOR_ID, vm->tag.asid);
+	control(TSC_OFFSET, vcpu->tsc_offset);
+	control(EPT_POINTER, __pa(vcpu->s2->root) | EPTP_WB_4_LEVELS);
+	control(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
 	control(VMCS_LINK_POINTER, ~0ull);
-	if (!vm->tag.asid)
+	if (!vcpu->tag.asid)
 		shadow_report(SHADOW_CONTROL, "VPID of the host");
 	check_event();
 }
@@ -224,7 +224,7 @@ static void read_segments(struct shadow_guest *guest)
 	guest->idtr.limit = vmx_read(GUEST_IDTR_LIMIT);
 }
 
-static void check_guest(const struct vm *vm)
+static void check_guest(const struct vcpu *vcpu)
 {
 	u64 cr0 = vmx_read(GUEST_CR0), cr4 = vmx_read(GUEST_CR4);
 	struct shadow_guest guest = {
@@ -253,7 +253,7 @@ static void check_guest(const struct vm *vm)
 	if (vmx_read(GUEST_IA32_DEBUGCTL))
 		wrong = "DEBUGCTL";
 	if (wrong)
-		shadow_guest_state(vm, wrong);
+		shadow_guest_state(vcpu, wrong);
 }
 
 /* 25.6.9: reads of low MSRs, of high ones, then writes. */
@@ -287,14 +287,14 @@ void shadow_vmx_bitmap(const void *bitmap)
 
 /**
  * shadow_vmx_entry - may the guest be entered with this?
- * @vm: will run
+ * @vcpu: will run
  * @bitmap: where the bitmap of MSRs is
  *
  * Context: interrupts off, the CPU's VMCS is current.
  */
-void shadow_vmx_entry(const struct vm *vm, phys_addr_t bitmap)
+void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap)
 {
-	check_controls(vm, bitmap);
+	check_controls(vcpu, bitmap);
 	check_host();
-	check_guest(vm);
+	check_guest(vcpu);
 }

@@ -59,7 +59,7 @@ u64 *stage2_find(const struct stage2 *s2, u64 gpa)
 	u64 *table = s2->root;
 	int level;
 
-	for (level = s2->levels; level > 1; level--) {
+	for (level = s2->format->levels; level > 1; level--) {
 		u64 entry = table[index_of(gpa, level)];
 
 		if (!is_present(s2, entry))
@@ -118,7 +118,7 @@ u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 	u64 *table = s2->root;
 	int level;
 
-	for (level = s2->levels; level > leaf; level--) {
+	for (level = s2->format->levels; level > leaf; level--) {
 		u64 *entry = &table[index_of(gpa, level)];
 		u64 old = *entry;
 		u64 *child;

@@ -34,6 +34,9 @@
  * @large: set in an entry of level 2 that is a leaf of 2 MiB
  * @owned: software bit: the VM holds the target alone
  * @cow: software bit: a shared leaf that a write turns into a private copy
+ * @levels: levels of tables, 4 or 5
+ * @large_pages: leaves may be of 2 MiB
+ * @large_code: code may be in those; otherwise they become small ones first
  */
 struct stage2_format {
 	u64 present;
@@ -45,24 +48,24 @@ struct stage2_format {
 	u64 large;
 	u64 owned;
 	u64 cow;
+	int levels;
+	bool large_pages;
+	bool large_code;
 };
 
 /**
  * struct stage2 - one tree
  * @format: the vendor's bits
  * @root: top table
- * @levels: 4 or 5
  * @owned: bit that marks this tree's own entries: format->owned for a VM, 0 for
  *	an image, which owns all it points to
  * @changes: goes up whenever a present entry is replaced, weakened or removed;
- *	a cached translation from before must not be used afterwards. This is
- *	the VM's tlb_gen.
+ *	a cached translation from before must not be used afterwards.
  * @model: the same, as the TLB model of DEBUG builds sees it
  */
 struct stage2 {
 	const struct stage2_format *format;
 	u64 *root;
-	int levels;
 	u64 owned;
 	u64 changes;
 	u64 model;

@@ -29,7 +29,7 @@
 #include "svm_entry.h"
 #include "tlbmodel.h"
 #include "vendor.h"
-#include "vm.h"
+#include "vcpu.h"
 
 /* APM 2 15.10.1 and 15.11: all ports, three times 2048 MSRs at two bits each. */
 #define IOPM_ORDER	2
@@ -53,7 +53,7 @@
  * @host_pa: where it is
  * @hsave: page VMRUN keeps the host in
  * @loaded: id of the VM whose state is in @vmcb, 0 none
- * @owner: uid of the VM that ran last
+ * @last_user: uid of the vCPU that ran last
  * @generation: of address space tags; goes up when they are used up
  * @next_asid: next unused tag of this generation
  * @max_asid: largest tag
@@ -67,7 +67,7 @@ struct svm_cpu {
 	phys_addr_t host_pa;
 	struct page *hsave;
 	u64 loaded;
-	uid_t owner;
+	uid_t last_user;
 	u64 generation;
 	u32 next_asid;
 	u32 max_asid;
@@ -80,7 +80,7 @@ static struct page *iopm, *msrpm;
 static bool has_nrips;
 
 /* APM 2 15.25.3: nested tables have the format of long mode tables. */
-static const struct stage2_format npt_format = {
+static struct stage2_format npt_format __ro_after_init = {
 	.present = _PAGE_PRESENT,
 	.table = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED,
 	.leaf = _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY,
@@ -90,6 +90,8 @@ static const struct stage2_format npt_format = {
 	.large = _PAGE_PSE,
 	.owned = _PAGE_SOFTW1,
 	.cow = _PAGE_SOFTW2,
+	.large_pages = true,
+	.large_code = true,
 };
 
 /* MSRs that VMLOAD and VMSAVE switch; a guest may have those as its own. */
@@ -254,6 +256,8 @@ static int svm_setup(void)
 		return -EOPNOTSUPP;
 	}
 	has_nrips = boot_cpu_has(X86_FEATURE_NRIPS);
+	/* Nested tables have as many levels as the host's own. APM 2 15.25.3 */
+	npt_format.levels = pgtable_l5_enabled() ? 5 : 4;
 	ret = make_bitmaps();
 	for_each_possible_cpu(cpu)
 		if (!ret)
@@ -261,18 +265,6 @@ static int svm_setup(void)
 	if (ret)
 		svm_teardown();
 	return ret;
-}
-
-/* Nested tables have as many levels as the host's own. APM 2 15.25.3 */
-static int svm_levels(void)
-{
-	return pgtable_l5_enabled() ? 5 : 4;
-}
-
-/* Both for leaves of 2 MiB and for code in them. */
-static bool svm_large_pages(void)
-{
-	return true;
 }
 
 static int svm_enable_cpu(void)
@@ -289,7 +281,7 @@ static int svm_enable_cpu(void)
 	cpu->max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
 	cpu->next_asid = cpu->max_asid + 1;	/* Somebody else's tags are in the TLB. */
 	cpu->loaded = 0;
-	cpu->owner = NOBODY;	/* Another hypervisor's guest may have been here. */
+	cpu->last_user = NOBODY;	/* Another hypervisor's guest may have been here. */
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
 	cpu->enabled = true;
@@ -387,7 +379,7 @@ static void save_state(struct mayfly_vcpu_state *state,
 }
 
 /* A tag nobody has used in this generation: nothing stale can be under it. */
-static void take_new_tag(struct svm_cpu *cpu, struct vm *vm)
+static void take_new_tag(struct svm_cpu *cpu, struct vcpu *vcpu)
 {
 	if (cpu->next_asid > cpu->max_asid) {
 		cpu->generation++;
@@ -395,13 +387,13 @@ static void take_new_tag(struct svm_cpu *cpu, struct vm *vm)
 		if (!mutation_is(MUTATION_SKIP_FLUSH))
 			cpu->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
 	}
-	vm->tag = (struct vm_tag){
+	vcpu->tag = (struct vcpu_tag){
 		.cpu = smp_processor_id(),
 		.asid = cpu->next_asid++,
 		.generation = cpu->generation,
-		.flushed = vm->memory.s2.changes,
+		.flushed = vcpu->s2->changes,
 	};
-	cpu->vmcb->control.asid = vm->tag.asid;
+	cpu->vmcb->control.asid = vcpu->tag.asid;
 }
 
 /* A debugger that steps the calling thread by branches does not step the guest. */
@@ -415,16 +407,16 @@ static void hide_block_stepping(bool hide)
 		update_debugctlmsr(get_debugctlmsr() | DEBUGCTLMSR_BTF);
 }
 
-static void load_vm(struct svm_cpu *cpu, struct vm *vm)
+static void load_vcpu(struct svm_cpu *cpu, struct vcpu *vcpu)
 {
 	struct vmcb_control_area *control = &cpu->vmcb->control;
 
-	load_state(&cpu->vmcb->save, &vm->state);
-	control->tsc_offset = vm->tsc_offset;
-	control->nested_cr3 = __pa(vm->memory.s2.root);
-	control->asid = vm->tag.asid;
-	cpu->loaded = vm->id;
-	vm->state_changed = false;
+	load_state(&cpu->vmcb->save, &vcpu->state);
+	control->tsc_offset = vcpu->tsc_offset;
+	control->nested_cr3 = __pa(vcpu->s2->root);
+	control->asid = vcpu->tag.asid;
+	cpu->loaded = vcpu->id;
+	vcpu->state_changed = false;
 }
 
 /* RDPID cannot be intercepted: it would tell a guest which CPU it is on. */
@@ -464,7 +456,7 @@ static void mutate(struct svm_cpu *cpu)
 	distrust(cpu);
 }
 
-static int svm_load(struct vm *vm)
+static int svm_load(struct vcpu *vcpu)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
@@ -473,23 +465,23 @@ static int svm_load(struct vm *vm)
 	mutate(cpu);
 	hide_block_stepping(true);
 	hide_cpu_number(cpu);
-	change_owner(&cpu->owner, vm->key.uid);
-	if (cpu->loaded != vm->id || vm->tag.cpu != smp_processor_id() ||
-	    vm->state_changed)
-		load_vm(cpu, vm);
-	if (vm->tag.cpu != smp_processor_id() ||
-	    vm->tag.generation != cpu->generation)
-		take_new_tag(cpu, vm);
+	change_user(&cpu->last_user, vcpu->uid);
+	if (cpu->loaded != vcpu->id || vcpu->tag.cpu != smp_processor_id() ||
+	    vcpu->state_changed)
+		load_vcpu(cpu, vcpu);
+	if (vcpu->tag.cpu != smp_processor_id() ||
+	    vcpu->tag.generation != cpu->generation)
+		take_new_tag(cpu, vcpu);
 	shadow_svm_bitmaps(page_address(iopm), page_address(msrpm));
 	return 0;
 }
 
-static void svm_save(struct vm *vm)
+static void svm_save(struct vcpu *vcpu)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
-	if (cpu->loaded == vm->id)
-		save_state(&vm->state, &cpu->vmcb->save);
+	if (cpu->loaded == vcpu->id)
+		save_state(&vcpu->state, &cpu->vmcb->save);
 	show_cpu_number(cpu);
 	hide_block_stepping(false);
 }
@@ -631,10 +623,10 @@ static void describe(const struct vmcb *vmcb, struct vm_exit *exit)
 	}
 }
 
-static void before_entry(struct svm_cpu *cpu, struct vm *vm)
+static void before_entry(struct svm_cpu *cpu, struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = cpu->vmcb;
-	struct mayfly_vcpu_state *state = &vm->state;
+	struct mayfly_vcpu_state *state = &vcpu->state;
 
 	vmcb->save.rax = state->regs[MAYFLY_RAX];
 	vmcb->save.rsp = state->regs[MAYFLY_RSP];
@@ -646,15 +638,15 @@ static void before_entry(struct svm_cpu *cpu, struct vm *vm)
 					  SVM_INTERRUPT_SHADOW_MASK : 0;
 	if (unlikely(state->flags))
 		prepare_exception(&vmcb->control, state);
-	if (unlikely(vm->tag.flushed != vm->memory.s2.changes) &&
+	if (unlikely(vcpu->tag.flushed != vcpu->s2->changes) &&
 	    !mutation_is(MUTATION_SKIP_TAG))
-		take_new_tag(cpu, vm);
+		take_new_tag(cpu, vcpu);
 }
 
-static void after_exit(struct svm_cpu *cpu, struct vm *vm)
+static void after_exit(struct svm_cpu *cpu, struct vcpu *vcpu)
 {
 	struct vmcb *vmcb = cpu->vmcb;
-	struct mayfly_vcpu_state *state = &vm->state;
+	struct mayfly_vcpu_state *state = &vcpu->state;
 
 	/* Not before: an entry that was called off has flushed nothing. */
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
@@ -670,21 +662,21 @@ static void after_exit(struct svm_cpu *cpu, struct vm *vm)
 }
 
 /* The guest does not go on, and it may be the control block's fault. */
-static void last_exit(struct svm_cpu *cpu, struct vm *vm, struct vm_exit *exit)
+static void last_exit(struct svm_cpu *cpu, struct vcpu *vcpu, struct vm_exit *exit)
 {
 	/* Who was refused has changed nothing; QEMU saves another rip. */
 	exit->refused = cpu->vmcb->control.exit_code == (u32)SVM_EXIT_ERR;
 	/* After a shutdown there is nothing true to be saved. */
 	if (exit->reason == MAYFLY_EXIT_INVALID) {
 		if (!exit->refused)
-			after_exit(cpu, vm);
-		save_state(&vm->state, &cpu->vmcb->save);
+			after_exit(cpu, vcpu);
+		save_state(&vcpu->state, &cpu->vmcb->save);
 	}
 	distrust(cpu);
 }
 
 /* Not static only for the static call, whose type it gives. */
-void svm_run(struct vm *vm, struct vm_exit *exit)
+void svm_run(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
@@ -693,16 +685,16 @@ void svm_run(struct vm *vm, struct vm_exit *exit)
 		*exit = (struct vm_exit){ .reason = MAYFLY_EXIT_INTERRUPT };
 		return;
 	}
-	before_entry(cpu, vm);
+	before_entry(cpu, vcpu);
 	amd_clear_divider();
 	/* Each time: an interrupt may have changed LDTR since the last one. */
 	svm_save_host(cpu->host_pa);
-	shadow_svm_entry(cpu->vmcb, vm, page_to_phys(iopm), page_to_phys(msrpm));
-	tlbmodel_enter(&vm->memory.s2, vm->id, vm->tag.asid,
+	shadow_svm_entry(cpu->vmcb, vcpu, page_to_phys(iopm), page_to_phys(msrpm));
+	tlbmodel_enter(vcpu->s2, vcpu->id, vcpu->tag.asid,
 		       cpu->vmcb->control.tlb_ctl == TLB_CONTROL_FLUSH_ALL_ASID);
 	shadow_host_before(SHADOW_EXIT_ALL);
-	svm_enter(cpu->vmcb_pa, vm->state.regs, cpu->host_pa);
-	tlbmodel_leave(&vm->memory.s2);
+	svm_enter(cpu->vmcb_pa, vcpu->state.regs, cpu->host_pa);
+	tlbmodel_leave(vcpu->s2);
 	/* #VMEXIT has cleared DR7. APM 2 15.6 */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
@@ -713,9 +705,9 @@ void svm_run(struct vm *vm, struct vm_exit *exit)
 	mutate_exit(cpu->vmcb);
 	describe(cpu->vmcb, exit);
 	if (likely(exit->reason < MAYFLY_EXIT_SHUTDOWN))
-		after_exit(cpu, vm);
+		after_exit(cpu, vcpu);
 	else
-		last_exit(cpu, vm, exit);
+		last_exit(cpu, vcpu, exit);
 }
 
 const struct backend_ops svm_ops = {
@@ -727,9 +719,6 @@ const struct backend_ops svm_ops = {
 	.stage2 = &npt_format,
 	.setup = svm_setup,
 	.teardown = svm_teardown,
-	.levels = svm_levels,
-	.large_pages = svm_large_pages,
-	.large_code = svm_large_pages,
 	.enable_cpu = svm_enable_cpu,
 	.disable_cpu = svm_disable_cpu,
 	.load = svm_load,

@@ -5,8 +5,8 @@
  * The emulators flush all translations at every world switch and so hide every
  * forgotten flush. The model remembers what a real CPU might still hold, is told
  * about it by the lowest functions only (stage2_set, the page allocator, INVEPT
- * and INVVPID, the entry path), knows nothing of tlb_gen or of how tags are handed
- * out, and reports when hardware could have used a stale translation.
+ * and INVVPID, the entry path), knows nothing of stage2.changes or of how tags are
+ * handed out, and reports when hardware could have used a stale translation.
  *
  * SVM: all that is cached of a guest is under its ASID (APM 2 15.16). VT-x: linear
  * mappings are under the VPID; guest-physical ones and those of paging structures

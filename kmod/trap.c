@@ -3,7 +3,7 @@
  * trap.c - the attack surface: everything a guest can make Mayfly do.
  *
  * One neutral exit comes in, one verdict goes out. Registers come from
- * vm->state, which the guest cannot touch while this runs; a range of guest
+ * vm->vcpu.state, which the guest cannot touch while this runs; a range of guest
  * memory is checked once and copied once. Nothing here sleeps, loops over
  * something the guest chose without a bound, or logs.
  *
@@ -35,14 +35,14 @@ static enum verdict end(struct vm *vm, u32 reason, u64 address, u64 detail)
 
 static enum verdict raise(struct vm *vm, u32 vector)
 {
-	state_raise(&vm->state, vector, 0);
+	state_raise(&vm->vcpu.state, vector, 0);
 	return VERDICT_ENTER;
 }
 
 static enum verdict skip(struct vm *vm, const struct vm_exit *exit)
 {
-	vm->state.rip += exit->length;
-	vm->state.flags &= ~MAYFLY_STATE_SHADOW;
+	vm->vcpu.state.rip += exit->length;
+	vm->vcpu.state.flags &= ~MAYFLY_STATE_SHADOW;
 	return VERDICT_ENTER;
 }
 
@@ -69,7 +69,7 @@ static enum verdict park(struct vm *vm, u8 how, u64 deadline)
 void trap_finish_wait(struct vm *vm)
 {
 	if (vm->waiting == VM_WAITING_CALL)
-		vm->state.regs[MAYFLY_RAX] = take_events(vm);
+		vm->vcpu.state.regs[MAYFLY_RAX] = take_events(vm);
 	vm->waiting = VM_WAITING_NOT;
 }
 
@@ -77,7 +77,7 @@ static enum verdict hypercall_wait(struct vm *vm, u64 deadline)
 {
 	u64 events = take_events(vm);
 
-	vm->state.regs[MAYFLY_RAX] = events;
+	vm->vcpu.state.regs[MAYFLY_RAX] = events;
 	if (events || devpage_guest_now(vm) >= deadline)
 		return VERDICT_ENTER;
 	return park(vm, VM_WAITING_CALL, deadline);
@@ -91,7 +91,7 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 
 	length = min_t(u64, length, MAYFLY_CONSOLE_MAX);
 	if (!memory_is_readable(&vm->memory, gpa, length)) {
-		vm->state.regs[MAYFLY_RAX] = -EFAULT;
+		vm->vcpu.state.regs[MAYFLY_RAX] = -EFAULT;
 		return VERDICT_ENTER;
 	}
 	old = set_active_memcg(vm->memory.memcg);
@@ -103,7 +103,7 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 	set_active_memcg(old);
 	if (vm_account(vm))
 		return end(vm, MAYFLY_END_LIMIT, 0, 0);
-	vm->state.regs[MAYFLY_RAX] = length;
+	vm->vcpu.state.regs[MAYFLY_RAX] = length;
 	if (wq_has_sleeper(&vm->wait))
 		wake_up_interruptible(&vm->wait);
 	return VERDICT_OUTPUT;
@@ -111,7 +111,7 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 
 static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 {
-	u64 *regs = vm->state.regs;
+	u64 *regs = vm->vcpu.state.regs;
 
 	if (exit->cpl)
 		return raise(vm, X86_TRAP_UD);
@@ -141,7 +141,7 @@ static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 
 static enum verdict answer_cpuid(struct vm *vm, const struct vm_exit *exit)
 {
-	u64 *regs = vm->state.regs;
+	u64 *regs = vm->vcpu.state.regs;
 	struct cpuid_result result = cpuid_answer(regs[MAYFLY_RAX]);
 
 	regs[MAYFLY_RAX] = result.eax;
@@ -161,12 +161,12 @@ static enum verdict answer_hlt(struct vm *vm, const struct vm_exit *exit)
 
 static enum verdict answer_msr(struct vm *vm, const struct vm_exit *exit)
 {
-	u64 *regs = vm->state.regs;
+	u64 *regs = vm->vcpu.state.regs;
 
 	if ((u32)regs[MAYFLY_RCX] != MSR_EFER || exit->write)
 		return raise(vm, X86_TRAP_GP);
-	regs[MAYFLY_RAX] = (u32)vm->state.efer;
-	regs[MAYFLY_RDX] = vm->state.efer >> 32;
+	regs[MAYFLY_RAX] = (u32)vm->vcpu.state.efer;
+	regs[MAYFLY_RDX] = vm->vcpu.state.efer >> 32;
 	return skip(vm, exit);
 }
 
@@ -193,7 +193,7 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 /* The CPU would not enter, or left for a reason that it should not have. */
 static enum verdict refused(struct vm *vm, const struct vm_exit *exit)
 {
-	unsigned int wrong = exit->refused ? state_wrong_field(&vm->state) :
+	unsigned int wrong = exit->refused ? state_wrong_field(&vm->vcpu.state) :
 					     STATE_ALL_RIGHT;
 
 	trace_entry_failed(vm->id, exit->detail, wrong);

@@ -12,8 +12,7 @@
 #include <asm/processor-flags.h>
 #include <asm/ptrace.h>
 
-#include "backend.h"
-#include "vm.h"
+#include "vcpu.h"
 
 /* PAT with all entries write-back; guests cannot change it. SDM 3A 12.12, APM 2 7.8.2 */
 #define PAT_ALL_WB	0x0606060606060606ull
@@ -22,14 +21,14 @@
 #define NOBODY		((uid_t)-1)
 
 /*
- * @last: who ran last on this CPU, NOBODY if that is not known. The guest before
- * ours may have trained the predictors against this one.
+ * @last: whose guest ran last on this CPU, NOBODY's if that is not known. It may
+ * have trained the predictors against this one.
  */
-static inline void change_owner(uid_t *last, uid_t owner)
+static inline void change_user(uid_t *last, uid_t user)
 {
-	if (*last == owner)
+	if (*last == user)
 		return;
-	*last = owner;
+	*last = user;
 	indirect_branch_prediction_barrier();
 }
 

@@ -145,8 +145,7 @@ static void init_vm(struct vm *vm, const struct vm_template *template)
 	console_init(&vm->console);
 	init_waitqueue_head(&vm->wait);
 	INIT_LIST_HEAD(&vm->memory.pages);
-	vm->tag.cpu = -1;
-	vm->state_changed = true;
+	vcpu_init(&vm->vcpu, &vm->memory.s2);
 	vm->detached = template->detached;
 	vm->image = image_get(template->image);
 	vm->pool = template->pool;
@@ -159,7 +158,7 @@ static void init_vm(struct vm *vm, const struct vm_template *template)
 	vm->args_length = template->args_length;
 	vm->argc = template->argc;
 	vm->created_ns = ktime_get_real_ns();
-	vm->tsc_offset = -rdtsc();
+	vm->vcpu.tsc_offset = -rdtsc();
 }
 
 /* What can fail; free_vm() undoes it. */
@@ -174,10 +173,12 @@ static int build_vm(struct vm *vm, const struct vm_template *template,
 		ret = memory_copy_hot(&vm->memory, MEMORY_SLEEP);
 	if (ret)
 		return ret;
-	state_init(&vm->state, vm->image->rip, vm->image->rsp, vm->image->cr3,
+	state_init(&vm->vcpu.state, vm->image->rip, vm->image->rsp, vm->image->cr3,
 		   vm->image->rdi);
 	vm->id = atomic64_inc_return(&last_id);
 	vm->key.uid = vm->owner->uid;
+	vm->vcpu.id = vm->id;
+	vm->vcpu.uid = vm->key.uid;
 	names_write(vm->key.name, sizeof(vm->key.name), vm->id, name);
 	devpage_seed(vm);
 	devpage_fill(vm);

@@ -18,9 +18,9 @@
 #include <linux/uidgid.h>
 #include <linux/wait.h>
 
-#include "backend.h"
 #include "console.h"
 #include "memory.h"
+#include "vcpu.h"
 #include "uapi/mayfly.h"
 #include "uapi/mayfly_guest.h"
 
@@ -71,16 +71,13 @@ struct vm_end_info {
  *   r  reference count
  */
 struct vm {
-	struct mayfly_vcpu_state state;	/* [C] first: the FPU image is aligned */
+	struct vcpu vcpu;		/* [C] first: the FPU image is aligned */
 	struct vm_memory memory;	/* [C] */
-	struct vm_tag tag;		/* [C] */
 	struct vm_fault_info fault;	/* [C] waits for memory */
 	struct vm_end_info end;		/* [C], then I */
-	bool state_changed;		/* [C] the control block is out of date */
 	u8 waiting;			/* [C] VM_WAITING_* */
 	bool learned;			/* [C] the hot set has been offered */
 	u64 deadline;			/* [C] guest ns, while waiting */
-	u64 exits[MAYFLY_EXIT_REASONS];	/* [C] */
 	u64 parked;			/* [C] */
 	u64 cpu_ns;			/* [C] */
 	s64 credit;			/* [C] ns, see take_turn() in worker.c */
@@ -116,7 +113,6 @@ struct vm {
 	u32 argc;			/* [I] strings on it */
 	u64 seed[MAYFLY_SEED_SIZE / 8];	/* [I] random, for the device page */
 	void *device_page;		/* [C] */
-	u64 tsc_offset;			/* [I] guest TSC = host TSC + this */
 	u64 created_ns;			/* [I] Unix time */
 	u64 ended_ns;			/* [P] Unix time */
 	struct rcu_head rcu;

@@ -31,7 +31,7 @@
 #include "state.h"
 #include "tlbmodel.h"
 #include "vendor.h"
-#include "vm.h"
+#include "vcpu.h"
 #include "vmx_asm.h"
 #include "vmx_controls.h"
 #include "vmx_l1d.h"
@@ -50,7 +50,7 @@
 #endif
 
 /* SDM 3C 29.3.2; memory type write-back, whatever the guest's PAT says. */
-static const struct stage2_format ept_format = {
+static struct stage2_format ept_format __ro_after_init = {
 	.present = VMX_EPT_RWX_MASK,
 	.table = VMX_EPT_RWX_MASK,
 	.leaf = VMX_EPT_READABLE_MASK | VMX_EPT_IPAT_BIT |
@@ -61,6 +61,7 @@ static const struct stage2_format ept_format = {
 	.large = 1ull << 7,
 	.owned = 1ull << 58,
 	.cow = 1ull << 59,
+	.levels = 4,
 };
 
 /**
@@ -70,7 +71,7 @@ static const struct stage2_format ept_format = {
  * @launched: VMRESUME it
  * @enabled: this CPU is ours
  * @loaded: id of the VM whose state is in @vmcs, 0 none
- * @owner: uid of the VM that ran last
+ * @last_user: uid of the vCPU that ran last
  * @generation: of tags; goes up when VPIDs are used up
  * @next_vpid: next unused VPID of this generation
  * @host_msrs: the host's vmx_syscall_msrs during a slice
@@ -88,7 +89,7 @@ struct vmx_cpu {
 	bool launched;
 	bool enabled;
 	u64 loaded;
-	uid_t owner;
+	uid_t last_user;
 	u64 generation;
 	u32 next_vpid;
 	u64 host_msrs[VMX_SYSCALL_MSRS];
@@ -135,6 +136,9 @@ static int __init vmx_setup(void)
 		return -EOPNOTSUPP;
 	}
 	ret = vmx_controls_setup();
+	ept_format.large_pages = vmx_controls.large_pages;
+	/* Some CPUs machine-check on code in large pages (CVE-2018-12207). */
+	ept_format.large_code = !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
 	shadow_vmx_setup();
 	if (!ret)
 		ret = vmx_l1d_setup();
@@ -151,22 +155,6 @@ static int __init vmx_setup(void)
 	if (ret)
 		vmx_teardown();
 	return ret;
-}
-
-static int vmx_levels(void)
-{
-	return 4;
-}
-
-static bool vmx_large_pages(void)
-{
-	return vmx_controls.large_pages;
-}
-
-/* Some CPUs machine-check on code in large pages (CVE-2018-12207). */
-static bool vmx_large_code(void)
-{
-	return !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT);
 }
 
 static void write_host(int cpu)
@@ -240,7 +228,7 @@ static int vmx_enable_cpu(void)
 		intel_pt_handle_vmx(0);
 		return ret;
 	}
-	cpu->owner = NOBODY;	/* Another hypervisor's guest may have been here. */
+	cpu->last_user = NOBODY;	/* Another hypervisor's guest may have been here. */
 	renew_vmcs(cpu);
 	cpu->enabled = true;
 	return 0;
@@ -271,14 +259,14 @@ static void vmx_emergency(void)
 	__cpu_emergency_vmxoff();
 }
 
-static u64 eptp_of(const struct vm *vm)
+static u64 eptp_of(const struct vcpu *vcpu)
 {
-	return __pa(vm->memory.s2.root) | EPTP_FLAGS;
+	return __pa(vcpu->s2->root) | EPTP_FLAGS;
 }
 
-static void load_state(const struct vm *vm)
+static void load_state(const struct vcpu *vcpu)
 {
-	const struct mayfly_vcpu_state *state = &vm->state;
+	const struct mayfly_vcpu_state *state = &vcpu->state;
 
 	vmx_load_segments(state);
 	vmx_write(GUEST_CR0, state->cr0);
@@ -290,8 +278,8 @@ static void load_state(const struct vm *vm)
 	vmx_write(GUEST_SYSENTER_CS, state->sysenter_cs);
 	vmx_write(GUEST_SYSENTER_ESP, state->sysenter_esp);
 	vmx_write(GUEST_SYSENTER_EIP, state->sysenter_eip);
-	vmx_write(TSC_OFFSET, vm->tsc_offset);
-	vmx_write(EPT_POINTER, eptp_of(vm));
+	vmx_write(TSC_OFFSET, vcpu->tsc_offset);
+	vmx_write(EPT_POINTER, eptp_of(vcpu));
 }
 
 /* The order of vmx_syscall_msrs. */
@@ -408,7 +396,7 @@ static void host_after_exit(const struct vmx_cpu *cpu)
  * A VPID nobody has used in this generation has no linear mappings; the EPT's
  * own mappings are tagged by its root, which may have been another VM's.
  */
-static void take_new_tag(struct vmx_cpu *cpu, struct vm *vm)
+static void take_new_tag(struct vmx_cpu *cpu, struct vcpu *vcpu)
 {
 	if (cpu->next_vpid > MAX_VPID) {
 		cpu->generation++;
@@ -418,14 +406,14 @@ static void take_new_tag(struct vmx_cpu *cpu, struct vm *vm)
 		vmx_invept(VMX_ALL, 0);
 	}
 	if (!mutation_is(MUTATION_SKIP_INVEPT))
-		vmx_invept(VMX_ONE, eptp_of(vm));
-	vm->tag = (struct vm_tag){
+		vmx_invept(VMX_ONE, eptp_of(vcpu));
+	vcpu->tag = (struct vcpu_tag){
 		.cpu = smp_processor_id(),
 		.asid = cpu->next_vpid++,
 		.generation = cpu->generation,
-		.flushed = vm->memory.s2.changes,
+		.flushed = vcpu->s2->changes,
 	};
-	vmx_write(VIRTUAL_PROCESSOR_ID, vm->tag.asid);
+	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
 }
 
 /* With another rule to break, all that is made once is made again. */
@@ -437,7 +425,7 @@ static void mutate(struct vmx_cpu *cpu)
 	renew_vmcs(cpu);
 }
 
-static int vmx_load_vm(struct vm *vm)
+static int vmx_load_vcpu(struct vcpu *vcpu)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
 
@@ -445,18 +433,18 @@ static int vmx_load_vm(struct vm *vm)
 		return -EAGAIN;
 	mutate(cpu);
 	remember_host(cpu);
-	switch_msrs_in(cpu, &vm->state);
-	change_owner(&cpu->owner, vm->key.uid);
-	if (cpu->loaded != vm->id || vm->tag.cpu != smp_processor_id() ||
-	    vm->state_changed) {
-		load_state(vm);
-		vmx_write(VIRTUAL_PROCESSOR_ID, vm->tag.asid);
-		cpu->loaded = vm->id;
-		vm->state_changed = false;
+	switch_msrs_in(cpu, &vcpu->state);
+	change_user(&cpu->last_user, vcpu->uid);
+	if (cpu->loaded != vcpu->id || vcpu->tag.cpu != smp_processor_id() ||
+	    vcpu->state_changed) {
+		load_state(vcpu);
+		vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
+		cpu->loaded = vcpu->id;
+		vcpu->state_changed = false;
 	}
-	if (vm->tag.cpu != smp_processor_id() ||
-	    vm->tag.generation != cpu->generation)
-		take_new_tag(cpu, vm);
+	if (vcpu->tag.cpu != smp_processor_id() ||
+	    vcpu->tag.generation != cpu->generation)
+		take_new_tag(cpu, vcpu);
 	shadow_vmx_bitmap(page_address(vmx_controls.msr_bitmap));
 	return 0;
 }
@@ -470,13 +458,13 @@ static void save_state(struct mayfly_vcpu_state *state)
 	state->sysenter_eip = vmx_read(GUEST_SYSENTER_EIP);
 }
 
-static void vmx_save_vm(struct vm *vm)
+static void vmx_save_vcpu(struct vcpu *vcpu)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
 
-	if (cpu->enabled && cpu->loaded == vm->id)
-		save_state(&vm->state);
-	switch_msrs_out(cpu, &vm->state);
+	if (cpu->enabled && cpu->loaded == vcpu->id)
+		save_state(&vcpu->state);
+	switch_msrs_out(cpu, &vcpu->state);
 	restore_host(cpu);
 }
 
@@ -506,9 +494,9 @@ static void prepare_shadow(const struct mayfly_vcpu_state *state)
 		  shadow && state->rflags & X86_EFLAGS_TF ? PENDING_BS : 0);
 }
 
-static void before_entry(struct vmx_cpu *cpu, struct vm *vm)
+static void before_entry(struct vmx_cpu *cpu, struct vcpu *vcpu)
 {
-	struct mayfly_vcpu_state *state = &vm->state;
+	struct mayfly_vcpu_state *state = &vcpu->state;
 
 	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
 	/* In compatibility mode what follows the last byte below 4 GiB is at 0. */
@@ -524,9 +512,9 @@ static void before_entry(struct vmx_cpu *cpu, struct vm *vm)
 	prepare_exception(state);
 	if (native_read_cr2() != state->cr2)
 		native_write_cr2(state->cr2);
-	if (unlikely(vm->tag.flushed != vm->memory.s2.changes) &&
+	if (unlikely(vcpu->tag.flushed != vcpu->s2->changes) &&
 	    !mutation_is(MUTATION_SKIP_TAG))
-		take_new_tag(cpu, vm);
+		take_new_tag(cpu, vcpu);
 }
 
 /* An exit in the middle of raising an exception: raise it again. 28.2.4 */
@@ -540,9 +528,9 @@ static void resume_exception(u32 info, struct mayfly_vcpu_state *state)
 			    vmx_read(IDT_VECTORING_ERROR_CODE) : 0);
 }
 
-static void after_exit(struct vm *vm)
+static void after_exit(struct vcpu *vcpu)
 {
-	struct mayfly_vcpu_state *state = &vm->state;
+	struct mayfly_vcpu_state *state = &vcpu->state;
 	u32 vectoring = vmx_read(IDT_VECTORING_INFO_FIELD);
 
 	state->regs[MAYFLY_RSP] = vmx_read(GUEST_RSP);
@@ -659,26 +647,26 @@ static void describe(struct vm_exit *exit)
 	}
 }
 
-static void vmx_run(struct vm *vm, struct vm_exit *exit)
+static void vmx_run(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
 	bool refused;
 
-	/* Taken away since vmx_load_vm(): the machine is going down. */
+	/* Taken away since vmx_load_vcpu(): the machine is going down. */
 	if (unlikely(!cpu->enabled)) {
 		*exit = (struct vm_exit){ .reason = MAYFLY_EXIT_INTERRUPT };
 		return;
 	}
-	before_entry(cpu, vm);
-	shadow_vmx_entry(vm, page_to_phys(vmx_controls.msr_bitmap));
-	tlbmodel_enter_ept(&vm->memory.s2, vm->id, vm->tag.asid);
+	before_entry(cpu, vcpu);
+	shadow_vmx_entry(vcpu, page_to_phys(vmx_controls.msr_bitmap));
+	tlbmodel_enter_ept(vcpu->s2, vcpu->id, vcpu->tag.asid);
 	host_before_entry(cpu);
 	shadow_host_before(SHADOW_EXIT_FEW);
 	if (static_cpu_has_bug(X86_BUG_L1TF))
 		vmx_l1d_flush();
-	refused = vmx_enter(vm->state.regs, cpu->launched);
+	refused = vmx_enter(vcpu->state.regs, cpu->launched);
 	host_after_exit(cpu);
-	tlbmodel_leave(&vm->memory.s2);
+	tlbmodel_leave(vcpu->s2);
 	shadow_host_after(SHADOW_EXIT_FEW);
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
@@ -693,11 +681,11 @@ static void vmx_run(struct vm *vm, struct vm_exit *exit)
 		/* An entry that failed later has changed nothing either. */
 		if (likely(!exit->refused)) {
 			cpu->launched = true;
-			after_exit(vm);
+			after_exit(vcpu);
 		}
 	}
 	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID)) {
-		save_state(&vm->state);
+		save_state(&vcpu->state);
 		/* It says nothing about a guest that can be trusted any more. */
 		renew_vmcs(cpu);
 	}
@@ -712,13 +700,10 @@ const struct backend_ops vmx_ops = {
 	.stage2 = &ept_format,
 	.setup = vmx_setup,
 	.teardown = vmx_teardown,
-	.levels = vmx_levels,
-	.large_pages = vmx_large_pages,
-	.large_code = vmx_large_code,
 	.enable_cpu = vmx_enable_cpu,
 	.disable_cpu = vmx_disable_cpu,
 	.emergency = vmx_emergency,
-	.load = vmx_load_vm,
+	.load = vmx_load_vcpu,
 	.run = vmx_run,
-	.save = vmx_save_vm,
+	.save = vmx_save_vcpu,
 };
