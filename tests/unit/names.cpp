@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 extern "C" {
-#include "names.h"
+#include "vm/names.h"
 }
 
 namespace

@@ -9,8 +9,8 @@
 #include <gtest/gtest.h>
 
 extern "C" {
-#include "shadow_guest.h"
-#include "state.h"
+#include "debug/shadow_guest.h"
+#include "cpu/state.h"
 }
 
 namespace

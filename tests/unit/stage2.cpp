@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 extern "C" {
-#include "stage2.h"
+#include "mem/stage2.h"
 }
 
 namespace

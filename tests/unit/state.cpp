@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 extern "C" {
-#include "state.h"
+#include "cpu/state.h"
 }
 
 namespace

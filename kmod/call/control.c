@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * control.c - the CONTROL call: start, pause, resume, kill, remove, notify.
+ */
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "call/control.h"
+#include "sched/worker.h"
+#include "vm/life.h"
+#include "vm/table.h"
+#include "vm/vm.h"
+
+static bool is_sane(const struct mayfly_control *control)
+{
+	if (control->flags ||
+	    memchr_inv(control->reserved, 0, sizeof(control->reserved)) ||
+	    control->op < MAYFLY_OP_START || control->op > MAYFLY_OP_NOTIFY)
+		return false;
+	return control->op == MAYFLY_OP_NOTIFY ?
+		       control->port < MAYFLY_EVENT_PORTS : !control->port;
+}
+
+static int start(struct vm *vm)
+{
+	int ret = worker_make_all(vm->pool, vm->owner);
+
+	return ret ?: life_start(vm);
+}
+
+static int apply(struct vm *vm, const struct mayfly_control *control)
+{
+	switch (control->op) {
+	case MAYFLY_OP_START:
+		return start(vm);
+	case MAYFLY_OP_PAUSE:
+		return life_pause(vm);
+	case MAYFLY_OP_RESUME:
+		return life_resume(vm);
+	case MAYFLY_OP_KILL:
+		return life_kill(vm);
+	case MAYFLY_OP_REMOVE:
+		return life_remove(vm);
+	default:
+		return life_notify(vm, control->port);
+	}
+}
+
+/**
+ * control_one - CONTROL on a VM descriptor
+ * @vm: its VM; the right to it was checked when it was opened
+ * @control: copied from the caller; @done is set
+ *
+ * Context: may sleep.
+ * Return: the operation's result, or -EINVAL.
+ */
+int control_one(struct vm *vm, struct mayfly_control *control)
+{
+	int ret;
+
+	if (!is_sane(control) || control->ids || control->results || control->count)
+		return -EINVAL;
+	ret = apply(vm, control);
+	control->done = !ret;
+	return ret;
+}
+
+static int control_id(u64 id, const struct mayfly_control *control)
+{
+	struct vm *vm = table_find(id);
+	int ret = -EPERM;
+
+	if (!vm)
+		return -ENOENT;
+	if (vm_may(vm))
+		ret = apply(vm, control);
+	vm_put(vm);
+	return ret;
+}
+
+/**
+ * control_many - CONTROL on the device
+ * @control: copied from the caller; @done is set, also on errors
+ *
+ * Context: may sleep.
+ * Return: 0 when every id was tried, -EINVAL, -EFAULT, -EINTR.
+ */
+int control_many(struct mayfly_control *control)
+{
+	u64 __user *ids = u64_to_user_ptr(control->ids);
+	s32 __user *results = u64_to_user_ptr(control->results);
+	u32 i;
+
+	control->done = 0;
+	if (!is_sane(control) || !control->count || control->count > MAYFLY_MAX_BATCH)
+		return -EINVAL;
+	for (i = 0; i < control->count; i++) {
+		u64 id;
+		s32 ret;
+
+		if (get_user(id, ids + i))
+			return -EFAULT;
+		ret = control_id(id, control);
+		control->done += !ret;
+		if (results && put_user(ret, results + i))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * spawn.c - one call, many VMs.
+ *
+ * What all VMs of a call share is looked at once; then they are made one after
+ * the other, and each is complete and findable before the next is begun. So an
+ * error in the middle leaves whole VMs and a true count.
+ */
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "call/spawn.h"
+#include "call/vmfd.h"
+#include "mem/image.h"
+#include "sched/reclaim.h"
+#include "sched/worker.h"
+#include "vm/life.h"
+#include "vm/names.h"
+#include "vm/owner.h"
+#include "vm/pool.h"
+#include "vm/table.h"
+#include "vm/vm.h"
+
+#define FLAGS (MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_NUMBERED)
+#define CHECK_ROOM_EVERY 64
+
+/* The name of the i-th VM, empty for the automatic one. False if too long. */
+static bool make_name(const struct mayfly_spawn *spawn, u32 i, char *name)
+{
+	if (!(spawn->flags & MAYFLY_SPAWN_NUMBERED))
+		return strscpy(name, spawn->name, MAYFLY_NAME_SIZE) >= 0;
+	return snprintf(name, MAYFLY_NAME_SIZE, "%s-%u", spawn->name,
+			spawn->first + i) < MAYFLY_NAME_SIZE;
+}
+
+static bool names_are_sane(const struct mayfly_spawn *spawn)
+{
+	bool numbered = spawn->flags & MAYFLY_SPAWN_NUMBERED;
+	u32 last = spawn->first + spawn->count - 1;
+	char name[MAYFLY_NAME_SIZE];
+
+	if (!memchr(spawn->name, 0, sizeof(spawn->name)))
+		return false;
+	if (!spawn->name[0])
+		return !numbered && !spawn->first;
+	if (!names_valid(spawn->name))
+		return false;
+	if (!numbered)	/* Several VMs cannot have one name. */
+		return spawn->count == 1 && !spawn->first;
+	return last >= spawn->first && make_name(spawn, spawn->count - 1, name);
+}
+
+static bool is_sane(const struct mayfly_spawn *spawn, const struct image *image)
+{
+	bool detached = spawn->flags & MAYFLY_SPAWN_DETACHED;
+
+	if (spawn->flags & ~FLAGS ||
+	    memchr_inv(spawn->reserved, 0, sizeof(spawn->reserved)))
+		return false;
+	if (!spawn->count || (!detached && spawn->count != 1))
+		return false;
+	if (!PAGE_ALIGNED(spawn->memory) || spawn->memory > MAYFLY_MEMORY_MAX ||
+	    spawn->memory < image->memory_min)
+		return false;
+	return spawn->args_length <= MAYFLY_ARGS_MAX && names_are_sane(spawn);
+}
+
+static u32 count_strings(const char *bytes, u32 length)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < length; i++)
+		n += !bytes[i];
+	return n;
+}
+
+static int take_args(struct vm_template *template, const struct mayfly_spawn *spawn)
+{
+	char *bytes;
+
+	if (!spawn->args_length)
+		return 0;
+	template->args = alloc_page(MEMORY_SLEEP | __GFP_ZERO);
+	if (!template->args)
+		return -ENOMEM;
+	bytes = page_address(template->args);
+	if (copy_from_user(bytes, u64_to_user_ptr(spawn->args), spawn->args_length))
+		return -EFAULT;
+	if (bytes[spawn->args_length - 1])
+		return -EINVAL;
+	template->args_length = spawn->args_length;
+	template->argc = count_strings(bytes, spawn->args_length);
+	return 0;
+}
+
+static struct vm *create(const struct vm_template *template,
+			 const struct mayfly_spawn *spawn, u32 i)
+{
+	char name[MAYFLY_NAME_SIZE];
+
+	if (!make_name(spawn, i, name))
+		return ERR_PTR(-EINVAL);
+	if (i % CHECK_ROOM_EVERY == 0 && !pages_host_has_room())
+		return ERR_PTR(-ENOMEM);
+	return table_create(template, name[0] ? name : NULL);
+}
+
+/* Makes the i-th VM known to the caller and lets it go. */
+static int deliver(struct vm *vm, const struct mayfly_spawn *spawn, u32 i)
+{
+	u64 __user *ids = u64_to_user_ptr(spawn->ids);
+	int ret;
+
+	if (ids && put_user(vm->id, ids + i))
+		return -EFAULT;
+	if (!(spawn->flags & MAYFLY_SPAWN_START))
+		return 0;
+	ret = life_start(vm);
+	/* Somebody has found it already, and started or killed it. */
+	return ret == -EALREADY || ret == -ESRCH ? 0 : ret;
+}
+
+static void take_back(struct vm *vm)
+{
+	life_kill(vm);
+	life_remove(vm);
+}
+
+static int make_one(const struct vm_template *template,
+		    const struct mayfly_spawn *spawn, u32 i)
+{
+	struct vm *vm;
+	int ret;
+
+	if (signal_pending(current))
+		return -EINTR;
+	vm = create(template, spawn, i);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	ret = deliver(vm, spawn, i);
+	if (ret)
+		take_back(vm);
+	vm_put(vm);
+	return ret;
+}
+
+static int make_detached(const struct vm_template *template,
+			 struct mayfly_spawn *spawn)
+{
+	int ret;
+	u32 i;
+
+	if (!owner_may_have(template->owner, spawn->count))
+		return -EDQUOT;
+	ret = worker_make_all(template->pool, template->owner);
+	for (i = 0; i < spawn->count && !ret; i++) {
+		ret = make_one(template, spawn, i);
+		if (!ret)
+			spawn->created++;
+		cond_resched();
+	}
+	return ret;
+}
+
+/* One VM that lives as long as its descriptor, which comes before its start. */
+static int make_owned(const struct vm_template *template,
+		      struct mayfly_spawn *spawn, struct file **file)
+{
+	struct vm *vm;
+	int ret = 0;
+
+	if (spawn->flags & MAYFLY_SPAWN_START)
+		ret = worker_make_all(template->pool, template->owner);
+	if (ret)
+		return ret;
+	vm = create(template, spawn, 0);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	*file = vmfd_file(vm);
+	if (IS_ERR(*file)) {
+		ret = PTR_ERR(*file);
+		*file = NULL;
+	} else {
+		ret = deliver(vm, spawn, 0);
+		spawn->created = !ret;
+	}
+	vm_put(vm);
+	return ret;
+}
+
+/**
+ * spawn - make VMs
+ * @spawn: copied from the caller, @created 0; it counts what is made, also
+ *	when an error follows
+ * @image: what they start as
+ * @file: out: the VM's file without MAYFLY_SPAWN_DETACHED, for the caller to
+ *	install or, also after an error, to put; else NULL
+ *
+ * Context: may sleep.
+ * Return: as MAYFLY_SPAWN documents.
+ */
+int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
+{
+	struct vm_template template = {
+		.image = image,
+		.memory = spawn->memory,
+		.detached = spawn->flags & MAYFLY_SPAWN_DETACHED,
+	};
+	int ret;
+
+	if (!is_sane(spawn, image))
+		return -EINVAL;
+	ret = take_args(&template, spawn);
+	if (ret)
+		goto out_args;
+	ret = -ENOMEM;
+	template.pool = pool_get_current();
+	if (!template.pool)
+		goto out_args;
+	template.owner = owner_get_current();
+	if (!template.owner)
+		goto out_pool;
+	if (template.detached)
+		ret = make_detached(&template, spawn);
+	else
+		ret = make_owned(&template, spawn, file);
+	if (spawn->created)
+		reclaim_begin();
+	owner_put(template.owner);
+out_pool:
+	pool_put(template.pool);
+out_args:
+	if (template.args)
+		put_page(template.args);
+	return ret;
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vmfd.c - VM descriptors: console, end, and calls on one VM.
+ *
+ * The right to a VM is checked when a descriptor is made; who holds one may use
+ * it.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "call/control.h"
+#include "call/vmfd.h"
+#include "sched/attach.h"
+#include "vm/inspect.h"
+#include "vm/life.h"
+#include "vm/vm.h"
+
+/**
+ * struct reader - one open descriptor
+ * @vm: its VM
+ * @lock: one read at a time
+ * @position: in the console
+ */
+struct reader {
+	struct vm *vm;
+	struct mutex lock;
+	u64 position;
+};
+
+static bool has_news(struct reader *reader)
+{
+	return vm_has_ended(reader->vm) ||
+	       READ_ONCE(reader->vm->console.head) != READ_ONCE(reader->position);
+}
+
+static ssize_t read_some(struct reader *reader, char __user *buffer, size_t length)
+{
+	char bytes[256];
+	size_t done = 0, n;
+	u64 position;
+
+	while (done < length) {
+		position = reader->position;
+		n = console_read(&reader->vm->console, &position, bytes,
+				 min(length - done, sizeof(bytes)));
+		if (!n)
+			break;
+		if (copy_to_user(buffer + done, bytes, n))
+			return done ? done : -EFAULT;
+		WRITE_ONCE(reader->position, position);
+		done += n;
+		if (signal_pending(current))
+			break;
+		/* A guest can write as fast as this reads. */
+		cond_resched();
+	}
+	return done;
+}
+
+static ssize_t vmfd_read(struct file *file, char __user *buffer, size_t length,
+			 loff_t *unused)
+{
+	struct reader *reader = file->private_data;
+	bool ended;
+	ssize_t ret;
+
+	if (!length)
+		return 0;
+	for (;;) {
+		ended = vm_has_ended(reader->vm);
+		if (mutex_lock_interruptible(&reader->lock))
+			return -ERESTARTSYS;
+		ret = read_some(reader, buffer, length);
+		mutex_unlock(&reader->lock);
+		if (ret || ended)
+			return ret;
+		if (file->f_flags & O_NONBLOCK)
+			return -EAGAIN;
+		if (wait_event_interruptible(reader->vm->wait, has_news(reader)))
+			return -ERESTARTSYS;
+	}
+}
+
+static ssize_t vmfd_write(struct file *file, const char __user *buffer,
+			  size_t length, loff_t *unused)
+{
+	return -EOPNOTSUPP;	/* There is no console input yet. */
+}
+
+static __poll_t vmfd_poll(struct file *file, poll_table *table)
+{
+	struct reader *reader = file->private_data;
+
+	poll_wait(file, &reader->vm->wait, table);
+	if (vm_has_ended(reader->vm))
+		return EPOLLIN | EPOLLRDNORM | EPOLLHUP;
+	return has_news(reader) ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static long do_control(struct vm *vm, void __user *user)
+{
+	struct mayfly_control control;
+	long ret;
+
+	if (copy_from_user(&control, user, sizeof(control)))
+		return -EFAULT;
+	ret = control_one(vm, &control);
+	if (!ret && copy_to_user(user, &control, sizeof(control)))
+		return -EFAULT;
+	return ret;
+}
+
+static long do_stat(struct vm *vm, void __user *user)
+{
+	struct mayfly_vm_stat stat = {};
+
+	inspect_stat(vm, &stat);
+	return copy_to_user(user, &stat, sizeof(stat)) ? -EFAULT : 0;
+}
+
+static long do_run(struct vm *vm, void __user *user)
+{
+	struct mayfly_run run;
+	long ret;
+
+	if (copy_from_user(&run, user, sizeof(run)))
+		return -EFAULT;
+	if (run.flags & ~(MAYFLY_RUN_UNTIL_PARK | MAYFLY_RUN_UNTIL_OUTPUT) ||
+	    run.want || memchr_inv(run.reserved, 0, sizeof(run.reserved)))
+		return -EINVAL;
+	run.outcome = 0;
+	ret = attach_run(vm, run.flags, &run.outcome);
+	if (!ret && copy_to_user(user, &run, sizeof(run)))
+		return -EFAULT;
+	return ret;
+}
+
+static long do_get_state(struct vm *vm, void __user *user)
+{
+	struct mayfly_vcpu_state *state = kmalloc(sizeof(*state), GFP_KERNEL);
+	long ret;
+
+	if (!state)
+		return -ENOMEM;
+	ret = inspect_get_state(vm, state);
+	if (!ret && copy_to_user(user, state, sizeof(*state)))
+		ret = -EFAULT;
+	kfree(state);
+	return ret;
+}
+
+static long do_set_state(struct vm *vm, void __user *user)
+{
+	struct mayfly_vcpu_state *state = memdup_user(user, sizeof(*state));
+	long ret;
+
+	if (IS_ERR(state))
+		return PTR_ERR(state);
+	ret = inspect_set_state(vm, state);
+	kfree(state);
+	return ret;
+}
+
+static long vmfd_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	struct reader *reader = file->private_data;
+	void __user *user = (void __user *)arg;
+
+	switch (command) {
+	case MAYFLY_CONTROL:
+		return do_control(reader->vm, user);
+	case MAYFLY_STAT:
+		return do_stat(reader->vm, user);
+	case MAYFLY_RUN:
+		return do_run(reader->vm, user);
+	case MAYFLY_GET_STATE:
+		return do_get_state(reader->vm, user);
+	case MAYFLY_SET_STATE:
+		return do_set_state(reader->vm, user);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int vmfd_release(struct inode *inode, struct file *file)
+{
+	struct reader *reader = file->private_data;
+	struct vm *vm = reader->vm;
+
+	kfree(reader);
+	life_close(vm);
+	vm_put(vm);
+	return 0;
+}
+
+static const struct file_operations vmfd_ops = {
+	.owner = THIS_MODULE,
+	.read = vmfd_read,
+	.write = vmfd_write,
+	.poll = vmfd_poll,
+	.unlocked_ioctl = vmfd_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.release = vmfd_release,
+	.llseek = no_llseek,
+};
+
+/**
+ * vmfd_file - make an open file for a VM
+ * @vm: the VM; the file takes a reference of its own
+ *
+ * Context: may sleep.
+ * Return: the file, to be installed or put; or ERR_PTR(-ENOMEM or -ENFILE), after
+ * which a VM that is not detached has lost a descriptor and may end.
+ */
+struct file *vmfd_file(struct vm *vm)
+{
+	struct reader *reader = kzalloc(sizeof(*reader), MEMORY_SLEEP);
+	struct file *file = ERR_PTR(-ENOMEM);
+
+	atomic_inc(&vm->descriptors);
+	vm_get(vm);
+	if (reader) {
+		reader->vm = vm;
+		mutex_init(&reader->lock);
+		file = anon_inode_getfile("[mayfly-vm]", &vmfd_ops, reader, O_RDWR);
+	}
+	if (IS_ERR(file)) {
+		kfree(reader);
+		life_close(vm);
+		vm_put(vm);
+	}
+	return file;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * backend.c - which vendor's CPU is this?
+ */
+#include <linux/kernel.h>
+#include <linux/printk.h>
+
+#include "cpu/backend.h"
+
+const struct backend_ops *backend;
+DEFINE_STATIC_CALL(backend_run, svm_run);
+
+/**
+ * backend_setup - at load: find the vendor and let it set itself up
+ *
+ * Context: may sleep.
+ * Return: 0, -EOPNOTSUPP when there is none or it lacks something (said in the
+ * log), -ENOMEM.
+ */
+int backend_setup(void)
+{
+	static const struct backend_ops *const all[] = { &svm_ops, &vmx_ops };
+	int i, ret = -ENODEV;
+
+	for (i = 0; i < ARRAY_SIZE(all) && ret == -ENODEV; i++) {
+		backend = all[i];
+		ret = backend->setup();
+	}
+	if (ret == -ENODEV) {
+		pr_err("mayfly: the CPU has neither SVM nor VT-x\n");
+		return -EOPNOTSUPP;
+	}
+	static_call_update(backend_run, backend->run);
+	return ret;
+}
+
+/**
+ * backend_teardown - at unload
+ */
+void backend_teardown(void)
+{
+	backend->teardown();
+}

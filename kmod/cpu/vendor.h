@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vendor.h - what svm.c and vmx.c do alike, for the two of them alone.
+ */
+#ifndef MAYFLY_VENDOR_H
+#define MAYFLY_VENDOR_H
+
+#include <linux/types.h>
+#include <linux/uidgid.h>
+#include <asm/mce.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor-flags.h>
+#include <asm/ptrace.h>
+
+#include "cpu/vcpu.h"
+
+/* PAT with all entries write-back; guests cannot change it. SDM 3A 12.12, APM 2 7.8.2 */
+#define PAT_ALL_WB	0x0606060606060606ull
+#define DR7_OFF		0x400
+
+#define NOBODY		((uid_t)-1)
+
+/*
+ * @last: whose guest ran last on this CPU, NOBODY's if that is not known. It may
+ * have trained the predictors against this one.
+ */
+static inline void change_user(uid_t *last, uid_t user)
+{
+	if (*last == user)
+		return;
+	*last = user;
+	indirect_branch_prediction_barrier();
+}
+
+static inline void denied(struct vm_exit *exit, u8 vector)
+{
+	exit->reason = MAYFLY_EXIT_DENIED;
+	exit->vector = vector;
+}
+
+/* The guest would meet the same bad memory again: it does not go on. */
+static inline void machine_check(struct vm_exit *exit)
+{
+	/* As if it had come from user mode: there is nothing to fix up. */
+	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+
+	exit->reason = MAYFLY_EXIT_INVALID;
+	do_machine_check(&regs);
+}
+
+#endif

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * controls.c - what a guest may do with VT-x: the controls, the exceptions and
+ * the MSRs. Chosen once, at load; nothing here depends on a guest or a caller.
+ */
+#include <linux/bitops.h>
+#include <linux/errno.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/printk.h>
+#include <linux/string.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/trapnr.h>
+#include <asm/tsc.h>
+#include <asm/vmx.h>
+
+#include "cpu/vendor.h"
+#include "cpu/vmx/asm.h"
+#include "cpu/vmx/controls.h"
+#include "debug/mutation.h"
+
+/* Guest time between two looks at the host, if nothing else ends it. */
+#define TIMER_MS	1
+
+#define PIN_CONTROLS	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | \
+			 PIN_BASED_VMX_PREEMPTION_TIMER)
+#define CPU_CONTROLS	(CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_HLT_EXITING | \
+			 CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING | \
+			 CPU_BASED_RDPMC_EXITING | CPU_BASED_CR8_LOAD_EXITING | \
+			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING | \
+			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS | \
+			 CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+/*
+ * Unrestricted, not for guests without paging, which CR0 keeps out, but because
+ * the others may not be entered with what SYSCALL does to SS where STAR has an RPL.
+ */
+#define CPU_CONTROLS_2	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID | \
+			 SECONDARY_EXEC_WBINVD_EXITING | \
+			 SECONDARY_EXEC_UNRESTRICTED_GUEST)
+/* Those a CPU may insist on with the old capability MSRs, and we do not want. */
+#define CPU_NOT		(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | \
+			 CPU_BASED_INVLPG_EXITING)
+#define EXIT_CONTROLS	(VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT | \
+			 VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_DEBUG_CONTROLS)
+#define ENTRY_CONTROLS	(VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_IA32_PAT | \
+			 VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_DEBUG_CONTROLS)
+#define EXCEPTIONS	(1u << X86_TRAP_DB | 1u << X86_TRAP_AC | 1u << X86_TRAP_MC)
+
+#define EPT_VPID_WANTED	(VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | \
+			 VMX_EPT_INVEPT_BIT | VMX_EPT_EXTENT_CONTEXT_BIT | \
+			 VMX_EPT_EXTENT_GLOBAL_BIT | \
+			 (u64)(VMX_VPID_INVVPID_BIT | \
+			       VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT) << 32)
+
+struct vmx_controls vmx_controls;
+
+const u32 vmx_syscall_msrs[VMX_SYSCALL_MSRS] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
+};
+
+/* With these the VMCS switches, they are the guest's own. */
+static const u32 vmcs_msrs[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
+	MSR_IA32_SYSENTER_EIP,
+};
+
+static int __init choose(u32 *result, const char *what, u32 want, u32 unwanted,
+			 u32 msr, u32 true_msr)
+{
+	u64 basic, capability;
+	u32 must, may;
+
+	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	rdmsrl(basic & VMX_BASIC_TRUE_CTLS ? true_msr : msr, capability);
+	must = capability;
+	may = capability >> 32;
+	if (want & ~may || must & unwanted) {
+		pr_err("mayfly: VT-x lacks %s controls: %#x missing, %#x forced\n",
+		       what, want & ~may, must & unwanted);
+		return -EOPNOTSUPP;
+	}
+	*result = want | must;
+	return 0;
+}
+
+static int __init choose_controls(void)
+{
+	u64 basic, misc, ept_vpid;
+	int ret;
+
+	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	vmx_controls.revision = basic & 0x7fffffff;
+	ret = choose(&vmx_controls.pin, "pin-based", PIN_CONTROLS, 0,
+		     MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS);
+	if (!ret)
+		ret = choose(&vmx_controls.cpu, "primary", CPU_CONTROLS, CPU_NOT,
+			     MSR_IA32_VMX_PROCBASED_CTLS,
+			     MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
+	if (!ret)
+		ret = choose(&vmx_controls.cpu2, "secondary", CPU_CONTROLS_2, 0,
+			     MSR_IA32_VMX_PROCBASED_CTLS2,
+			     MSR_IA32_VMX_PROCBASED_CTLS2);
+	if (!ret)
+		ret = choose(&vmx_controls.exit, "exit", EXIT_CONTROLS, 0,
+			     MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS);
+	if (!ret)
+		ret = choose(&vmx_controls.entry, "entry", ENTRY_CONTROLS, 0,
+			     MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS);
+	if (ret)
+		return ret;
+	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, ept_vpid);
+	if (~ept_vpid & EPT_VPID_WANTED) {
+		pr_err("mayfly: VT-x lacks EPT or VPID features: %#llx missing\n",
+		       ~ept_vpid & EPT_VPID_WANTED);
+		return -EOPNOTSUPP;
+	}
+	vmx_controls.large_pages = ept_vpid & VMX_EPT_2MB_PAGE_BIT;
+	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	vmx_controls.timer = (u64)tsc_khz * TIMER_MS >>
+			     (misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
+	return 0;
+}
+
+static void __init pass_msr(u8 *bitmap, u32 msr)
+{
+	/* SDM 3C 25.6.9: reads low, reads high, writes low, writes high. */
+	u8 *reads = bitmap + (msr >= 0xc0000000 ? 0x400 : 0);
+	u32 bit = msr & 0x1fff;
+
+	reads[bit / 8] &= ~(1 << bit % 8);
+	reads[0x800 + bit / 8] &= ~(1 << bit % 8);
+}
+
+static int __init make_bitmap(void)
+{
+	unsigned int i;
+	u8 *bitmap;
+
+	vmx_controls.msr_bitmap = alloc_page(GFP_KERNEL);
+	if (!vmx_controls.msr_bitmap)
+		return -ENOMEM;
+	bitmap = page_address(vmx_controls.msr_bitmap);
+	memset(bitmap, 0xff, PAGE_SIZE);
+	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
+		pass_msr(bitmap, vmx_syscall_msrs[i]);
+	for (i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
+		pass_msr(bitmap, vmcs_msrs[i]);
+	return 0;
+}
+
+/**
+ * vmx_controls_setup - at load: can this CPU do what we need?
+ *
+ * Context: may sleep.
+ * Return: 0, -EOPNOTSUPP when it cannot (said in the log), -ENOMEM.
+ */
+int __init vmx_controls_setup(void)
+{
+	int ret = choose_controls();
+
+	return ret ?: make_bitmap();
+}
+
+/**
+ * vmx_controls_teardown - at unload, or when the setup has failed
+ */
+void vmx_controls_teardown(void)
+{
+	if (vmx_controls.msr_bitmap)
+		__free_page(vmx_controls.msr_bitmap);
+}
+
+static void mutate_controls(void)
+{
+	if (mutation_is(MUTATION_CONTROL))
+		vmx_write(CR3_TARGET_COUNT, 1);
+	if (mutation_is(MUTATION_INTERCEPT))
+		vmx_write(EXCEPTION_BITMAP, EXCEPTIONS & ~(1u << X86_TRAP_AC));
+	if (mutation_is(MUTATION_IO_BITMAP))
+		vmx_write(CPU_BASED_VM_EXEC_CONTROL,
+			  vmx_controls.cpu & ~CPU_BASED_UNCOND_IO_EXITING);
+}
+
+/**
+ * vmx_controls_write - into the current VMCS, a new one
+ */
+void vmx_controls_write(void)
+{
+	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_controls.pin);
+	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx_controls.cpu);
+	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_controls.cpu2);
+	vmx_write(VM_EXIT_CONTROLS, vmx_controls.exit);
+	vmx_write(VM_ENTRY_CONTROLS, vmx_controls.entry);
+	vmx_write(EXCEPTION_BITMAP, EXCEPTIONS);
+	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
+	vmx_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	vmx_write(CR3_TARGET_COUNT, 0);
+	vmx_write(VM_EXIT_MSR_STORE_COUNT, 0);
+	vmx_write(VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmx_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+	vmx_write(MSR_BITMAP, page_to_phys(vmx_controls.msr_bitmap));
+	vmx_write(CR0_GUEST_HOST_MASK, ~0ull);
+	vmx_write(CR4_GUEST_HOST_MASK, ~0ull);
+	vmx_write(VMCS_LINK_POINTER, ~0ull);
+	vmx_write(GUEST_IA32_DEBUGCTL, 0);
+	vmx_write(GUEST_IA32_PAT, PAT_ALL_WB);
+	vmx_write(GUEST_DR7, DR7_OFF);
+	vmx_write(GUEST_ACTIVITY_STATE, 0);
+	mutate_controls();
+}
+
+/**
+ * vmx_controls_mutate - with another rule to break, the bitmap is made again
+ */
+void vmx_controls_mutate(void)
+{
+	/* One bit, so that other CPUs never see the rest in between. */
+	assign_bit(0x400 * 8 + (MSR_TSC_AUX & 0x1fff), page_address(vmx_controls.msr_bitmap),
+		   !mutation_is(MUTATION_MSR_BITMAP));
+}

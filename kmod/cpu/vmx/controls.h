@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * controls.h - what a guest may do with VT-x, the same for all of them.
+ */
+#ifndef MAYFLY_VMX_CONTROLS_H
+#define MAYFLY_VMX_CONTROLS_H
+
+#include <linux/types.h>
+
+struct page;
+
+/**
+ * struct vmx_controls - chosen at load from constants and the capability MSRs
+ * @revision: of the VMCS
+ * @pin: pin-based
+ * @cpu: primary
+ * @cpu2: secondary
+ * @exit: at exits
+ * @entry: at entries
+ * @timer: preemption timer's start value
+ * @large_pages: EPT leaves may be of 2 MiB
+ * @msr_bitmap: which MSRs are the guest's own
+ */
+struct vmx_controls {
+	u32 revision;
+	u32 pin;
+	u32 cpu;
+	u32 cpu2;
+	u32 exit;
+	u32 entry;
+	u32 timer;
+	bool large_pages;
+	struct page *msr_bitmap;
+};
+
+extern struct vmx_controls vmx_controls;
+
+/* System call MSRs are not in the VMCS: switched by vmx.c, once per slice. */
+#define VMX_SYSCALL_MSRS	5
+extern const u32 vmx_syscall_msrs[VMX_SYSCALL_MSRS];
+
+int vmx_controls_setup(void);
+void vmx_controls_teardown(void);
+void vmx_controls_write(void);
+void vmx_controls_mutate(void);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * entry.S - into a VMX guest and back.
+ *
+ * The VMCS switches rsp, rip, rflags, control and segment registers and some
+ * MSRs (SDM 3C 27.3, 28.5); the general registers are ours. Interrupts are off on
+ * both sides.
+ */
+#include <linux/linkage.h>
+#include <asm/alternative.h>
+#include <asm/asm.h>
+#include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/percpu.h>
+#include <asm/segment.h>
+#include <asm/unwind_hints.h>
+
+#include "cpu/entry_asm.h"
+
+#define HOST_RSP	0x6c14
+
+/*
+ * Where IBRS is what keeps the kernel (Skylake), every exit calls for it to be
+ * written again, though the guest could not change it. rax, rcx and rdx go.
+ */
+.macro restore_ibrs
+	ALTERNATIVE "jmp .Lno_ibrs", "", X86_FEATURE_KERNEL_IBRS
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	mov	PER_CPU_VAR(x86_spec_ctrl_current), %eax
+	xor	%edx, %edx
+	wrmsr
+.Lno_ibrs:
+.endm
+
+.text
+
+/* bool vmx_enter(u64 *regs, bool launched) */
+SYM_FUNC_START(vmx_enter)
+	push_callee_saved
+	push	%rdi			/* regs */
+
+	mov	$HOST_RSP, %eax
+	vmwrite	%rsp, %rax
+
+	/* In CF, which VERW leaves alone, until the jump. */
+	bt	$0, %esi
+
+	mov	RAX(%rdi), %rax
+	load_guest_registers
+
+	/* What follows comes back at vmx_exit with the stack as it is now. */
+	UNWIND_HINT_SAVE
+	CLEAR_CPU_BUFFERS
+	jc	1f
+	vmlaunch
+	jmp	2f
+1:	vmresume
+2:	/* Refused: nothing was switched. */
+	clear_guest_registers
+	mov	$1, %eax
+	jmp	.Lreturn
+
+SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
+	UNWIND_HINT_RESTORE
+	ENDBR
+	/* rsp is the host's again, all else is the guest's. */
+	save_guest_registers
+	mov	%rax, RAX(%rdi)
+	xor	%eax, %eax
+	clear_guest_registers
+
+	/* Before the first RET: the guest chose what it would predict. */
+	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
+			   X86_FEATURE_RSB_VMEXIT_LITE
+	restore_ibrs
+	CLEAR_BRANCH_HISTORY_VMEXIT
+	xor	%eax, %eax
+
+.Lreturn:
+	add	$8, %rsp		/* regs */
+	pop_callee_saved
+	RET
+SYM_FUNC_END(vmx_enter)
+
+/*
+ * void vmx_do_nmi(void): an NMI has ended the guest and is still blocked. The
+ * handler gets the frame it would have got and ends with IRET, which unblocks.
+ */
+SYM_FUNC_START(vmx_do_nmi)
+	push	%rbp
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	push	$__KERNEL_DS
+	push	%rbp
+	pushf
+	push	$__KERNEL_CS
+	call	asm_exc_nmi_noist
+	mov	%rbp, %rsp
+	pop	%rbp
+	RET
+SYM_FUNC_END(vmx_do_nmi)

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * segments.c - segment registers between the neutral state and the VMCS.
+ *
+ * The fields of one segment register lie two apart from those of the next, in the
+ * order ES CS SS DS FS GS LDTR TR. Access rights (SDM 3C 25.4.1) have AVL to G
+ * four bits higher than our attributes, and a bit of their own for "unusable".
+ */
+#include <linux/kernel.h>
+#include <asm/vmx.h>
+
+#include "cpu/vmx/asm.h"
+#include "cpu/vmx/segments.h"
+#include "uapi/mayfly.h"
+
+#define RIGHTS_UNUSABLE	0x10000
+#define ATTR_P		0x80
+#define ATTR_DPL	0x60
+
+static u32 rights_of(u16 attributes)
+{
+	if (!(attributes & ATTR_P))	/* A null SS still says what the CPL is. */
+		return RIGHTS_UNUSABLE | (attributes & ATTR_DPL);
+	return (attributes & 0xff) | (attributes & 0xf00) << 4;
+}
+
+static u16 attributes_of(u32 rights)
+{
+	u16 attributes = (rights & 0xff) | (rights >> 4 & 0xf00);
+
+	return rights & RIGHTS_UNUSABLE ? attributes & ~ATTR_P : attributes;
+}
+
+static void load(int i, const struct mayfly_segment_register *segment)
+{
+	vmx_write(GUEST_ES_SELECTOR + 2 * i, segment->selector);
+	vmx_write(GUEST_ES_LIMIT + 2 * i, segment->limit);
+	vmx_write(GUEST_ES_AR_BYTES + 2 * i, rights_of(segment->attributes));
+	vmx_write(GUEST_ES_BASE + 2 * i, segment->base);
+}
+
+static void save(int i, struct mayfly_segment_register *segment)
+{
+	segment->selector = vmx_read(GUEST_ES_SELECTOR + 2 * i);
+	segment->limit = vmx_read(GUEST_ES_LIMIT + 2 * i);
+	segment->attributes = attributes_of(vmx_read(GUEST_ES_AR_BYTES + 2 * i));
+	segment->base = vmx_read(GUEST_ES_BASE + 2 * i);
+}
+
+/**
+ * vmx_load_segments - write all segment and table registers of the guest
+ * @state: from here
+ *
+ * Context: the CPU's VMCS is current.
+ */
+void vmx_load_segments(const struct mayfly_vcpu_state *state)
+{
+	load(0, &state->es);
+	load(1, &state->cs);
+	load(2, &state->ss);
+	load(3, &state->ds);
+	load(4, &state->fs);
+	load(5, &state->gs);
+	load(6, &state->ldtr);
+	load(7, &state->tr);
+	vmx_write(GUEST_GDTR_BASE, state->gdtr.base);
+	vmx_write(GUEST_GDTR_LIMIT, state->gdtr.limit);
+	vmx_write(GUEST_IDTR_BASE, state->idtr.base);
+	vmx_write(GUEST_IDTR_LIMIT, state->idtr.limit);
+}
+
+/**
+ * vmx_save_segments - read them back
+ * @state: to here
+ *
+ * Context: the CPU's VMCS is current.
+ */
+void vmx_save_segments(struct mayfly_vcpu_state *state)
+{
+	save(0, &state->es);
+	save(1, &state->cs);
+	save(2, &state->ss);
+	save(3, &state->ds);
+	save(4, &state->fs);
+	save(5, &state->gs);
+	save(6, &state->ldtr);
+	save(7, &state->tr);
+	state->gdtr.base = vmx_read(GUEST_GDTR_BASE);
+	state->gdtr.limit = vmx_read(GUEST_GDTR_LIMIT);
+	state->idtr.base = vmx_read(GUEST_IDTR_BASE);
+	state->idtr.limit = vmx_read(GUEST_IDTR_LIMIT);
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shadow_svm.c - is the control block what the manual and our rules want? (DEBUG
+ * builds only)
+ *
+ * The control area is seen as APM 2 table B-1 shows it, 8 bytes at a time; what is
+ * not named here must be zero. Nothing of svm.c is used.
+ */
+#include <linux/bitmap.h>
+#include <linux/bug.h>
+#include <linux/mm.h>
+#include <linux/string.h>
+#include <asm/svm.h>
+
+#include "cpu/state.h"
+#include "cpu/vcpu.h"
+#include "debug/shadow.h"
+#include "debug/shadow_guest.h"
+
+#define CONTROL_BYTES	0x400
+#define IOPM_BYTES	0x3000
+#define MSRPM_BYTES	0x2000
+#define MSRPM_USED	0x1800	/* the rest is reserved, and all ones */
+
+/* Table B-1: a word of the control area. */
+enum word {
+	WORD_CR_DR = 0x00,	/* intercepts of CR and DR, reads low, writes high */
+	WORD_EXCEPTIONS = 0x08,	/* of exceptions, of instructions 1 */
+	WORD_INSTRUCTIONS = 0x10, /* of instructions 2 and 3 */
+	WORD_IOPM = 0x40,
+	WORD_MSRPM = 0x48,
+	WORD_TSC_OFFSET = 0x50,
+	WORD_ASID = 0x58,	/* and TLB control */
+	WORD_INTERRUPT = 0x60,	/* V_TPR to V_INTR_VECTOR */
+	WORD_SHADOW = 0x68,
+	WORD_EXIT_FIRST = 0x70,	/* what an exit writes */
+	WORD_EXIT_LAST = 0x88,
+	WORD_NESTED = 0x90,
+	WORD_EVENT = 0xa8,
+	WORD_N_CR3 = 0xb0,
+	WORD_NEXT_RIP = 0xc8,	/* written by an exit, with what follows */
+	WORD_FETCHED_LAST = 0xd8,
+};
+
+/* CR0, CR4 and CR8 writes, CR8 reads; all of DR. */
+#define WANT_CR_DR	0xffffffff01110100ull
+/* #DB #AC #MC; INTR NMI SMI INIT, RDPMC, CPUID RSM, INVD, HLT, INVLPGA IOIO MSR
+ * task switch FERR_FREEZE shutdown.
+ */
+#define WANT_EXCEPTIONS	0xfd4c800f00060002ull
+/* VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT RDTSCP ICEBP WBINVD MONITOR MWAIT
+ * MWAIT(armed) XSETBV RDPRU; INVLPGB twice, INVPCID MCOMMIT TLBSYNC.
+ */
+#define WANT_INSTRUCTIONS 0x0000001f00007fffull
+#define WANT_INTERRUPT	(1ull << 24)	/* V_INTR_MASKING */
+#define WANT_NESTED	1		/* NP_ENABLE, and none of the SEV bits */
+
+/* EVENTINJ, 15.20 */
+#define EVENT_VALID	(1u << 31)
+#define EVENT_CODE	(1u << 11)
+#define EVENT_EXCEPTION	(3u << 8)
+#define EVENT_UNUSED	0x7ffff000u
+#define EVENT_TYPE	0x700u
+
+static u64 word_at(const struct vmcb *vmcb, unsigned int offset)
+{
+	return ((const u64 *)vmcb)[offset / sizeof(u64)];
+}
+
+static void expect(const struct vmcb *vmcb, unsigned int offset, u64 want)
+{
+	u64 word = word_at(vmcb, offset);
+
+	if (word != want)
+		shadow_report(SHADOW_CONTROL, "VMCB %#x is %#llx, not %#llx", offset,
+			      word, want);
+}
+
+static void check_intercepts(const struct vmcb *vmcb)
+{
+	static const struct {
+		unsigned int offset;
+		u64 want;
+	} all[] = {
+		{ WORD_CR_DR, WANT_CR_DR },
+		{ WORD_EXCEPTIONS, WANT_EXCEPTIONS },
+		{ WORD_INSTRUCTIONS, WANT_INSTRUCTIONS },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		u64 word = word_at(vmcb, all[i].offset);
+
+		if (word != all[i].want)
+			shadow_report(SHADOW_INTERCEPT,
+				      "VMCB %#x: missing %#llx, too many %#llx",
+				      all[i].offset, all[i].want & ~word,
+				      word & ~all[i].want);
+	}
+}
+
+static bool is_free(unsigned int offset)
+{
+	return (offset >= WORD_EXIT_FIRST && offset <= WORD_EXIT_LAST) ||
+	       (offset >= WORD_NEXT_RIP && offset <= WORD_FETCHED_LAST);
+}
+
+static bool is_named(unsigned int offset)
+{
+	switch (offset) {
+	case WORD_CR_DR:
+	case WORD_EXCEPTIONS:
+	case WORD_INSTRUCTIONS:
+	case WORD_IOPM:
+	case WORD_MSRPM:
+	case WORD_TSC_OFFSET:
+	case WORD_ASID:
+	case WORD_INTERRUPT:
+	case WORD_SHADOW:
+	case WORD_NESTED:
+	case WORD_EVENT:
+	case WORD_N_CR3:
+		return true;
+	default:
+		return is_free(offset);
+	}
+}
+
+static void check_rest(const struct vmcb *vmcb)
+{
+	unsigned int offset;
+
+	for (offset = 0; offset < CONTROL_BYTES; offset += sizeof(u64))
+		if (!is_named(offset))
+			expect(vmcb, offset, 0);
+}
+
+/* 15.20: only exceptions, with an error code where they have one. */
+static void check_event(u64 word)
+{
+	u32 event = word, vector = event & 0xff;
+	bool good;
+
+	if (!word)
+		return;
+	if (!(event & EVENT_VALID))
+		good = !event;	/* An old error code means nothing. */
+	else
+		good = (event & EVENT_TYPE) == EVENT_EXCEPTION &&
+		       !(event & EVENT_UNUSED) && vector < 32 && vector != 2 &&
+		       !!(event & EVENT_CODE) == state_has_error_code(vector);
+	if (!good)
+		shadow_report(SHADOW_CONTROL, "EVENTINJ %#llx", word);
+}
+
+static void check_control(const struct vmcb *vmcb, const struct vcpu *vcpu,
+			  phys_addr_t iopm, phys_addr_t msrpm)
+{
+	u64 asid = word_at(vmcb, WORD_ASID);
+	u64 shadow = word_at(vmcb, WORD_SHADOW);
+
+	check_intercepts(vmcb);
+	expect(vmcb, WORD_IOPM, iopm);
+	expect(vmcb, WORD_MSRPM, msrpm);
+	expect(vmcb, WORD_TSC_OFFSET, vcpu->tsc_offset);
+	expect(vmcb, WORD_INTERRUPT, WANT_INTERRUPT);
+	expect(vmcb, WORD_NESTED, WANT_NESTED);
+	expect(vmcb, WORD_N_CR3, __pa(vcpu->s2->root));
+	check_event(word_at(vmcb, WORD_EVENT));
+	check_rest(vmcb);
+	/* TLB control: nothing, or flush all. Tag 0 is the host's. */
+	if (!vcpu->tag.asid || (asid & ~(1ull << 32)) != vcpu->tag.asid)
+		shadow_report(SHADOW_CONTROL, "VMCB 0x58 is %#llx, the VM's tag %u",
+			      asid, vcpu->tag.asid);
+	if (shadow > 1)
+		shadow_report(SHADOW_CONTROL, "VMCB 0x68 is %#llx", shadow);
+}
+
+static struct mayfly_segment_register segment_of(const struct vmcb_seg *s)
+{
+	return (struct mayfly_segment_register){
+		.base = s->base, .limit = s->limit, .selector = s->selector,
+		.attributes = s->attrib,
+	};
+}
+
+static void check_guest(const struct vcpu *vcpu, const struct vmcb_save_area *save)
+{
+	struct shadow_guest guest = {
+		.cr0 = save->cr0, .cr3 = save->cr3, .cr4 = save->cr4,
+		.efer = save->efer & ~EFER_SVME, .rflags = save->rflags,
+		.rip = save->rip, .dr6 = save->dr6, .dr7 = save->dr7,
+		.pat = save->g_pat, .cs = segment_of(&save->cs),
+	};
+	const char *wrong = shadow_guest_wrong(&guest, boot_cpu_data.x86_phys_bits);
+
+	/* 15.5.1: it must be set there. */
+	if (!(save->efer & EFER_SVME))
+		wrong = "EFER.SVME";
+	if (save->cpl > 3)
+		wrong = "CPL";
+	if (wrong)
+		shadow_guest_state(vcpu, wrong);
+}
+
+/* 15.11: two bits an MSR, 2 KiB for each of three ranges. */
+static unsigned int msr_bit(u32 msr)
+{
+	static const u32 bases[] = { 0, 0xc0000000, 0xc0010000 };
+	unsigned int range = 0;
+
+	while (msr - bases[range] > 0x1fff)
+		range++;
+	return range * 0x4000 + (msr - bases[range]) * 2;
+}
+
+/**
+ * shadow_svm_bitmaps - is anything open that should not be?
+ * @iopm: all ports
+ * @msrpm: all MSRs
+ *
+ * As many bits are clear as belong to the MSRs of the list, and those are: so
+ * there are no others.
+ */
+void shadow_svm_bitmaps(const void *iopm, const void *msrpm)
+{
+	unsigned int bits = MSRPM_BYTES * 8;
+	unsigned int i, clear = bits - bitmap_weight(msrpm, bits);
+	const void *port = memchr_inv(iopm, 0xff, IOPM_BYTES);
+
+	if (port)
+		shadow_report(SHADOW_IO_BITMAP, "open ports from %#zx on",
+			      (port - iopm) * 8);
+	if (clear != 2 * SHADOW_OPEN_MSRS)
+		shadow_report(SHADOW_MSR_BITMAP, "%u bits are clear", clear);
+	for (i = 0; i < SHADOW_OPEN_MSRS; i++) {
+		unsigned int bit = msr_bit(shadow_open_msrs[i]);
+
+		if (test_bit(bit, msrpm) || test_bit(bit + 1, msrpm))
+			shadow_report(SHADOW_MSR_BITMAP, "MSR %#x is intercepted",
+				      shadow_open_msrs[i]);
+	}
+}
+
+/**
+ * shadow_svm_entry - may the guest be entered with this?
+ * @vmcb: the CPU's
+ * @vcpu: will run
+ * @iopm: where the bitmap of ports is
+ * @msrpm: where the bitmap of MSRs is
+ *
+ * Context: interrupts off.
+ */
+void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
+		      phys_addr_t iopm, phys_addr_t msrpm)
+{
+	BUILD_BUG_ON(sizeof(vmcb->control) != CONTROL_BYTES);
+	check_control(vmcb, vcpu, iopm, msrpm);
+	check_guest(vcpu, &vmcb->save);
+}

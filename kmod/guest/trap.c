@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * trap.c - the attack surface: everything a guest can make Mayfly do.
+ *
+ * One neutral exit comes in, one verdict goes out. Registers come from
+ * vm->vcpu.state, which the guest cannot touch while this runs; a range of guest
+ * memory is checked once and copied once. Nothing here sleeps, loops over
+ * something the guest chose without a bound, or logs.
+ *
+ * The surface: five hypercalls, CPUID, HLT, RDMSR of EFER, second-level faults.
+ * All else is an exception for the guest or the end of it.
+ */
+#include <linux/errno.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/wait.h>
+#include <asm/msr-index.h>
+#include <asm/trapnr.h>
+
+#include "cpu/state.h"
+#include "guest/cpuid.h"
+#include "guest/trap.h"
+#include "mem/image.h"
+#include "trace.h"
+#include "vm/devpage.h"
+#include "vm/vm.h"
+
+static enum verdict end(struct vm *vm, u32 reason, u64 address, u64 detail)
+{
+	vm->end = (struct vm_end_info){
+		.reason = reason, .address = address, .detail = detail,
+	};
+	return VERDICT_END;
+}
+
+static enum verdict raise(struct vm *vm, u32 vector)
+{
+	state_raise(&vm->vcpu.state, vector, 0);
+	return VERDICT_ENTER;
+}
+
+static enum verdict skip(struct vm *vm, const struct vm_exit *exit)
+{
+	vm->vcpu.state.rip += exit->length;
+	vm->vcpu.state.flags &= ~MAYFLY_STATE_SHADOW;
+	return VERDICT_ENTER;
+}
+
+static u64 take_events(struct vm *vm)
+{
+	return atomic64_xchg(&vm->pending, 0);
+}
+
+static enum verdict park(struct vm *vm, u8 how, u64 deadline)
+{
+	vm->waiting = how;
+	vm->deadline = deadline;
+	if (!vm->learned) {
+		image_learn_hot(vm->image, &vm->memory.pages);
+		vm->learned = true;
+	}
+	return VERDICT_PARK;
+}
+
+/**
+ * trap_finish_wait - give a woken guest the answer it waited for
+ * @vm: claimed, in wait or HLT
+ */
+void trap_finish_wait(struct vm *vm)
+{
+	if (vm->waiting == VM_WAITING_CALL)
+		vm->vcpu.state.regs[MAYFLY_RAX] = take_events(vm);
+	vm->waiting = VM_WAITING_NOT;
+}
+
+static enum verdict hypercall_wait(struct vm *vm, u64 deadline)
+{
+	u64 events = take_events(vm);
+
+	vm->vcpu.state.regs[MAYFLY_RAX] = events;
+	if (events || devpage_guest_now(vm) >= deadline)
+		return VERDICT_ENTER;
+	return park(vm, VM_WAITING_CALL, deadline);
+}
+
+static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
+{
+	char bytes[CONSOLE_INLINE];
+	struct mem_cgroup *old;
+	u64 done, n;
+
+	length = min_t(u64, length, MAYFLY_CONSOLE_MAX);
+	if (!memory_is_readable(&vm->memory, gpa, length)) {
+		vm->vcpu.state.regs[MAYFLY_RAX] = -EFAULT;
+		return VERDICT_ENTER;
+	}
+	old = set_active_memcg(vm->memory.memcg);
+	for (done = 0; done < length; done += n) {
+		n = min_t(u64, length - done, sizeof(bytes));
+		memory_read(&vm->memory, gpa + done, bytes, n);
+		console_write(&vm->console, bytes, n);
+	}
+	set_active_memcg(old);
+	if (vm_account(vm))
+		return end(vm, MAYFLY_END_LIMIT, 0, 0);
+	vm->vcpu.state.regs[MAYFLY_RAX] = length;
+	if (wq_has_sleeper(&vm->wait))
+		wake_up_interruptible(&vm->wait);
+	return VERDICT_OUTPUT;
+}
+
+static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
+{
+	u64 *regs = vm->vcpu.state.regs;
+
+	if (exit->cpl)
+		return raise(vm, X86_TRAP_UD);
+	skip(vm, exit);
+	switch (regs[MAYFLY_RAX]) {
+	case MAYFLY_HC_EXIT:
+		end(vm, MAYFLY_END_EXITED, 0, 0);
+		vm->end.status = (s32)regs[MAYFLY_RDI];
+		return VERDICT_END;
+	case MAYFLY_HC_CONSOLE:
+		return hypercall_console(vm, regs[MAYFLY_RDI], regs[MAYFLY_RSI]);
+	case MAYFLY_HC_WAIT:
+		return hypercall_wait(vm, regs[MAYFLY_RDI]);
+	case MAYFLY_HC_NOTIFY:
+		regs[MAYFLY_RAX] = -ENOENT;	/* There are no ports yet. */
+		return VERDICT_ENTER;
+	case MAYFLY_HC_DISCARD:
+		regs[MAYFLY_RAX] = memory_discard(&vm->memory, regs[MAYFLY_RDI],
+						  regs[MAYFLY_RSI]);
+		vm_account(vm);
+		return VERDICT_ENTER;
+	default:
+		regs[MAYFLY_RAX] = -ENOSYS;
+		return VERDICT_ENTER;
+	}
+}
+
+static enum verdict answer_cpuid(struct vm *vm, const struct vm_exit *exit)
+{
+	u64 *regs = vm->vcpu.state.regs;
+	struct cpuid_result result = cpuid_answer(regs[MAYFLY_RAX]);
+
+	regs[MAYFLY_RAX] = result.eax;
+	regs[MAYFLY_RBX] = result.ebx;
+	regs[MAYFLY_RCX] = result.ecx;
+	regs[MAYFLY_RDX] = result.edx;
+	return skip(vm, exit);
+}
+
+static enum verdict answer_hlt(struct vm *vm, const struct vm_exit *exit)
+{
+	skip(vm, exit);
+	if (atomic64_read(&vm->pending))
+		return VERDICT_ENTER;
+	return park(vm, VM_WAITING_HLT, MAYFLY_FOREVER);
+}
+
+static enum verdict answer_msr(struct vm *vm, const struct vm_exit *exit)
+{
+	u64 *regs = vm->vcpu.state.regs;
+
+	if ((u32)regs[MAYFLY_RCX] != MSR_EFER || exit->write)
+		return raise(vm, X86_TRAP_GP);
+	regs[MAYFLY_RAX] = (u32)vm->vcpu.state.efer;
+	regs[MAYFLY_RDX] = vm->vcpu.state.efer >> 32;
+	return skip(vm, exit);
+}
+
+static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
+{
+	int ret;
+
+	vm->fault = (struct vm_fault_info){
+		.gpa = exit->gpa, .write = exit->write, .execute = exit->execute,
+	};
+	ret = memory_fault(&vm->memory, &vm->fault, MEMORY_ATOMIC);
+	trace_fault(vm->id, exit->gpa, exit->write, exit->execute, ret);
+	switch (ret) {
+	case 0:
+		return vm_account(vm) ? end(vm, MAYFLY_END_LIMIT, 0, 0) :
+				       VERDICT_ENTER;
+	case -ENOMEM:
+		return VERDICT_FAULT;
+	default:
+		return end(vm, MAYFLY_END_BAD_ACCESS, exit->gpa, exit->detail);
+	}
+}
+
+/* The CPU would not enter, or left for a reason that it should not have. */
+static enum verdict refused(struct vm *vm, const struct vm_exit *exit)
+{
+	unsigned int wrong = exit->refused ? state_wrong_field(&vm->vcpu.state) :
+					     STATE_ALL_RIGHT;
+
+	trace_entry_failed(vm->id, exit->detail, wrong);
+	if (wrong == STATE_ALL_RIGHT)
+		return end(vm, MAYFLY_END_ENTRY_FAILED, 0, exit->detail);
+	return end(vm, MAYFLY_END_BAD_STATE, wrong, exit->detail);
+}
+
+/**
+ * trap_handle - answer an exit
+ * @vm: claimed and out of guest mode
+ * @exit: why it left
+ *
+ * Context: preemption off, interrupts on.
+ * Return: what to do next.
+ */
+enum verdict trap_handle(struct vm *vm, const struct vm_exit *exit)
+{
+	switch (exit->reason) {
+	case MAYFLY_EXIT_INTERRUPT:
+		return VERDICT_ENTER;
+	case MAYFLY_EXIT_HYPERCALL:
+		return hypercall(vm, exit);
+	case MAYFLY_EXIT_CPUID:
+		return answer_cpuid(vm, exit);
+	case MAYFLY_EXIT_HLT:
+		return answer_hlt(vm, exit);
+	case MAYFLY_EXIT_MSR:
+		return answer_msr(vm, exit);
+	case MAYFLY_EXIT_MEMORY:
+		return answer_fault(vm, exit);
+	case MAYFLY_EXIT_DENIED:
+	case MAYFLY_EXIT_EXCEPTION:
+		return raise(vm, exit->vector);
+	case MAYFLY_EXIT_SHUTDOWN:
+		return end(vm, MAYFLY_END_TRIPLE_FAULT, 0, 0);
+	default:
+		return refused(vm, exit);
+	}
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fault.c - guests get memory when they touch it: demand-zero, copy-on-write.
+ *
+ * A guest that touches pages at random gets them one by one. One that walks gets
+ * as many as its walk is long so far, and soon large ones: an honest walker has at
+ * most twice what it uses, and leaves guest mode a few dozen times per 256 MiB. All
+ * of that is done in the VM's own time, on the worker, so it counts as its CPU time
+ * and its cgroup's. Only what has to be reclaimed first goes to the work item.
+ */
+#include <linux/align.h>
+#include <linux/io.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+
+#include "mem/image.h"
+#include "mem/memory.h"
+#include "mem/room.h"
+#include "uapi/mayfly_guest.h"
+
+/* Pages: a walk begins after so many, and never gets more at once than the last. */
+#define WALK_MIN	4
+#define WALK_MAX	(2 * PAGES_LARGE)
+/* And so many small ones at once where large ones cannot be had. */
+#define SMALL_MAX	64
+
+static void add_guest_page(struct vm_memory *memory, struct page *page, u64 gpa)
+{
+	pages_set_gpa(page, gpa);
+	list_add(&page->lru, &memory->pages);
+	memory->guest_pages += pages_is_large(page) ? PAGES_LARGE : 1;
+}
+
+/**
+ * memory_map_private - lay a page over the image's
+ * @memory: the VM's
+ * @entry: from memory_own()
+ * @shared: the image's leaf there, or 0
+ * @page: the VM's own; it may do what the image's may, and be written
+ */
+void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
+			struct page *page)
+{
+	const struct stage2_format *format = memory->s2.format;
+	u64 leaf = shared & format->present ?
+			   (shared & ~(STAGE2_ADDRESS | format->cow)) :
+			   stage2_leaf(format, 0, true, true);
+
+	if (pages_is_large(page)) {
+		leaf |= format->large;
+		if (!format->large_code)
+			leaf &= ~format->execute;
+	}
+	stage2_set(&memory->s2, entry,
+		   leaf | format->write | format->owned | page_to_phys(page));
+}
+
+/* Adds a page of zeroes, of the size of a leaf at that level. */
+static int add_zero(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
+{
+	u64 *entry = memory_own(memory, gpa, leaf, gfp);
+	struct page *page;
+
+	if (!entry)
+		return -ENOMEM;
+	page = leaf == STAGE2_LARGE ? pages_alloc_large(gfp) :
+				      pages_alloc(gfp | __GFP_ZERO);
+	if (!page)
+		return -ENOMEM;
+	add_guest_page(memory, page, gpa);
+	memory_map_private(memory, entry, 0, page);
+	return 0;
+}
+
+static bool is_there(const struct vm_memory *memory, u64 gpa)
+{
+	u64 *entry = stage2_find(&memory->s2, gpa);
+
+	return entry && *entry & memory->s2.format->present;
+}
+
+/* Only where there is nothing yet, not even a table. */
+static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
+{
+	return memory->s2.format->large_pages && pages >= PAGES_LARGE &&
+	       IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE) &&
+	       !stage2_find(&memory->s2, gpa) &&
+	       room_for(memory, PAGES_LARGE, MEMORY_ATOMIC);
+}
+
+/*
+ * How many pages a fault is worth: as many as the walk it is part of has had. One
+ * when memory is short, so that it has to be reclaimed: others need it more.
+ */
+static u64 walk(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+{
+	u64 had, room = (memory->size - gpa) >> PAGE_SHIFT;
+
+	if (gpa != memory->walk_end)
+		memory->walk_begin = gpa;
+	had = (gpa - memory->walk_begin) >> PAGE_SHIFT;
+	if (gfp & __GFP_DIRECT_RECLAIM)
+		return 1;
+	return had < WALK_MIN ? 1 : min3(had, (u64)WALK_MAX, room);
+}
+
+static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+{
+	u64 left = walk(memory, gpa, gfp), at = gpa;
+	int ret = 0;
+
+	if (!room_for(memory, 1, gfp))
+		return -ENOMEM;
+	/* What is more than asked for stops with the memory that is left. */
+	while (left && (at == gpa || (!is_there(memory, at) && room_for(memory, 1, gfp)))) {
+		if (may_be_large(memory, at, left)) {
+			if (!add_zero(memory, at, STAGE2_LARGE, gfp)) {
+				at += PAGES_LARGE * PAGE_SIZE;
+				left -= PAGES_LARGE;
+				continue;
+			}
+			left = SMALL_MAX;
+		}
+		ret = add_zero(memory, at, STAGE2_SMALL, gfp);
+		if (ret)
+			break;
+		at += PAGE_SIZE;
+		left--;
+	}
+	memory->walk_end = at;
+	return at == gpa ? ret : 0;
+}
+
+static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gfp)
+{
+	struct page *page;
+	u64 *entry;
+
+	if (!room_for(memory, 1, gfp))
+		return -ENOMEM;
+	entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
+	if (!entry)
+		return -ENOMEM;
+	page = pages_alloc(gfp);
+	if (!page)
+		return -ENOMEM;
+	add_guest_page(memory, page, gpa);
+	copy_page(page_address(page),
+		  page_address(memory_page_at(memory, shared, gpa)));
+	memory_map_private(memory, entry, shared, page);
+	return 0;
+}
+
+static bool may_execute(const struct stage2_format *format, u64 leaf)
+{
+	return !(leaf & format->no_execute) &&
+	       (leaf & format->execute) == format->execute;
+}
+
+/* Pages of the image stay as they are; a large one was never meant to. */
+static int make_executable(struct vm_memory *memory, u64 *entry, gfp_t gfp)
+{
+	if (!(*entry & memory->s2.format->large))
+		return -EFAULT;
+	return memory_split(memory, entry, gfp) ? 0 : -ENOMEM;
+}
+
+static int resolve(struct vm_memory *memory, const struct vm_fault_info *fault,
+		   gfp_t gfp)
+{
+	const struct stage2_format *format = memory->s2.format;
+	u64 gpa = fault->gpa & PAGE_MASK;
+	u64 *entry;
+
+	if (gpa < MAYFLY_GPA_IMAGE || gpa >= memory->size)
+		return -EFAULT;
+	entry = stage2_find(&memory->s2, gpa);
+	if (!entry || !(*entry & format->present))
+		return demand_zero(memory, gpa, gfp);
+	if (fault->execute && !may_execute(format, *entry))
+		return make_executable(memory, entry, gfp);
+	if (!fault->write || (*entry & format->write))
+		return 0;	/* Somebody else's flush was enough. */
+	if (*entry & format->cow)
+		return copy_on_write(memory, gpa, *entry, gfp);
+	return -EFAULT;
+}
+
+/**
+ * memory_fault - give the guest the page it asked for
+ * @memory: the VM's
+ * @fault: what it did
+ * @gfp: MEMORY_SLEEP, MEMORY_WAIT or MEMORY_ATOMIC
+ *
+ * Context: sleeps unless MEMORY_ATOMIC. Task context: the memcg is set.
+ * Return: 0 to enter again, -EFAULT when the access is not allowed, -ENOMEM.
+ */
+int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
+		 gfp_t gfp)
+{
+	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	int ret = resolve(memory, fault, gfp);
+
+	set_active_memcg(old);
+	return ret;
+}
+
+/**
+ * memory_copy_hot - give a VM the pages its kind always writes
+ * @memory: the VM's
+ * @gfp: MEMORY_SLEEP, MEMORY_WAIT or MEMORY_ATOMIC
+ *
+ * Context: as @gfp.
+ * Return: 0 or -ENOMEM.
+ */
+int memory_copy_hot(struct vm_memory *memory, gfp_t gfp)
+{
+	struct image *image = memory->image;
+	unsigned int i, n = smp_load_acquire(&image->nr_hot);
+
+	for (i = 0; i < n; i++) {
+		struct vm_fault_info fault = {
+			.gpa = (u64)image->hot[i] << PAGE_SHIFT,
+			.write = true,
+		};
+
+		memory->walk_end = 0;	/* It does not walk, it is carried. */
+		/* -EFAULT: the first VM had more memory than this one. */
+		if (memory_fault(memory, &fault, gfp) == -ENOMEM)
+			return -ENOMEM;
+	}
+	return 0;
+}

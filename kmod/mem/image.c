@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * image.c - make images out of segments, and let them go.
+ *
+ * The kernel knows nothing of ELF: it gets page-aligned pieces of guest memory
+ * and a start state. An image is immutable once its descriptor exists; only the
+ * hot set is learned later, once.
+ */
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "cpu/state.h"
+#include "mem/image.h"
+#include "mem/memory.h"
+#include "uapi/mayfly_guest.h"
+
+static const struct stage2_format *image_format;
+static atomic_long_t nr_images = ATOMIC_LONG_INIT(0);
+
+/**
+ * image_count - images that exist
+ *
+ * Return: how many.
+ */
+u64 image_count(void)
+{
+	return atomic_long_read(&nr_images);
+}
+
+static struct page *image_page(struct image *image, gfp_t gfp)
+{
+	struct page *page = pages_alloc(gfp);
+
+	if (page)
+		list_add(&page->lru, &image->pages);
+	return page;
+}
+
+static u64 *image_table(void *context)
+{
+	struct page *page = image_page(context, MEMORY_SLEEP | __GFP_ZERO);
+
+	return page ? page_address(page) : NULL;
+}
+
+static int load_page(struct image *image, u64 gpa, u64 source, size_t length,
+		     u32 flags)
+{
+	const struct stage2_format *format = image->s2.format;
+	u64 *entry = stage2_own(&image->s2, gpa, STAGE2_SMALL, image_table,
+				image);
+	struct page *page;
+	u64 leaf;
+
+	if (!entry || pages_host_is_short())
+		return -ENOMEM;
+	page = image_page(image, MEMORY_SLEEP | __GFP_ZERO);
+	if (!page)
+		return -ENOMEM;
+	if (copy_from_user(page_address(page), u64_to_user_ptr(source), length))
+		return -EFAULT;
+	leaf = stage2_leaf(format, page_to_phys(page), false,
+			   flags & MAYFLY_SEGMENT_EXECUTE);
+	if (flags & MAYFLY_SEGMENT_WRITE)
+		leaf |= format->cow;
+	stage2_set(&image->s2, entry, leaf);
+	return 0;
+}
+
+static int load_segment(struct image *image, const struct mayfly_segment *segment)
+{
+	u64 done;
+	int ret;
+
+	for (done = 0; done < segment->length; done += PAGE_SIZE) {
+		if (signal_pending(current))
+			return -EINTR;
+		ret = load_page(image, segment->gpa + done,
+				segment->source + done,
+				min_t(u64, PAGE_SIZE, segment->length - done),
+				segment->flags);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Checks one segment against the end of the one before; returns its own end. */
+static int check_segment(const struct mayfly_segment *segment, u64 *end)
+{
+	u64 last;
+
+	if (segment->reserved ||
+	    segment->flags & ~(MAYFLY_SEGMENT_WRITE | MAYFLY_SEGMENT_EXECUTE))
+		return -EINVAL;
+	if (!segment->length || !PAGE_ALIGNED(segment->gpa) ||
+	    segment->gpa < *end || segment->gpa >= MAYFLY_MEMORY_MAX ||
+	    segment->length > MAYFLY_MEMORY_MAX - segment->gpa)
+		return -EINVAL;
+	if (check_add_overflow(segment->source, segment->length, &last))
+		return -EFAULT;
+	*end = PAGE_ALIGN(segment->gpa + segment->length);
+	return 0;
+}
+
+static int load_segments(struct image *image,
+			 const struct mayfly_segment *segments, u32 n)
+{
+	u64 end = MAYFLY_GPA_IMAGE;
+	u32 i;
+	int ret;
+
+	for (i = 0; i < n; i++) {
+		ret = check_segment(&segments[i], &end);
+		if (ret)
+			return ret;
+	}
+	image->memory_min = max(image->memory_min, end);
+	if (image->memory_min > MAYFLY_MEMORY_MAX)
+		return -EINVAL;
+	for (i = 0; i < n; i++) {
+		ret = load_segment(image, &segments[i]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* The top table must be the image's own page, or nothing would ever run. */
+static bool start_is_sane(const struct image *image)
+{
+	u64 *entry;
+
+	if (!PAGE_ALIGNED(image->cr3) || image->cr3 >= MAYFLY_MEMORY_MAX ||
+	    !state_canonical(image->rip))
+		return false;
+	entry = stage2_find(&image->s2, image->cr3);
+	return entry && (*entry & image->s2.format->present);
+}
+
+static int fill(struct image *image, const struct mayfly_image_create *create)
+{
+	struct mayfly_segment *segments;
+	int ret;
+
+	image->s2.root = image_table(image);
+	if (!image->s2.root)
+		return -ENOMEM;
+	segments = memdup_user(u64_to_user_ptr(create->segments),
+			       array_size(create->nr_segments, sizeof(*segments)));
+	if (IS_ERR(segments))
+		return PTR_ERR(segments);
+	ret = load_segments(image, segments, create->nr_segments);
+	kfree(segments);
+	if (!ret && !start_is_sane(image))
+		ret = -EINVAL;
+	return ret;
+}
+
+/**
+ * image_create - load an image
+ * @create: copied from the caller, not yet looked at
+ *
+ * Context: may sleep; reads the caller's memory.
+ * Return: the image with one reference, or an ERR_PTR as MAYFLY_IMAGE_CREATE
+ * documents.
+ */
+struct image *image_create(const struct mayfly_image_create *create)
+{
+	struct image *image;
+	int ret;
+
+	if (create->flags || memchr_inv(create->reserved, 0, sizeof(create->reserved)) ||
+	    !create->nr_segments || create->nr_segments > MAYFLY_MAX_SEGMENTS ||
+	    !create->name[0] || !memchr(create->name, 0, sizeof(create->name)) ||
+	    !PAGE_ALIGNED(create->memory_min))
+		return ERR_PTR(-EINVAL);
+	image = kzalloc(sizeof(*image), MEMORY_SLEEP);
+	if (!image)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&image->ref);
+	INIT_LIST_HEAD(&image->pages);
+	image->s2.format = image_format;
+	image->memory_min = create->memory_min;
+	image->rip = create->rip;
+	image->rsp = create->rsp;
+	image->cr3 = create->cr3;
+	image->rdi = create->rdi;
+	strscpy(image->name, create->name, sizeof(image->name));
+	atomic_long_inc(&nr_images);
+	ret = fill(image, create);
+	if (ret) {
+		image_put(image);
+		return ERR_PTR(ret);
+	}
+	return image;
+}
+
+static void image_free(struct kref *ref)
+{
+	struct image *image = container_of(ref, struct image, ref);
+	struct page *page, *next;
+	unsigned int n = 0;
+
+	list_for_each_entry_safe(page, next, &image->pages, lru) {
+		list_del(&page->lru);
+		pages_free(page);
+		if (++n % MEMORY_FREE_BATCH == 0)
+			cond_resched();
+	}
+	kfree(image);
+	atomic_long_dec(&nr_images);
+}
+
+/**
+ * image_put - drop a reference
+ * @image: the image
+ *
+ * Context: may sleep.
+ */
+void image_put(struct image *image)
+{
+	kref_put(&image->ref, image_free);
+}
+
+/**
+ * image_setup - at load
+ * @format: of second-level tables
+ */
+void image_setup(const struct stage2_format *format)
+{
+	image_format = format;
+}
+
+/**
+ * image_learn_hot - remember what the first VM wrote before it first waited
+ * @image: its image
+ * @pages: the VM's pages
+ *
+ * Too many pages, and none are remembered: such a guest is not made of the few
+ * pages this is for.
+ *
+ * Context: any; the VM is claimed by the caller.
+ */
+void image_learn_hot(struct image *image, const struct list_head *pages)
+{
+	unsigned int n = 0;
+	struct page *page;
+
+	if (atomic_cmpxchg(&image->hot_claimed, 0, 1))
+		return;
+	list_for_each_entry(page, pages, lru) {
+		if (!pages_is_guests(page))
+			continue;
+		if (n == IMAGE_HOT_MAX || pages_is_large(page))
+			return;
+		image->hot[n++] = pages_gpa(page) >> PAGE_SHIFT;
+	}
+	smp_store_release(&image->nr_hot, n);
+}

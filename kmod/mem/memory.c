@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * memory.c - a VM's address space: laid out, read, given back.
+ *
+ * It is the image's tables with private pages laid over them. Only the thread that
+ * has claimed the VM calls in here, so there are no locks. All pages are charged
+ * to the VM's memcg. How guests get theirs is in fault.c.
+ */
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+
+#include "debug/mutation.h"
+#include "debug/tlbmodel.h"
+#include "mem/image.h"
+#include "mem/memory.h"
+#include "mem/room.h"
+#include "uapi/mayfly_guest.h"
+
+static struct page *stub_page;
+
+/* A new VM needs a table of each level: they are got at once. */
+#define STOCK_ORDER	2
+
+/**
+ * struct supply - where a layout gets its tables from
+ * @memory: whose they will be
+ * @gfp: for those that are not in stock
+ * @stock: the next in stock
+ * @left: so many
+ */
+struct supply {
+	struct vm_memory *memory;
+	gfp_t gfp;
+	struct page *stock;
+	unsigned int left;
+};
+
+static struct page *take(struct supply *supply)
+{
+	if (!supply->left)
+		return pages_alloc(supply->gfp | __GFP_ZERO);
+	supply->left--;
+	return supply->stock++;
+}
+
+static void fill(struct supply *supply)
+{
+	supply->stock = pages_alloc_run(supply->gfp | __GFP_ZERO, STOCK_ORDER);
+	supply->left = supply->stock ? 1 << STOCK_ORDER : 0;
+}
+
+static void clear_out(struct supply *supply)
+{
+	while (supply->left)
+		pages_free(take(supply));
+}
+
+static u64 *alloc_table(void *context)
+{
+	struct supply *supply = context;
+	struct page *page = take(supply);
+
+	if (!page)
+		return NULL;
+	list_add(&page->lru, &supply->memory->pages);
+	supply->memory->table_pages++;
+	return page_address(page);
+}
+
+/**
+ * memory_own - an entry that may be changed
+ * @memory: the VM's
+ * @gpa: any address in the page, which no large leaf maps
+ * @leaf: STAGE2_SMALL or STAGE2_LARGE
+ * @gfp: for tables
+ *
+ * Return: it, or NULL without memory.
+ */
+u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
+{
+	struct supply supply = { .memory = memory, .gfp = gfp };
+
+	return stage2_own(&memory->s2, gpa, leaf, alloc_table, &supply);
+}
+
+/* Maps one page of Mayfly's own at a fixed place, read-only. */
+static int map_fixed(struct supply *supply, u64 gpa, struct page *page,
+		     bool execute, u64 software)
+{
+	struct vm_memory *memory = supply->memory;
+	u64 *entry = stage2_own(&memory->s2, gpa, STAGE2_SMALL, alloc_table, supply);
+
+	if (!entry)
+		return -ENOMEM;
+	stage2_set(&memory->s2, entry,
+		   software | stage2_leaf(memory->s2.format, page_to_phys(page),
+					  false, execute));
+	return 0;
+}
+
+static int map_device_page(struct supply *supply, void **device_page)
+{
+	struct vm_memory *memory = supply->memory;
+	struct page *page = pages_alloc(supply->gfp | __GFP_ZERO);
+
+	if (!page)
+		return -ENOMEM;
+	list_add(&page->lru, &memory->pages);
+	memory->device_pages++;
+	*device_page = page_address(page);
+	return map_fixed(supply, MAYFLY_GPA_DEVICE, page, false,
+			 memory->s2.format->owned);
+}
+
+static int lay_out(struct supply *supply, struct page *args, void **device_page)
+{
+	struct vm_memory *memory = supply->memory;
+	int ret;
+
+	memory->s2.root = alloc_table(supply);
+	if (!memory->s2.root)
+		return -ENOMEM;
+	copy_page(memory->s2.root, memory->image->s2.root);
+	ret = map_device_page(supply, device_page);
+	if (!ret)
+		ret = map_fixed(supply, MAYFLY_GPA_STUB, stub_page, true, 0);
+	if (!ret && args)
+		ret = map_fixed(supply, MAYFLY_GPA_ARGS, args, false, 0);
+	return ret;
+}
+
+/**
+ * memory_lay_out - the tables of a VM that has written nothing yet
+ * @memory: the VM's, without tables
+ * @args: the argument page or NULL; the caller keeps it alive
+ * @device_page: out: the VM's device page, zeroed
+ * @gfp: for all of it
+ *
+ * Context: as @gfp; the memcg is set.
+ * Return: 0 or -ENOMEM, with some of it done.
+ */
+int memory_lay_out(struct vm_memory *memory, struct page *args,
+		   void **device_page, gfp_t gfp)
+{
+	struct supply supply = { .memory = memory, .gfp = gfp };
+	int ret;
+
+	fill(&supply);
+	ret = lay_out(&supply, args, device_page);
+	clear_out(&supply);
+	return ret;
+}
+
+/**
+ * memory_init - lay out a new VM's memory
+ * @memory: to fill; all zero
+ * @image: what it starts as; the caller keeps it alive
+ * @size: bytes, page-aligned
+ * @args: the argument page or NULL; the caller keeps it alive
+ * @memcg: charged; the caller keeps it alive
+ * @device_page: out: the VM's device page, zeroed
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM, after which memory_free() is still owed.
+ */
+int memory_init(struct vm_memory *memory, struct image *image, u64 size,
+		struct page *args, struct mem_cgroup *memcg, void **device_page)
+{
+	struct mem_cgroup *old;
+	int ret;
+
+	memory->s2 = image->s2;
+	memory->s2.owned = image->s2.format->owned;
+	memory->s2.root = NULL;
+	memory->size = size;
+	memory->image = image;
+	memory->memcg = memcg;
+	INIT_LIST_HEAD(&memory->pages);
+
+	if (!room_for(memory, 1, MEMORY_SLEEP))
+		return -ENOMEM;
+	old = set_active_memcg(memcg);
+	ret = memory_lay_out(memory, args, device_page, MEMORY_SLEEP);
+	set_active_memcg(old);
+	return ret;
+}
+
+/**
+ * memory_page_at - the host page behind an address
+ * @memory: the VM's
+ * @entry: its leaf, present
+ * @gpa: the address
+ *
+ * Return: the page of 4 KiB, also inside of a large one.
+ */
+struct page *memory_page_at(const struct vm_memory *memory, u64 entry, u64 gpa)
+{
+	struct page *page = pfn_to_page((entry & STAGE2_ADDRESS) >> PAGE_SHIFT);
+
+	return entry & memory->s2.format->large ?
+		       page + (gpa >> PAGE_SHIFT) % PAGES_LARGE : page;
+}
+
+static const void *readable(struct vm_memory *memory, u64 gpa)
+{
+	u64 *entry = stage2_find(&memory->s2, gpa);
+
+	if (entry && (*entry & memory->s2.format->present))
+		return page_address(memory_page_at(memory, *entry, gpa));
+	if (gpa >= MAYFLY_GPA_IMAGE)
+		return page_address(ZERO_PAGE(0));
+	return NULL;
+}
+
+/**
+ * memory_is_readable - is a range wholly the guest's to show?
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @gpa: first byte, from the guest, not trusted
+ * @length: bytes
+ *
+ * Context: any.
+ * Return: true when memory_read() may be asked for it.
+ */
+bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length)
+{
+	u64 end, page;
+
+	if (check_add_overflow(gpa, length, &end) || end > memory->size)
+		return false;
+	/* Above MAYFLY_GPA_IMAGE all is memory, present or not. */
+	for (page = gpa & PAGE_MASK; page < min_t(u64, end, MAYFLY_GPA_IMAGE);
+	     page += PAGE_SIZE)
+		if (!readable(memory, page))
+			return false;
+	return true;
+}
+
+/**
+ * memory_read - copy from guest memory
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @gpa: first byte of a range that memory_is_readable()
+ * @buffer: destination
+ * @length: bytes
+ *
+ * Context: any.
+ */
+void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
+{
+	while (length) {
+		size_t offset = offset_in_page(gpa);
+		size_t n = min_t(size_t, length, PAGE_SIZE - offset);
+
+		memcpy(buffer, readable(memory, gpa) + offset, n);
+		buffer += n;
+		gpa += n;
+		length -= n;
+	}
+}
+
+static void give_back(struct vm_memory *memory, u64 *entry, u64 shared)
+{
+	struct page *page = memory_page_at(memory, *entry, 0);
+	bool late = mutation_is(MUTATION_FREE_MAPPED);
+
+	memory->guest_pages -= pages_is_large(page) ? PAGES_LARGE : 1;
+	if (!late)
+		stage2_set(&memory->s2, entry, shared);
+	tlbmodel_page_freed(&memory->s2, page_to_phys(page), false);
+	if (late)
+		stage2_set(&memory->s2, entry, shared);
+	list_del(&page->lru);
+	pages_free(page);
+}
+
+/**
+ * memory_split - make a large page small ones
+ * @memory: the VM's
+ * @entry: its leaf
+ * @gfp: for the table
+ *
+ * Return: false without memory; then nothing has changed.
+ */
+bool memory_split(struct vm_memory *memory, u64 *entry, gfp_t gfp)
+{
+	struct supply supply = { .memory = memory, .gfp = gfp };
+	struct page *page = memory_page_at(memory, *entry, 0);
+	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	u64 *table = alloc_table(&supply);
+	unsigned int i;
+
+	set_active_memcg(old);
+	if (!table)
+		return false;
+	pages_split(page);
+	stage2_split(&memory->s2, entry, table);
+	for (i = 1; i < PAGES_LARGE; i++)
+		list_add(&page[i].lru, &memory->pages);
+	return true;
+}
+
+/* Returns how many pages that was good for, @pages at most. */
+static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
+{
+	u64 *entry = stage2_find(&memory->s2, gpa);
+	u64 *shared;
+
+	if (!entry || !(*entry & memory->s2.owned))
+		return 1;
+	if (*entry & memory->s2.format->large) {
+		if (pages >= PAGES_LARGE && IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE)) {
+			give_back(memory, entry, 0);
+			return PAGES_LARGE;
+		}
+		if (!memory_split(memory, entry, MEMORY_ATOMIC)) {
+			/* It keeps the page, which is as zero as a new one. */
+			clear_page(page_address(memory_page_at(memory, *entry, gpa)));
+			return 1;
+		}
+		entry = stage2_find(&memory->s2, gpa);
+	}
+	shared = stage2_find(&memory->image->s2, gpa);
+	give_back(memory, entry, shared ? *shared : 0);
+	return 1;
+}
+
+/**
+ * memory_discard - take private pages back; they become the image's, or zero
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @gpa: first page, from the guest, not trusted
+ * @pages: how many, at most MAYFLY_DISCARD_MAX are handled
+ *
+ * Context: any.
+ * Return: pages handled, or -EINVAL when the range is not the VM's memory.
+ */
+int memory_discard(struct vm_memory *memory, u64 gpa, u64 pages)
+{
+	u64 i;
+
+	if (!PAGE_ALIGNED(gpa) || gpa < MAYFLY_GPA_IMAGE || gpa > memory->size ||
+	    pages > (memory->size - gpa) >> PAGE_SHIFT)
+		return -EINVAL;
+	pages = min_t(u64, pages, MAYFLY_DISCARD_MAX);
+	for (i = 0; i < pages;)
+		i += discard_from(memory, gpa + (i << PAGE_SHIFT), pages - i);
+	return pages;
+}
+
+/**
+ * memory_free - give everything back
+ * @memory: the VM's; it will not be entered again. Harmless when repeated.
+ *
+ * Context: may sleep.
+ */
+void memory_free(struct vm_memory *memory)
+{
+	struct page *page, *next;
+	unsigned int n = 0;
+
+	list_for_each_entry_safe(page, next, &memory->pages, lru) {
+		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
+		list_del(&page->lru);
+		pages_free(page);
+		if (++n % MEMORY_FREE_BATCH == 0)
+			cond_resched();
+	}
+	memory->s2.root = NULL;
+	memory->guest_pages = 0;
+	memory->table_pages = 0;
+	memory->device_pages = 0;
+}
+
+/**
+ * memory_setup - at load
+ * @stub: the hypercall instruction and a ret
+ * @length: bytes
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int memory_setup(const void *stub, size_t length)
+{
+	stub_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!stub_page)
+		return -ENOMEM;
+	memcpy(page_address(stub_page), stub, length);
+	return 0;
+}
+
+/**
+ * memory_teardown - at unload
+ */
+void memory_teardown(void)
+{
+	__free_page(stub_page);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * memory.h - what a VM can see as memory, and who pays for it.
+ */
+#ifndef MAYFLY_MEMORY_H
+#define MAYFLY_MEMORY_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+#include "mem/pages.h"
+#include "mem/stage2.h"
+
+struct image;
+struct mem_cgroup;
+
+/**
+ * struct vm_memory - a VM's guest-physical address space
+ * @s2: second-level tables; all owned pages hang from @pages. Without a root
+ *	while the VM is cold.
+ * @size: first guest-physical address that is not memory, in bytes
+ * @image: what the VM was made from
+ * @memcg: who is charged
+ * @pages: every page held alone, linked by page->lru: guest pages, tables and
+ *	the device page
+ * @walk_begin: where the guest's last walk through untouched memory began
+ * @walk_end: where it would go on
+ * @guest_pages: how many of them are guest memory, in pages of 4 KiB
+ * @table_pages: how many are tables
+ * @device_pages: how many are device pages
+ *
+ * Only the thread that runs the VM, or that has claimed it, touches this; other
+ * threads read the counters.
+ */
+struct vm_memory {
+	struct stage2 s2;
+	u64 size;
+	struct image *image;
+	struct mem_cgroup *memcg;
+	struct list_head pages;
+	u64 walk_begin;
+	u64 walk_end;
+	u32 guest_pages;
+	u32 table_pages;
+	u32 device_pages;
+};
+
+/**
+ * struct vm_fault_info - an access the second-level tables did not allow
+ * @gpa: guest-physical address
+ * @write: it was a write
+ * @execute: it was an instruction fetch
+ */
+struct vm_fault_info {
+	u64 gpa;
+	bool write;
+	bool execute;
+};
+
+/* Pages freed between two offers to let somebody else run. */
+#define MEMORY_FREE_BATCH	512
+
+int __must_check memory_init(struct vm_memory *memory, struct image *image,
+			     u64 size, struct page *args,
+			     struct mem_cgroup *memcg, void **device_page);
+int memory_copy_hot(struct vm_memory *memory, gfp_t gfp);
+int __must_check memory_fault(struct vm_memory *memory,
+			      const struct vm_fault_info *fault, gfp_t gfp);
+bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);
+void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length);
+int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);
+void memory_free(struct vm_memory *memory);
+
+int memory_setup(const void *stub, size_t length);
+void memory_teardown(void);
+
+/* For fault.c and cold.c. */
+u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp);
+int __must_check memory_lay_out(struct vm_memory *memory, struct page *args,
+				void **device_page, gfp_t gfp);
+void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
+			struct page *page);
+bool __must_check memory_split(struct vm_memory *memory, u64 *entry, gfp_t gfp);
+struct page *memory_page_at(const struct vm_memory *memory, u64 entry, u64 gpa);
+
+#endif

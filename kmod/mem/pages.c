@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * pages.c - the only place that takes pages from the kernel for guests and images.
+ */
+#include <linux/cpu.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/percpu_counter.h>
+#include <linux/sizes.h>
+
+#include "mem/pages.h"
+
+/* page->index: not guest memory; and the bit that marks a large page. */
+#define NOT_THE_GUESTS	(~0ul)
+#define INDEX_LARGE	(1ul << 62)
+
+/*
+ * Left to the host by guests that want more: this part of all memory, and so much
+ * for small machines. Twice as much when VMs are made. So new ones are refused before
+ * old ones die, and both before the OOM killer, who cannot see whose all this memory
+ * is, picks anybody.
+ */
+#define RESERVE_DIVISOR	64
+#define RESERVE_LEAST	(SZ_8M >> PAGE_SHIFT)
+
+/* A CPU looks how much is left after so many pages. */
+#define LOOK_EVERY	256
+
+static struct percpu_counter nr_pages;
+static DEFINE_PER_CPU(unsigned int, taken);
+static bool host_is_short;
+
+static unsigned long reserve(void)
+{
+	return totalram_pages() / RESERVE_DIVISOR + RESERVE_LEAST;
+}
+
+static bool look(void)
+{
+	bool is_short = si_mem_available() < (long)reserve();
+
+	WRITE_ONCE(host_is_short, is_short);
+	return is_short;
+}
+
+static void count(unsigned int pages)
+{
+	percpu_counter_add(&nr_pages, pages);
+	if (this_cpu_add_return(taken, pages) >= LOOK_EVERY) {
+		this_cpu_write(taken, 0);
+		look();
+	}
+}
+
+static void mark(struct page *page, unsigned long index)
+{
+	page->index = index;
+	set_page_private(page, 0);
+}
+
+/**
+ * pages_alloc - get a page
+ * @gfp: MEMORY_SLEEP and its kind, with __GFP_ZERO unless the caller writes all
+ *	of it
+ *
+ * Return: the page, not yet a guest's, or NULL.
+ */
+struct page *pages_alloc(gfp_t gfp)
+{
+	struct page *page = alloc_page(gfp);
+
+	if (page) {
+		mark(page, NOT_THE_GUESTS);
+		count(1);
+	}
+	return page;
+}
+
+/**
+ * pages_alloc_run - get several pages at once, if that is easy
+ * @gfp: as for pages_alloc()
+ * @order: 2 to the power of this
+ *
+ * Half the price of as many calls of pages_alloc(). Each is freed on its own.
+ *
+ * Return: the first of them, or NULL when there are none side by side.
+ */
+struct page *pages_alloc_run(gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages((gfp & ~__GFP_RECLAIM) | __GFP_NORETRY |
+					__GFP_NOWARN, order);
+	unsigned int i;
+
+	if (!page)
+		return NULL;
+	split_page(page, order);
+	for (i = 0; i < 1u << order; i++)
+		mark(page + i, NOT_THE_GUESTS);
+	count(1 << order);
+	return page;
+}
+
+/**
+ * pages_alloc_large - get a large page
+ * @gfp: MEMORY_ATOMIC; it will be zeroed
+ *
+ * Return: the page, with no address yet, or NULL.
+ */
+struct page *pages_alloc_large(gfp_t gfp)
+{
+	struct page *page = alloc_pages(gfp | __GFP_ZERO, PAGES_LARGE_ORDER);
+
+	if (page) {
+		mark(page, INDEX_LARGE);
+		count(PAGES_LARGE);
+	}
+	return page;
+}
+
+/**
+ * pages_split - make a guest's large page 512 small ones at the same addresses
+ * @page: the large page
+ */
+void pages_split(struct page *page)
+{
+	unsigned long index = page->index & ~INDEX_LARGE;
+	unsigned int i;
+
+	split_page(page, PAGES_LARGE_ORDER);
+	page->index = index;
+	for (i = 1; i < PAGES_LARGE; i++)
+		mark(page + i, index + i);
+}
+
+/**
+ * pages_free - give a page back
+ * @page: from pages_alloc() and its kind, no longer reachable by any guest
+ */
+void pages_free(struct page *page)
+{
+	unsigned int order = pages_is_large(page) ? PAGES_LARGE_ORDER : 0;
+
+	mark(page, 0);
+	percpu_counter_sub(&nr_pages, 1 << order);
+	__free_pages(page, order);
+}
+
+/**
+ * pages_set_gpa - make a page a guest's memory
+ * @page: the page
+ * @gpa: guest-physical address
+ */
+void pages_set_gpa(struct page *page, u64 gpa)
+{
+	unsigned long large = pages_is_large(page) ? INDEX_LARGE : 0;
+
+	page->index = gpa >> PAGE_SHIFT | large;
+}
+
+/**
+ * pages_is_guests - is it a guest's memory?
+ * @page: the page
+ *
+ * Return: false for tables and the like.
+ */
+bool pages_is_guests(const struct page *page)
+{
+	return page->index != NOT_THE_GUESTS;
+}
+
+/**
+ * pages_is_large - is it the first of 512?
+ * @page: the page
+ *
+ * Return: true for one from pages_alloc_large() that has not been split.
+ */
+bool pages_is_large(const struct page *page)
+{
+	return pages_is_guests(page) && page->index & INDEX_LARGE;
+}
+
+/**
+ * pages_gpa - which part of a guest's memory is it?
+ * @page: a guest's
+ *
+ * Return: guest-physical address.
+ */
+u64 pages_gpa(const struct page *page)
+{
+	return (u64)(page->index & ~INDEX_LARGE) << PAGE_SHIFT;
+}
+
+/**
+ * pages_count - pages held for all VMs and images
+ *
+ * Return: an exact count when nothing is being made or freed.
+ */
+u64 pages_count(void)
+{
+	return percpu_counter_sum_positive(&nr_pages);
+}
+
+/**
+ * pages_host_has_room - may another VM be made?
+ *
+ * Return: false when the host would be left with too little.
+ */
+bool pages_host_has_room(void)
+{
+	return si_mem_available() > 2 * (long)reserve();
+}
+
+/**
+ * pages_host_is_short - is there too little left to give any away?
+ *
+ * Cheap while there is enough.
+ *
+ * Return: true when who can do without must.
+ */
+bool pages_host_is_short(void)
+{
+	return READ_ONCE(host_is_short) && look();
+}
+
+/**
+ * pages_setup - at load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int pages_setup(void)
+{
+	return percpu_counter_init(&nr_pages, 0, GFP_KERNEL);
+}
+
+/**
+ * pages_teardown - at unload, when all are free
+ */
+void pages_teardown(void)
+{
+	/* A CPU that is on its way out has counted what is not in the sum. */
+	cpus_read_lock();
+	WARN_ON_ONCE(pages_count());
+	cpus_read_unlock();
+	percpu_counter_destroy(&nr_pages);
+}

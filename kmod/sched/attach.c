@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * attach.c - the RUN call: the caller's thread is the VM's only worker.
+ *
+ * Signals, cpusets, the freezer, KCOV and fault injection then work on a VM as
+ * they do on a process.
+ */
+#include <linux/sched/signal.h>
+
+#include "sched/attach.h"
+#include "sched/fetch.h"
+#include "sched/run.h"
+#include "vm/devpage.h"
+#include "vm/life.h"
+#include "vm/vm.h"
+
+static ktime_t time_to_sleep(struct vm *vm)
+{
+	u64 deadline = READ_ONCE(vm->deadline), now = devpage_guest_now(vm);
+
+	if (READ_ONCE(vm->run_state) != MAYFLY_PARKED ||
+	    deadline == MAYFLY_FOREVER)
+		return KTIME_MAX;
+	return deadline > now ? min_t(u64, deadline - now, KTIME_MAX / 2) : 0;
+}
+
+/* Waits until life_try_claim() may say something else. 0 or -ERESTARTSYS. */
+static int wait_for_change(struct vm *vm)
+{
+	u32 before = READ_ONCE(vm->run_state);
+	int ret;
+
+	if (before == MAYFLY_READY || before == MAYFLY_ENDED)
+		return 0;
+	ret = wait_event_interruptible_hrtimeout(vm->wait,
+						 READ_ONCE(vm->run_state) != before,
+						 time_to_sleep(vm));
+	return ret == -ETIME ? 0 : ret;
+}
+
+/* 0 with the VM claimed, the outcome if there is one already, or -EINTR. */
+static int claim(struct vm *vm, u32 flags)
+{
+	while (!life_try_claim(vm)) {
+		if (vm_has_ended(vm))
+			return MAYFLY_RAN_ENDED;
+		if (flags & MAYFLY_RUN_UNTIL_PARK &&
+		    READ_ONCE(vm->run_state) == MAYFLY_PARKED)
+			return MAYFLY_RAN_PARKED;
+		if (wait_for_change(vm))
+			return -EINTR;
+	}
+	return 0;
+}
+
+/* 0 to go on, or an outcome, or -EINTR. */
+static int run_once(struct vm *vm, u32 flags)
+{
+	struct slice slice;
+	enum verdict verdict;
+
+	/* Nobody cuts it; the scheduler asks for the CPU. */
+	slice_begin(&slice, 0);
+	verdict = run_slice(vm, &slice, flags & MAYFLY_RUN_UNTIL_OUTPUT);
+
+	if (verdict == VERDICT_FAULT)
+		verdict = fetch_memory(vm);
+	life_release(vm, verdict);
+	if (verdict == VERDICT_OUTPUT)
+		return MAYFLY_RAN_OUTPUT;
+	if (verdict == VERDICT_MOVE)
+		schedule_timeout_interruptible(1);
+	cond_resched_tasks_rcu_qs();
+	if (run_is_wanted_outside())
+		return vm_has_ended(vm) ? MAYFLY_RAN_ENDED : -EINTR;
+	return 0;
+}
+
+/**
+ * attach_run - run until the VM ends, a signal comes or @flags are met
+ * @vm: the VM
+ * @flags: MAYFLY_RUN_*
+ * @outcome: out: MAYFLY_RAN_*
+ *
+ * Context: may sleep.
+ * Return: 0, -EINTR, -EBUSY when somebody else runs it, -ESRCH when it had ended
+ * before.
+ */
+int attach_run(struct vm *vm, u32 flags, u32 *outcome)
+{
+	int ret = life_attach(vm);
+
+	if (ret)
+		return ret;
+	do {
+		ret = claim(vm, flags);
+		if (!ret)
+			ret = run_once(vm, flags);
+	} while (!ret);
+	life_detach(vm);
+	if (ret < 0)
+		return ret;
+	*outcome = ret;
+	return 0;
+}

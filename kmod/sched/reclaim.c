@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * reclaim.c - when sleeping VMs go cold: by age, when the host needs memory, and
+ * when a VM does that is of the same cgroup.
+ *
+ * All take those of a pool that have slept longest first. A VM that goes cold leaves its
+ * pool's list of warm sleepers, so nothing is looked at twice.
+ */
+#include <linux/jiffies.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/shrinker.h>
+#include <linux/workqueue.h>
+
+#include "mem/pages.h"
+#include "sched/reclaim.h"
+#include "vm/cold.h"
+#include "vm/pool.h"
+
+/* VMs between two offers to let somebody else run. */
+#define BATCH		64
+/* What a small VM gives back: four tables, device page, entry table. */
+#define PAGES_PER_VM	6
+/* In jiffies: those that only nap are left alone even when memory is short. */
+#define MIN_SLEEP	(HZ / 10)
+
+static unsigned int cold_after_ms = 10000;
+module_param(cold_after_ms, uint, 0644);
+MODULE_PARM_DESC(cold_after_ms, "a VM that has slept so long goes cold (0: only when memory is short)");
+
+static void on_age_work(struct work_struct *work);
+static DECLARE_DELAYED_WORK(age_work, on_age_work);
+
+static void look_again_after(unsigned int ms)
+{
+	queue_delayed_work(system_unbound_wq, &age_work, msecs_to_jiffies(ms));
+}
+
+/**
+ * struct demand - how much is to go cold
+ * @before: only VMs that have slept since then, in jiffies
+ * @vms: so many at most
+ * @pages: what has been given back
+ */
+struct demand {
+	unsigned long before;
+	unsigned long vms;
+	unsigned int pages;
+};
+
+/* Those that have slept longest. */
+static void chill_pool(struct pool *pool, void *context)
+{
+	struct demand *demand = context;
+	unsigned int got;
+
+	while (demand->vms && (got = cold_chill_first(pool, demand->before))) {
+		demand->pages += got;
+		demand->vms--;
+	}
+}
+
+/* Of all pools. True when there may be more. */
+static bool chill_all(struct demand *demand)
+{
+	return pool_visit_in_turn(chill_pool, demand) && !demand->vms;
+}
+
+static bool chill_old(unsigned int age_ms)
+{
+	struct demand demand = {
+		.before = jiffies - msecs_to_jiffies(age_ms), .vms = BATCH,
+	};
+
+	return chill_all(&demand);
+}
+
+static void on_age_work(struct work_struct *work)
+{
+	unsigned int age = READ_ONCE(cold_after_ms);
+
+	while (age && chill_old(age))
+		cond_resched();
+	if (pool_count())
+		look_again_after(age ? clamp(age / 4, 50u, 1000u) : 1000);
+}
+
+/**
+ * reclaim_begin - there are VMs now
+ *
+ * Looks after them as long as there are any. Cheap when it does so already.
+ */
+void reclaim_begin(void)
+{
+	if (!delayed_work_pending(&age_work))
+		look_again_after(0);
+}
+
+/**
+ * reclaim_from_sleepers - find memory for a VM that would die or wait without
+ * @pool: its pool
+ *
+ * Its own pool's sleepers go cold first, since their cgroup may be at a limit: the
+ * kernel does not ask shrinkers about that which do not keep a list per cgroup.
+ * All pools' when it is the host that is short.
+ *
+ * Context: task; does not sleep.
+ * Return: true when something was given back.
+ */
+bool reclaim_from_sleepers(struct pool *pool)
+{
+	struct demand demand = { .before = jiffies - MIN_SLEEP, .vms = BATCH };
+
+	chill_pool(pool, &demand);
+	if (!demand.pages && pages_host_is_short())
+		chill_all(&demand);
+	return demand.pages;
+}
+
+static void count_pool(struct pool *pool, void *context)
+{
+	unsigned long *sum = context;
+
+	*sum += READ_ONCE(pool->nr_warm);
+}
+
+static unsigned long count_objects(struct shrinker *shrinker,
+				   struct shrink_control *control)
+{
+	unsigned long warm = 0;
+
+	pool_visit(count_pool, &warm);
+	return warm * PAGES_PER_VM;
+}
+
+static unsigned long scan_objects(struct shrinker *shrinker,
+				  struct shrink_control *control)
+{
+	struct demand demand = {
+		.before = jiffies - MIN_SLEEP,
+		.vms = DIV_ROUND_UP(control->nr_to_scan, PAGES_PER_VM),
+	};
+
+	chill_all(&demand);
+	return demand.pages ?: SHRINK_STOP;
+}
+
+static struct shrinker shrinker = {
+	.count_objects = count_objects,
+	.scan_objects = scan_objects,
+	.seeks = DEFAULT_SEEKS,
+};
+
+/**
+ * reclaim_setup - at load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int reclaim_setup(void)
+{
+	return register_shrinker(&shrinker, "mayfly");
+}
+
+/**
+ * reclaim_teardown - at unload; there are no VMs
+ */
+void reclaim_teardown(void)
+{
+	unregister_shrinker(&shrinker);
+	cancel_delayed_work_sync(&age_work);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * run.c - the run function. Workers (worker.c) and RUN (attach.c) both end here.
+ *
+ *   load -> [ enter -> exit -> host interrupt -> trap_handle ] ... -> save
+ *
+ * The bracket repeats until the trap says otherwise or somebody wants the CPU or
+ * the VM. Everything that is not needed per exit happens once per slice: FPU,
+ * control block, accounting.
+ */
+#include <linux/sched.h>
+#include <linux/sched/clock.h>
+#include <asm/fpu/api.h>
+
+#include "cpu/backend.h"
+#include "cpu/fpu_asm.h"
+#include "debug/mutation.h"
+#include "debug/shadow.h"
+#include "guest/trap.h"
+#include "sched/run.h"
+#include "trace.h"
+#include "vm/cold.h"
+#include "vm/vm.h"
+
+/*
+ * Called with interrupts off, right before entry: a kick that comes later is a
+ * pending interrupt, and ends guest mode at once.
+ */
+static bool must_leave(const struct vm *vm, const struct slice *slice)
+{
+	return READ_ONCE(vm->requests) || READ_ONCE(slice->over) || need_resched() ||
+	       run_is_wanted_outside();
+}
+
+static enum verdict enter_once(struct vm *vm, const struct slice *slice)
+{
+	struct vm_exit exit;
+
+	local_irq_disable();
+	if (must_leave(vm, slice)) {
+		local_irq_enable();
+		return VERDICT_LEAVE;
+	}
+	trace_vm_entry(vm->id, vm->vcpu.state.rip);
+	static_call(backend_run)(&vm->vcpu, &exit);
+	local_irq_enable();
+	vm->vcpu.exits[exit.reason]++;
+	trace_vm_exit(vm->id, vm->vcpu.state.rip, exit.reason,
+		      vm->vcpu.state.regs[MAYFLY_RAX], exit.detail);
+	return trap_handle(vm, &exit);
+}
+
+static enum verdict enter_until(struct vm *vm, const struct slice *slice,
+				bool stop_on_output)
+{
+	enum verdict verdict;
+
+	if (vm->waiting)
+		trap_finish_wait(vm);
+	do {
+		verdict = enter_once(vm, slice);
+		if (verdict == VERDICT_OUTPUT && !stop_on_output)
+			verdict = VERDICT_ENTER;
+	} while (verdict == VERDICT_ENTER);
+	return verdict;
+}
+
+static void mutate(struct vm *vm)
+{
+	if (mutation_is(MUTATION_GUEST_CS)) {
+		vm->vcpu.state.cs.attributes = 0x0e9b;	/* L and D/B */
+		vm->vcpu.state_changed = true;
+	}
+}
+
+/* VERDICT_ENTER when it is warm. */
+static enum verdict warm_up(struct vm *vm)
+{
+	if (cold_warm(vm, MEMORY_ATOMIC))
+		return VERDICT_FAULT;
+	if (!vm_account(vm))
+		return VERDICT_ENTER;
+	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_LIMIT };
+	return VERDICT_END;
+}
+
+/**
+ * run_slice - run a VM on this CPU for a while
+ * @vm: claimed by the caller
+ * @slice: this turn, begun; cut from outside through its @over
+ * @stop_on_output: come back when the console has grown
+ *
+ * Context: may sleep before and after; preemption is off in between.
+ * Return: why it stopped; never VERDICT_ENTER.
+ */
+enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
+{
+	enum verdict verdict = VERDICT_MOVE;
+
+	if (unlikely(cold_is(vm))) {
+		verdict = warm_up(vm);
+		if (verdict != VERDICT_ENTER)
+			return verdict;
+		verdict = VERDICT_MOVE;
+	}
+	mutate(vm);
+	kernel_fpu_begin_mask(0);
+	shadow_host_before(SHADOW_SLICE);
+	if (!backend->load(&vm->vcpu)) {
+		fpu_load_guest(vm->vcpu.state.fpu, &vm->vcpu.tag.cpu);
+		verdict = enter_until(vm, slice, stop_on_output);
+		fpu_save_guest(vm->vcpu.state.fpu);
+		backend->save(&vm->vcpu);
+		shadow_host_after(SHADOW_SLICE);
+		vm->cpu_ns += local_clock() - slice->began;
+	}
+	kernel_fpu_end();
+	return verdict;
+}

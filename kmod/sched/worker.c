@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * worker.c - the threads that run VMs, and whose turn it is.
+ *
+ * A pool's workers are in its cgroup, one per CPU. One queue serves all of them, a
+ * millisecond a turn.
+ */
+#include <linux/cgroup.h>
+#include <linux/cpumask.h>
+#include <linux/kthread.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <uapi/linux/sched/types.h>
+
+#include "sched/run.h"
+#include "sched/worker.h"
+#include "vm/life.h"
+#include "vm/owner.h"
+#include "vm/pool.h"
+#include "vm/vm.h"
+
+#define SLICE_NS	NSEC_PER_MSEC
+#define MIN_SLICE_NS	(SLICE_NS / 8)
+#define MAX_CREDIT_NS	(2 * SLICE_NS)
+#define MAX_DEBT_NS	(16 * SLICE_NS)
+/* Turns passed over in a row, before the next VM runs whatever it has had. */
+#define MAX_SKIPS	32
+/* In jiffies: how often a frozen cgroup's workers look whether it still is. */
+#define THAW_CHECK	(HZ / 20)
+
+/**
+ * struct worker - a kernel thread that runs VMs
+ * @task: the thread
+ * @pool: whose VMs
+ * @timer: ends the slice
+ * @slice: the turn of the VM that runs, or ran last
+ */
+struct worker {
+	struct task_struct *task;
+	struct pool *pool;
+	struct hrtimer timer;
+	struct slice slice;
+};
+
+/*
+ * Deficit round robin: every turn is worth a slice, and what a VM takes more or
+ * less of it, because an interrupt was late or the scheduler early, is made up
+ * for in its next turns. So all get the same CPU time, not the same turns.
+ */
+static bool take_turn(struct vm *vm)
+{
+	vm->credit = min_t(s64, vm->credit + SLICE_NS, MAX_CREDIT_NS);
+	return vm->credit >= MIN_SLICE_NS;
+}
+
+static void pay(struct vm *vm, u64 ns)
+{
+	vm->credit = max_t(s64, vm->credit - ns, -MAX_DEBT_NS);
+}
+
+static struct vm *choose_next(struct pool *pool)
+{
+	struct vm *vm;
+	int skips;
+
+	for (skips = 0; skips < MAX_SKIPS; skips++) {
+		vm = list_first_entry_or_null(&pool->ready, struct vm, queue);
+		if (!vm || take_turn(vm))
+			return vm;
+		list_rotate_left(&pool->ready);
+	}
+	vm->credit = MIN_SLICE_NS;
+	return vm;
+}
+
+static struct vm *claim_next(struct pool *pool)
+{
+	struct vm *vm;
+
+	spin_lock_irq(&pool->lock);
+	vm = choose_next(pool);
+	if (vm)
+		life_claim(vm, current);
+	spin_unlock_irq(&pool->lock);
+	return vm;
+}
+
+static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
+{
+	struct worker *worker = container_of(timer, struct worker, timer);
+	s64 left;
+
+	/* Pairs with slice_begin(): who found this timer armed is seen here. */
+	smp_mb();
+	left = READ_ONCE(worker->slice.length) -
+	       (s64)(local_clock() - READ_ONCE(worker->slice.began));
+	if (left > 0) {
+		hrtimer_start(timer, ns_to_ktime(left), HRTIMER_MODE_REL_PINNED_HARD);
+		return HRTIMER_NORESTART;
+	}
+	WRITE_ONCE(worker->slice.over, true);
+	/* The worker may have moved; the interrupt that ends guest mode not. */
+	kick_process(worker->task);
+	return HRTIMER_NORESTART;
+}
+
+/*
+ * The timer is left running when a VM parks early, and gives the next one the
+ * rest of its slice when it fires: at most one timer is armed per millisecond,
+ * however short the visits, and nobody's slice is cut by who was there before.
+ */
+static void run_one(struct worker *worker, struct vm *vm)
+{
+	u64 before = vm->cpu_ns;
+	enum verdict verdict;
+
+	slice_begin(&worker->slice, vm->credit);
+	if (!hrtimer_is_queued(&worker->timer))
+		hrtimer_start(&worker->timer, ns_to_ktime(vm->credit),
+			      HRTIMER_MODE_REL_PINNED_HARD);
+	verdict = run_slice(vm, &worker->slice, false);
+	pay(vm, vm->cpu_ns - before);
+	life_release(vm, verdict);
+	if (verdict == VERDICT_MOVE)	/* This CPU is on its way out. */
+		schedule_timeout_uninterruptible(1);
+}
+
+/*
+ * cgroup.freeze stops processes, but no kernel threads, and does not tell them. A
+ * VM that runs is put down at the end of its slice, a millisecond later.
+ */
+static bool is_frozen(const struct pool *pool)
+{
+	return test_bit(CGRP_FREEZE, &pool->cgroup->flags);
+}
+
+static void wait_for_thaw(const struct pool *pool)
+{
+	while (unlikely(is_frozen(pool)) && !kthread_should_stop())
+		schedule_timeout_idle(THAW_CHECK);
+}
+
+static int worker_main(void *data)
+{
+	struct worker *worker = data;
+	struct pool *pool = worker->pool;
+
+	while (!kthread_should_stop()) {
+		struct vm *vm;
+
+		wait_for_thaw(pool);
+		vm = claim_next(pool);
+		if (vm)
+			run_one(worker, vm);
+		else
+			wait_event_idle_exclusive(pool->idle,
+						  kthread_should_stop() ||
+						  !list_empty(&pool->ready));
+		cond_resched_tasks_rcu_qs();
+	}
+	return 0;
+}
+
+/*
+ * Workers do not preempt who wakes them: a thousand VMs that are started or
+ * notified in one call are queued first and then run, without a switch for each.
+ */
+static const struct sched_attr worker_policy = {
+	.size = sizeof(worker_policy),
+	.sched_policy = SCHED_BATCH,
+};
+
+static bool is_of(struct task_struct *task, const struct pool *pool)
+{
+	bool same;
+
+	rcu_read_lock();
+	same = task_dfl_cgroup(task) == pool->cgroup;
+	rcu_read_unlock();
+	return same;
+}
+
+static int make_worker(struct pool *pool, struct worker *worker)
+{
+	struct task_struct *task;
+	int ret = owner_add_thread(pool->owner);
+
+	if (ret)
+		return ret;
+	task = kthread_create(worker_main, worker, "mayfly/%u", pool->nr_workers);
+	if (IS_ERR(task)) {
+		owner_remove_thread(pool->owner);
+		return PTR_ERR(task);
+	}
+	ret = cgroup_attach_task_all(current, task);
+	if (!ret)
+		ret = sched_setattr_nocheck(task, &worker_policy);
+	/* The caller may have been moved meanwhile. */
+	if (ret || !is_of(task, pool)) {
+		kthread_stop(task);
+		owner_remove_thread(pool->owner);
+		return -EXDEV;
+	}
+	worker->pool = pool;
+	worker->task = get_task_struct(task);
+	hrtimer_init(&worker->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	worker->timer.function = on_slice_end;
+	pool->nr_workers++;
+	return 0;
+}
+
+/**
+ * worker_stop_all - end a pool's workers
+ * @pool: the pool, which has no VMs, or whose workers have not begun
+ *
+ * Context: may sleep; not one of them.
+ */
+void worker_stop_all(struct pool *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < pool->nr_workers; i++) {
+		struct worker *worker = &pool->workers[i];
+
+		/*
+		 * To end it needs CPU time, which its cgroup may not have for hours.
+		 * The caller's has some; if that fails it takes longer.
+		 */
+		cgroup_attach_task_all(current, worker->task);
+		kthread_stop(worker->task);
+		hrtimer_cancel(&worker->timer);
+		put_task_struct(worker->task);
+		owner_remove_thread(pool->owner);
+	}
+	pool->nr_workers = 0;
+	if (pool->workers)
+		owner_put(pool->owner);
+	kfree(pool->workers);
+	pool->workers = NULL;
+}
+
+static int make_workers(struct pool *pool, struct owner *owner)
+{
+	unsigned int i, n = num_online_cpus();
+	int ret = 0;
+
+	pool->workers = kcalloc(n, sizeof(*pool->workers), MEMORY_SLEEP);
+	if (!pool->workers)
+		return -ENOMEM;
+	owner_get(owner);
+	pool->owner = owner;
+	for (i = 0; i < n && !ret; i++)
+		ret = make_worker(pool, &pool->workers[i]);
+	if (ret) {
+		worker_stop_all(pool);
+		return ret;
+	}
+	for (i = 0; i < n; i++)
+		wake_up_process(pool->workers[i].task);
+	return 0;
+}
+
+/**
+ * worker_make_all - have workers
+ * @pool: the pool
+ * @owner: whose threads they count as, if there are none yet
+ *
+ * Context: may sleep.
+ * Return: 0; -EXDEV when there are none and the caller is in another cgroup than
+ * the pool, or the cgroup takes no kernel threads; -EAGAIN when @owner may have no
+ * more threads; -ENOMEM, -EINTR.
+ */
+int worker_make_all(struct pool *pool, struct owner *owner)
+{
+	int ret = 0;
+
+	if (smp_load_acquire(&pool->workers_ready))
+		return 0;
+	mutex_lock(&pool->workers_lock);
+	if (!pool->workers)
+		ret = is_of(current, pool) ? make_workers(pool, owner) : -EXDEV;
+	if (!ret)
+		smp_store_release(&pool->workers_ready, true);
+	mutex_unlock(&pool->workers_lock);
+	return ret;
+}

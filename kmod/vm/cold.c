@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cold.c - from warm to cold and back.
+ *
+ * A warm VM can run at once. A cold one has its struct, its console and the guest
+ * pages whose bytes are nowhere else; tables, device page and entry table are
+ * made again from those and the image before it runs. When that happens is not
+ * decided here: reclaim.c asks for memory, run.c warms what is to run. pool->warm
+ * is kept here: parked VMs that could go cold, longest parked first.
+ */
+#include <linux/atomic.h>
+#include <linux/io.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/string.h>
+
+#include "debug/tlbmodel.h"
+#include "mem/image.h"
+#include "mem/memory.h"
+#include "mem/room.h"
+#include "vm/cold.h"
+#include "vm/devpage.h"
+#include "vm/pool.h"
+#include "vm/vm.h"
+
+#define MAX_PAGES	32
+#define MAX_TABLES	16
+
+static atomic64_t nr_cold = ATOMIC64_INIT(0);
+static atomic64_t nr_warmed = ATOMIC64_INIT(0);
+
+/* Does the guest find the same bytes there without this page? */
+static bool is_derived(const struct vm_memory *memory, const struct page *page)
+{
+	u64 *shared = stage2_find(&memory->image->s2, pages_gpa(page));
+
+	if (shared && *shared & memory->s2.format->present)
+		return !memcmp(page_address(page),
+			       page_address(memory_page_at(memory, *shared, 0)),
+			       PAGE_SIZE);
+	return !memchr_inv(page_address(page), 0, PAGE_SIZE);
+}
+
+/* What stays are the pages whose bytes are nowhere else. */
+static unsigned int forget_derived(struct vm_memory *memory)
+{
+	struct page *page, *next;
+	unsigned int freed = 0;
+
+	list_for_each_entry_safe(page, next, &memory->pages, lru) {
+		if (pages_is_guests(page)) {
+			if (!is_derived(memory, page)) {
+				tlbmodel_page_kept(page_to_phys(page));
+				continue;
+			}
+			WRITE_ONCE(memory->guest_pages, memory->guest_pages - 1);
+		}
+		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
+		list_del(&page->lru);
+		pages_free(page);
+		freed++;
+	}
+	WRITE_ONCE(memory->table_pages, 0);
+	WRITE_ONCE(memory->device_pages, 0);
+	stage2_drop(&memory->s2);
+	return freed;
+}
+
+static int map_kept(struct vm_memory *memory, gfp_t gfp)
+{
+	struct page *page;
+
+	list_for_each_entry(page, &memory->pages, lru) {
+		u64 gpa = pages_gpa(page);
+		u64 *entry, *shared;
+
+		if (!pages_is_guests(page))
+			continue;
+		entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
+		if (!entry)
+			return -ENOMEM;
+		shared = stage2_find(&memory->image->s2, gpa);
+		memory_map_private(memory, entry, shared ? *shared : 0, page);
+	}
+	return 0;
+}
+
+/* Or -ENOMEM, and it is as cold as before. */
+static int make_again(struct vm_memory *memory, struct page *args,
+		      void **device_page, gfp_t gfp)
+{
+	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	int ret;
+
+	ret = memory_lay_out(memory, args, device_page, gfp);
+	if (!ret)
+		ret = map_kept(memory, gfp);
+	/* Those that were the image's again, or zero. Without memory it will fault. */
+	if (!ret)
+		memory_copy_hot(memory, gfp);
+	set_active_memcg(old);
+	if (ret)
+		forget_derived(memory);
+	return ret;
+}
+
+/**
+ * cold_is - is it cold?
+ * @vm: has not ended
+ *
+ * Return: true when it needs cold_warm() before it can run.
+ */
+bool cold_is(const struct vm *vm)
+{
+	return !READ_ONCE(vm->memory.s2.root);
+}
+
+/**
+ * cold_count - VMs that are cold
+ *
+ * Return: how many.
+ */
+u64 cold_count(void)
+{
+	return atomic64_read(&nr_cold);
+}
+
+/**
+ * cold_warmed - times a VM has been warmed
+ *
+ * Return: how many since the module was loaded.
+ */
+u64 cold_warmed(void)
+{
+	return atomic64_read(&nr_warmed);
+}
+
+/* Who has many pages keeps its tables: they are a small part of it. */
+static bool is_worth_it(const struct vm *vm)
+{
+	return !cold_is(vm) && vm->memory.guest_pages <= MAX_PAGES &&
+	       vm->memory.table_pages <= MAX_TABLES;
+}
+
+/**
+ * cold_offer - a VM has parked, and could go cold
+ * @vm: in no queue
+ *
+ * Context: pool->lock held.
+ */
+void cold_offer(struct vm *vm)
+{
+	struct pool *pool = vm->pool;
+
+	lockdep_assert_held(&pool->lock);
+	if (!is_worth_it(vm))
+		return;
+	list_add_tail(&vm->queue, &pool->warm);
+	pool->nr_warm++;
+}
+
+/**
+ * cold_withdraw - it is parked no longer
+ * @vm: parked until now
+ *
+ * Context: pool->lock held.
+ */
+void cold_withdraw(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	if (list_empty(&vm->queue))
+		return;
+	list_del_init(&vm->queue);
+	vm->pool->nr_warm--;
+}
+
+/* Nobody can claim it meanwhile. */
+static unsigned int chill(struct vm *vm)
+{
+	unsigned int freed;
+
+	lockdep_assert_held(&vm->pool->lock);
+	vm->device_page = NULL;
+	atomic64_inc(&nr_cold);
+	freed = forget_derived(&vm->memory);
+	vm_account(vm);
+	return freed;
+}
+
+/**
+ * cold_chill_first - the VM of a pool that has slept longest goes cold
+ * @pool: the pool
+ * @before: only one that has slept since then, in jiffies
+ *
+ * Context: task; does not sleep.
+ * Return: pages given back, 0 when there is no such VM.
+ */
+unsigned int cold_chill_first(struct pool *pool, unsigned long before)
+{
+	unsigned int freed = 0;
+	unsigned long flags;
+	struct vm *vm;
+
+	spin_lock_irqsave(&pool->lock, flags);
+	vm = list_first_entry_or_null(&pool->warm, struct vm, queue);
+	if (vm && time_before_eq(vm->parked_at, before)) {
+		cold_withdraw(vm);
+		freed = chill(vm);
+	}
+	spin_unlock_irqrestore(&pool->lock, flags);
+	return freed;
+}
+
+/**
+ * cold_warm - make a cold VM fit to run
+ * @vm: claimed by the caller
+ * @gfp: MEMORY_ATOMIC or MEMORY_WAIT
+ *
+ * Context: as @gfp.
+ * Return: 0, or -ENOMEM: it is still cold.
+ */
+int cold_warm(struct vm *vm, gfp_t gfp)
+{
+	int ret = -ENOMEM;
+
+	if (room_for(&vm->memory, 1, gfp))
+		ret = make_again(&vm->memory, vm->args, &vm->device_page, gfp);
+	if (ret) {
+		vm->device_page = NULL;
+		return ret;
+	}
+	devpage_fill(vm);
+	vm->vcpu.state_changed = true;	/* The control block knows the old root. */
+	atomic64_dec(&nr_cold);
+	atomic64_inc(&nr_warmed);
+	return 0;
+}
+
+/**
+ * cold_forget - a VM ends, cold or not
+ * @vm: claimed by the caller, before memory_free()
+ */
+void cold_forget(struct vm *vm)
+{
+	if (cold_is(vm))
+		atomic64_dec(&nr_cold);
+}

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * life.c - the life of a VM: who may claim it, where it waits, how it ends.
+ *
+ *   ready -> running <-> parked -> ended(reason)
+ *              \  paused  /
+ *
+ * Nothing else writes vm->run_state. A VM is RUNNING exactly while somebody has
+ * claimed it, see vm.h; everybody else waits for the claim to be given back, or asks
+ * for it by a bit in vm->requests and a kick.
+ */
+#include <linux/jiffies.h>
+#include <linux/sched.h>
+#include <linux/timekeeping.h>
+#include <linux/workqueue.h>
+
+#include "cpu/hardware.h"
+#include "trace.h"
+#include "vm/cold.h"
+#include "vm/devpage.h"
+#include "vm/life.h"
+#include "vm/owner.h"
+#include "vm/pool.h"
+#include "vm/table.h"
+#include "vm/vm.h"
+
+/* No guest gets more timer interrupts out of a host CPU than these allow. */
+#define WAKES_PER_PASS	64
+#define MIN_TIMER_NS	(50 * NSEC_PER_USEC)
+
+static const struct vm_end_info killed = { .reason = MAYFLY_END_KILLED };
+
+static atomic64_t nr_parked = ATOMIC64_INIT(0);
+static atomic64_t nr_ended = ATOMIC64_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(ended_wait);
+
+/* Any number of threads may wait for the end of any VM, and no VM pays for that. */
+static void wake_ended_wait(struct work_struct *unused)
+{
+	wake_up_interruptible_all(&ended_wait);
+}
+
+static DECLARE_WORK(ended_work, wake_ended_wait);
+
+/**
+ * life_parked_count - times a VM has parked
+ *
+ * Return: how many since the module was loaded.
+ */
+u64 life_parked_count(void)
+{
+	return atomic64_read(&nr_parked);
+}
+
+/**
+ * life_ended_count - VMs that have ever ended
+ *
+ * Return: how many; only ever grows.
+ */
+u64 life_ended_count(void)
+{
+	return atomic64_read(&nr_ended);
+}
+
+/**
+ * life_ended_wait - woken when life_ended_count() has grown
+ *
+ * Return: the queue.
+ */
+wait_queue_head_t *life_ended_wait(void)
+{
+	return &ended_wait;
+}
+
+static void set_run_state(struct vm *vm, u32 state)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	trace_vm_state(vm->id, vm->run_state, state,
+		       state == MAYFLY_ENDED ? vm->end.reason : MAYFLY_END_NONE);
+	WRITE_ONCE(vm->run_state, state);
+}
+
+/* Out of its queue or its sleep. */
+static void withdraw(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_PARKED)
+		cold_withdraw(vm);
+	list_del_init(&vm->queue);
+	if (!RB_EMPTY_NODE(&vm->sleeper.node))
+		timerqueue_del(&vm->pool->sleepers, &vm->sleeper);
+}
+
+/**
+ * life_claim - make a VM the caller's
+ * @vm: ready, parked or paused, or RUNNING in the line for memory
+ * @runner: who will run it, to be kicked; NULL if nobody
+ *
+ * Context: pool->lock held.
+ */
+void life_claim(struct vm *vm, struct task_struct *runner)
+{
+	withdraw(vm);
+	set_run_state(vm, MAYFLY_RUNNING);
+	vm->runner = runner;
+}
+
+static void set_timer(struct pool *pool, ktime_t expires)
+{
+	ktime_t soonest = ktime_add_ns(ktime_get(), MIN_TIMER_NS);
+
+	hrtimer_start(&pool->timer, max(expires, soonest), HRTIMER_MODE_ABS_HARD);
+}
+
+static void make_ready(struct vm *vm)
+{
+	struct pool *pool = vm->pool;
+
+	set_run_state(vm, MAYFLY_READY);
+	if (!vm->started)
+		return;	/* The thread in RUN will see it. */
+	list_add_tail(&vm->queue, &pool->ready);
+	if (wq_has_sleeper(&pool->idle))
+		wake_up(&pool->idle);
+}
+
+static void make_parked(struct vm *vm, u64 now)
+{
+	struct pool *pool = vm->pool;
+
+	if (vm->run_state == MAYFLY_RUNNING) {
+		vm->parked++;
+		atomic64_inc(&nr_parked);
+	}
+	vm->credit = min_t(s64, vm->credit, 0);	/* Turns not used are not saved. */
+	set_run_state(vm, MAYFLY_PARKED);
+	vm->parked_at = jiffies;
+	cold_offer(vm);
+	if (!vm->started || vm->deadline == MAYFLY_FOREVER)
+		return;
+	vm->sleeper.expires = ktime_add_ns(ktime_get(),
+					   min_t(u64, vm->deadline - now,
+						 KTIME_MAX / 2));
+	if (timerqueue_add(&pool->sleepers, &vm->sleeper))
+		set_timer(pool, vm->sleeper.expires);
+}
+
+/**
+ * life_settle - put a VM where it belongs: it waits, or wants to run
+ * @vm: ready, parked or paused, or claimed by the caller, who gives the claim
+ *	back by this
+ *
+ * Parks it when its guest waits for something that has not come yet; otherwise
+ * it is ready, and queued if it belongs to the workers.
+ *
+ * Context: pool->lock held.
+ */
+void life_settle(struct vm *vm)
+{
+	withdraw(vm);
+	if (vm->waiting && !atomic64_read(&vm->pending)) {
+		u64 now = devpage_guest_now(vm);
+
+		if (now < vm->deadline) {
+			make_parked(vm, now);
+			return;
+		}
+	}
+	make_ready(vm);
+}
+
+/* Wakes the sleepers that are due; returns when to come back, or KTIME_MAX. */
+static ktime_t wake_sleepers(struct pool *pool)
+{
+	ktime_t now = ktime_get();
+	struct timerqueue_node *node;
+	int n;
+
+	for (n = 0; n < WAKES_PER_PASS; n++) {
+		node = timerqueue_getnext(&pool->sleepers);
+		if (!node)
+			return KTIME_MAX;
+		if (node->expires > now)
+			return node->expires;
+		life_settle(container_of(node, struct vm, sleeper));
+	}
+	return now;
+}
+
+/**
+ * life_on_deadline - a pool's timer has fired
+ * @pool: the pool
+ *
+ * Context: hard interrupt.
+ */
+void life_on_deadline(struct pool *pool)
+{
+	ktime_t next;
+
+	spin_lock(&pool->lock);
+	next = wake_sleepers(pool);
+	if (next != KTIME_MAX)
+		set_timer(pool, next);
+	spin_unlock(&pool->lock);
+}
+
+/*
+ * Ends a VM that the caller has claimed, and gives the claim back. Without a reference
+ * of its own the caller must not use it afterwards. @end may be &vm->end.
+ */
+static void end_claimed(struct vm *vm, const struct vm_end_info *end)
+{
+	unsigned long flags;
+
+	vm->end = *end;
+	cold_forget(vm);
+	memory_free(&vm->memory);
+	vm->device_page = NULL;
+	vm_account(vm);
+	vm_get(vm);
+	spin_lock_irqsave(&vm->pool->lock, flags);
+	vm->runner = NULL;
+	vm->ended_ns = ktime_get_real_ns();
+	set_run_state(vm, MAYFLY_ENDED);
+	spin_unlock_irqrestore(&vm->pool->lock, flags);
+	wake_up_all(&vm->wait);
+	atomic64_inc(&nr_ended);
+	if (wq_has_sleeper(&ended_wait))
+		queue_work(system_unbound_wq, &ended_work);
+	if (!vm->detached && !atomic_read(&vm->descriptors))
+		life_remove(vm);
+	vm_put(vm);
+}
+
+/* The claim now belongs to the line: to the fetcher, or to a killer. */
+static void wait_for_memory(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	vm_get(vm);
+	list_add_tail(&vm->queue, &vm->pool->starved);
+	pool_call_fetcher(vm->pool);
+}
+
+/* A VM that is RUNNING is in no other queue. */
+static bool waits_for_memory(const struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	return vm->run_state == MAYFLY_RUNNING && !list_empty(&vm->queue);
+}
+
+/**
+ * life_release - give a claim back
+ * @vm: claimed by the caller, who must not use it afterwards without a
+ *	reference of its own
+ * @verdict: what its last slice ended with
+ *
+ * Context: may sleep.
+ */
+void life_release(struct vm *vm, enum verdict verdict)
+{
+	struct pool *pool = vm->pool;
+	unsigned long flags;
+	bool awaited;
+
+	if (verdict == VERDICT_END) {
+		end_claimed(vm, &vm->end);
+		return;
+	}
+	spin_lock_irqsave(&pool->lock, flags);
+	vm->runner = NULL;
+	if (test_bit(VM_REQUEST_KILL, &vm->requests)) {
+		spin_unlock_irqrestore(&pool->lock, flags);
+		end_claimed(vm, &killed);
+		return;
+	}
+	if (verdict == VERDICT_FAULT) {
+		wait_for_memory(vm);
+		spin_unlock_irqrestore(&pool->lock, flags);
+		return;
+	}
+	if (test_and_clear_bit(VM_REQUEST_PAUSE, &vm->requests))
+		set_run_state(vm, MAYFLY_PAUSED);
+	else
+		life_settle(vm);
+	/* They may be many, so not under the lock; after it the VM may be gone. */
+	awaited = wq_has_sleeper(&vm->wait);
+	if (unlikely(awaited))
+		vm_get(vm);
+	spin_unlock_irqrestore(&pool->lock, flags);
+	if (unlikely(awaited)) {
+		wake_up_all(&vm->wait);
+		vm_put(vm);
+	}
+}
+
+/* Stops whoever runs it at its next exit, which comes at once. */
+static void ask_runner(struct vm *vm, int what)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	set_bit(what, &vm->requests);
+	if (vm->runner)
+		kick_process(vm->runner);
+}
+
+/* Ends a VM that nobody runs, or asks its runner to. -ESRCH when it had ended. */
+static int begin_kill(struct vm *vm)
+{
+	bool starved;
+
+	spin_lock_irq(&vm->pool->lock);
+	starved = waits_for_memory(vm);
+	if (vm->run_state == MAYFLY_ENDED) {
+		spin_unlock_irq(&vm->pool->lock);
+		return -ESRCH;
+	}
+	if (vm->run_state == MAYFLY_RUNNING && !starved) {
+		ask_runner(vm, VM_REQUEST_KILL);
+		spin_unlock_irq(&vm->pool->lock);
+		return 0;
+	}
+	life_claim(vm, NULL);
+	spin_unlock_irq(&vm->pool->lock);
+	end_claimed(vm, &killed);
+	if (starved)
+		vm_put(vm);	/* The line's. */
+	return 0;
+}
+
+/**
+ * life_kill - end a VM from outside
+ * @vm: the VM
+ *
+ * Context: may sleep; waits until it is dead.
+ * Return: 0, -ESRCH when it had ended before, -EINTR when the caller is being
+ * killed itself.
+ */
+int life_kill(struct vm *vm)
+{
+	int ret = begin_kill(vm);
+
+	if (!ret && wait_event_killable(vm->wait, vm_has_ended(vm)))
+		ret = -EINTR;
+	return ret;
+}
+
+/**
+ * life_close - a descriptor less
+ * @vm: the VM
+ *
+ * The last one ends and removes a VM that is not detached.
+ *
+ * Context: may sleep; does not wait. The caller has a reference.
+ */
+void life_close(struct vm *vm)
+{
+	if (!atomic_dec_and_test(&vm->descriptors) || vm->detached)
+		return;
+	if (begin_kill(vm) == -ESRCH)
+		life_remove(vm);
+}
+
+/**
+ * life_remove - forget a VM that has ended
+ * @vm: the VM
+ *
+ * Context: may sleep.
+ * Return: 0, -EBUSY while it lives, -ENOENT when it is removed already.
+ */
+int life_remove(struct vm *vm)
+{
+	if (!vm_has_ended(vm))
+		return -EBUSY;
+	if (atomic_xchg(&vm->removed, 1))
+		return -ENOENT;
+	table_forget(vm);
+	hardware_put();
+	owner_remove_vm(vm->owner);
+	vm_put(vm);
+	return 0;
+}
+
+/**
+ * life_start - hand a VM to the workers, for good
+ * @vm: the VM, whose pool has workers
+ *
+ * Return: 0, -EALREADY, -ESRCH, -EBUSY while RUN has it.
+ */
+int life_start(struct vm *vm)
+{
+	int ret = 0;
+
+	spin_lock_irq(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_ENDED)
+		ret = -ESRCH;
+	else if (vm->started)
+		ret = -EALREADY;
+	else if (vm->attached)
+		ret = -EBUSY;
+	else if (vm->run_state == MAYFLY_RUNNING)
+		ret = -ESRCH;	/* Claimed by its killer. */
+	else
+		vm->started = true;
+	if (!ret && vm->run_state != MAYFLY_PAUSED)
+		life_settle(vm);
+	spin_unlock_irq(&vm->pool->lock);
+	if (!ret)
+		wake_up_all(&vm->wait);
+	return ret;
+}
+
+static bool pause_is_over(struct vm *vm)
+{
+	return !test_bit(VM_REQUEST_PAUSE, &vm->requests) || vm_has_ended(vm);
+}
+
+/**
+ * life_pause - stop a VM where it is
+ * @vm: the VM
+ *
+ * Context: may sleep; waits until it stands.
+ * Return: 0, -EALREADY, -ESRCH, -EINTR.
+ */
+int life_pause(struct vm *vm)
+{
+	int ret = 0;
+
+	spin_lock_irq(&vm->pool->lock);
+	switch (vm->run_state) {
+	case MAYFLY_ENDED:
+		ret = -ESRCH;
+		break;
+	case MAYFLY_PAUSED:
+		ret = -EALREADY;
+		break;
+	case MAYFLY_RUNNING:
+		ask_runner(vm, VM_REQUEST_PAUSE);
+		break;
+	default:
+		withdraw(vm);
+		set_run_state(vm, MAYFLY_PAUSED);
+		break;
+	}
+	spin_unlock_irq(&vm->pool->lock);
+	if (ret)
+		return ret;
+	wake_up_all(&vm->wait);
+	if (wait_event_killable(vm->wait, pause_is_over(vm)))
+		return -EINTR;
+	return vm_has_ended(vm) ? -ESRCH : 0;
+}
+
+/**
+ * life_resume - let a paused VM go on
+ * @vm: the VM
+ *
+ * Return: 0, -EALREADY when it is not paused, -ESRCH.
+ */
+int life_resume(struct vm *vm)
+{
+	int ret = 0;
+
+	spin_lock_irq(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_ENDED)
+		ret = -ESRCH;
+	else if (vm->run_state != MAYFLY_PAUSED)
+		ret = -EALREADY;
+	else
+		life_settle(vm);
+	spin_unlock_irq(&vm->pool->lock);
+	if (!ret)
+		wake_up_all(&vm->wait);
+	return ret;
+}
+
+/**
+ * life_notify - raise an event
+ * @vm: the VM
+ * @port: below MAYFLY_EVENT_PORTS
+ *
+ * Return: 0, -ESRCH.
+ */
+int life_notify(struct vm *vm, u32 port)
+{
+	bool woken = false;
+	int ret = 0;
+
+	spin_lock_irq(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_ENDED) {
+		ret = -ESRCH;
+	} else {
+		atomic64_or(BIT_ULL(port), &vm->pending);
+		woken = vm->run_state == MAYFLY_PARKED;
+	}
+	if (woken)
+		life_settle(vm);
+	spin_unlock_irq(&vm->pool->lock);
+	if (woken)
+		wake_up_all(&vm->wait);
+	return ret;
+}
+
+/**
+ * life_attach - make a VM a thread's that will run it until life_detach()
+ * @vm: the VM
+ *
+ * Return: 0, -ESRCH, -EBUSY when somebody else runs it.
+ */
+int life_attach(struct vm *vm)
+{
+	int ret = 0;
+
+	spin_lock_irq(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_ENDED)
+		ret = -ESRCH;
+	else if (vm->started || vm->attached)
+		ret = -EBUSY;
+	else
+		vm->attached = true;
+	spin_unlock_irq(&vm->pool->lock);
+	return ret;
+}
+
+/**
+ * life_detach - it is in nobody's hands again
+ * @vm: after life_attach()
+ */
+void life_detach(struct vm *vm)
+{
+	spin_lock_irq(&vm->pool->lock);
+	vm->attached = false;
+	spin_unlock_irq(&vm->pool->lock);
+}
+
+/**
+ * life_try_claim - claim a VM that is ready
+ * @vm: attached to the caller
+ *
+ * Return: true with the VM claimed; else it is parked, paused, being killed or
+ * ended.
+ */
+bool life_try_claim(struct vm *vm)
+{
+	bool ready;
+
+	spin_lock_irq(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_PARKED)
+		life_settle(vm);	/* Its deadline may have passed. */
+	ready = vm->run_state == MAYFLY_READY;
+	if (ready)
+		life_claim(vm, current);
+	spin_unlock_irq(&vm->pool->lock);
+	return ready;
+}
+
+/**
+ * life_stands_still - may its registers be looked at?
+ * @vm: the VM
+ *
+ * Context: pool->lock held; as long as it is, the answer stays true.
+ * Return: 0, -EBUSY unless paused or in nobody's hands, -ESRCH.
+ */
+int life_stands_still(const struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_ENDED)
+		return -ESRCH;
+	if (vm->run_state == MAYFLY_PAUSED)
+		return 0;
+	if (vm->started || vm->attached)
+		return -EBUSY;
+	/* In nobody's hands but its killer's? */
+	return vm->run_state == MAYFLY_RUNNING ? -ESRCH : 0;
+}
+
+/**
+ * life_teardown - at unload; there are no VMs
+ */
+void life_teardown(void)
+{
+	cancel_work_sync(&ended_work);
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * owner.c - limits: VMs and bytes, of each user and of all together.
+ *
+ * A user is a uid of the first user namespace; nobody is exempt, root neither.
+ * VMs are counted before they are made, so a count is never exceeded. Bytes are
+ * counted once they are taken, and whoever goes beyond is told so and gives them
+ * back: more than the limit is held only for that long, and only by what a fault
+ * of each thread that runs VMs, or a new VM, brings (at most 4 MiB).
+ */
+#include <linux/capability.h>
+#include <linux/cpu.h>
+#include <linux/cred.h>
+#include <linux/hashtable.h>
+#include <linux/minmax.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+
+#include "mem/memory.h"
+#include "uapi/mayfly.h"
+#include "vm/owner.h"
+
+/* What each CPU counts by itself before it tells the others. */
+#define BYTES_BATCH	SZ_1M
+
+static unsigned long max_vms = 2000000;
+module_param(max_vms, ulong, 0644);
+MODULE_PARM_DESC(max_vms, "VMs that may exist at once, of all users");
+
+static unsigned long max_vms_user;
+module_param(max_vms_user, ulong, 0644);
+MODULE_PARM_DESC(max_vms_user, "VMs that one user may have at once (0: as many as all)");
+
+static unsigned long max_bytes;
+module_param(max_bytes, ulong, 0644);
+MODULE_PARM_DESC(max_bytes, "bytes that all VMs together may hold alone (0: no limit)");
+
+static unsigned long max_bytes_user;
+module_param(max_bytes_user, ulong, 0644);
+MODULE_PARM_DESC(max_bytes_user, "bytes that one user's VMs may hold alone (0: no limit)");
+
+static DEFINE_MUTEX(owners_lock);
+static DEFINE_HASHTABLE(owners, 8);
+static struct tally all;
+
+static unsigned long vms_user_limit(void)
+{
+	unsigned long limit = READ_ONCE(max_vms);
+
+	return min_not_zero(READ_ONCE(max_vms_user), limit);
+}
+
+static int tally_init(struct tally *tally)
+{
+	atomic_long_set(&tally->vms, 0);
+	return percpu_counter_init(&tally->bytes, 0, MEMORY_SLEEP);
+}
+
+static void tally_destroy(struct tally *tally)
+{
+	/* A CPU that is on its way out has counted what is not in the sum. */
+	cpus_read_lock();
+	WARN_ON_ONCE(atomic_long_read(&tally->vms) ||
+		     percpu_counter_sum(&tally->bytes));
+	cpus_read_unlock();
+	percpu_counter_destroy(&tally->bytes);
+}
+
+static bool has_room(struct tally *tally, unsigned long vms, unsigned long limit)
+{
+	return vms <= limit && atomic_long_read(&tally->vms) <= limit - vms;
+}
+
+static bool add_vm(struct tally *tally, unsigned long limit)
+{
+	long n = atomic_long_read(&tally->vms);
+
+	do {
+		if (n >= limit)
+			return false;
+	} while (!atomic_long_try_cmpxchg(&tally->vms, &n, n + 1));
+	return true;
+}
+
+static bool fits(struct tally *tally, s64 bytes, unsigned long limit)
+{
+	return !limit || __percpu_counter_compare(&tally->bytes,
+						  min_t(u64, limit, S64_MAX) - bytes,
+						  BYTES_BATCH) <= 0;
+}
+
+static void add_bytes(struct tally *tally, s64 bytes)
+{
+	percpu_counter_add_batch(&tally->bytes, bytes, BYTES_BATCH);
+}
+
+/**
+ * owner_may_have - could a user make so many VMs more?
+ * @owner: the user
+ * @vms: how many
+ *
+ * Return: false when it is clear that owner_add_vm() would fail before the last.
+ */
+bool owner_may_have(struct owner *owner, unsigned long vms)
+{
+	return has_room(&all, vms, READ_ONCE(max_vms)) &&
+	       has_room(&owner->tally, vms, vms_user_limit());
+}
+
+/**
+ * owner_add_vm - count a VM that will be made
+ * @owner: whose
+ *
+ * Return: 0, or -EDQUOT when it may not be.
+ */
+int owner_add_vm(struct owner *owner)
+{
+	if (!add_vm(&owner->tally, vms_user_limit()))
+		return -EDQUOT;
+	/* Last: whoever is refused takes no place from others, not for a moment. */
+	if (add_vm(&all, READ_ONCE(max_vms)))
+		return 0;
+	atomic_long_dec(&owner->tally.vms);
+	return -EDQUOT;
+}
+
+/**
+ * owner_remove_vm - a VM less
+ * @owner: after owner_add_vm()
+ */
+void owner_remove_vm(struct owner *owner)
+{
+	atomic_long_dec(&owner->tally.vms);
+	atomic_long_dec(&all.vms);
+}
+
+/**
+ * owner_charge - count what a VM has taken or given back
+ * @owner: whose
+ * @bytes: how much more it holds
+ *
+ * Context: not in interrupts.
+ * Return: 0, or -EDQUOT when it holds more and should not. That is not counted, so
+ * that nobody else is refused while it is given back.
+ */
+int owner_charge(struct owner *owner, s64 bytes)
+{
+	if (bytes > 0 && (!fits(&owner->tally, bytes, READ_ONCE(max_bytes_user)) ||
+			  !fits(&all, bytes, READ_ONCE(max_bytes))))
+		return -EDQUOT;
+	add_bytes(&owner->tally, bytes);
+	add_bytes(&all, bytes);
+	return 0;
+}
+
+/**
+ * owner_add_thread - count a kernel thread that will run VMs
+ * @owner: who has begun the pool
+ *
+ * No controller counts kernel threads, and a user may have cgroups, each with its
+ * pool, in any number. So the caller is bound as by fork(2): RLIMIT_NPROC, for these
+ * alone.
+ *
+ * Return: 0, or -EAGAIN when there may be no more.
+ */
+int owner_add_thread(struct owner *owner)
+{
+	unsigned long n = atomic_long_inc_return(&owner->threads);
+
+	if (n <= rlimit(RLIMIT_NPROC) || capable(CAP_SYS_RESOURCE))
+		return 0;
+	atomic_long_dec(&owner->threads);
+	return -EAGAIN;
+}
+
+/**
+ * owner_remove_thread - a thread less
+ * @owner: after owner_add_thread()
+ */
+void owner_remove_thread(struct owner *owner)
+{
+	atomic_long_dec(&owner->threads);
+}
+
+static uid_t current_uid_number(void)
+{
+	return from_kuid(&init_user_ns, current_euid());
+}
+
+static struct owner *find(uid_t uid)
+{
+	struct owner *owner;
+
+	lockdep_assert_held(&owners_lock);
+	hash_for_each_possible(owners, owner, node, uid)
+		if (owner->uid == uid)
+			return owner;
+	return NULL;
+}
+
+static struct owner *find_and_get(uid_t uid)
+{
+	struct owner *owner = find(uid);
+
+	if (owner)
+		kref_get(&owner->ref);
+	return owner;
+}
+
+static struct owner *make(uid_t uid)
+{
+	struct owner *owner = kzalloc(sizeof(*owner), MEMORY_SLEEP);
+
+	if (!owner)
+		return NULL;
+	kref_init(&owner->ref);
+	owner->uid = uid;
+	if (tally_init(&owner->tally)) {
+		kfree(owner);
+		return NULL;
+	}
+	return owner;
+}
+
+static void dispose(struct owner *owner)
+{
+	tally_destroy(&owner->tally);
+	kfree(owner);
+}
+
+/**
+ * owner_get_current - the caller, as an owner of VMs
+ *
+ * Context: may sleep.
+ * Return: it with a reference, or NULL without memory.
+ */
+struct owner *owner_get_current(void)
+{
+	uid_t uid = current_uid_number();
+	struct owner *made, *owner;
+
+	mutex_lock(&owners_lock);
+	owner = find_and_get(uid);
+	mutex_unlock(&owners_lock);
+	if (owner)
+		return owner;
+
+	/* Not under the lock: this caller may be short of memory, others are not. */
+	made = make(uid);
+	if (!made)
+		return NULL;
+	mutex_lock(&owners_lock);
+	owner = find_and_get(uid);
+	if (!owner)
+		hash_add(owners, &made->node, uid);
+	mutex_unlock(&owners_lock);
+	if (!owner)
+		return made;
+	dispose(made);
+	return owner;
+}
+
+/**
+ * owner_get - have one more reference
+ * @owner: of which the caller has one
+ */
+void owner_get(struct owner *owner)
+{
+	kref_get(&owner->ref);
+}
+
+static void owner_free(struct kref *ref)
+{
+	struct owner *owner = container_of(ref, struct owner, ref);
+
+	hash_del(&owner->node);
+	mutex_unlock(&owners_lock);
+	dispose(owner);
+}
+
+/**
+ * owner_put - drop a reference
+ * @owner: the owner
+ *
+ * Context: may sleep.
+ */
+void owner_put(struct owner *owner)
+{
+	kref_put_mutex(&owner->ref, owner_free, &owners_lock);
+}
+
+/**
+ * owner_report - tell what there is, what may be, and the caller's part of it
+ * @info: to fill: counts of VMs, bytes, and their limits
+ *
+ * Context: may sleep.
+ */
+void owner_report(struct mayfly_info *info)
+{
+	struct owner *owner;
+
+	info->vms = atomic_long_read(&all.vms);
+	info->bytes = percpu_counter_sum_positive(&all.bytes);
+	info->max_vms = READ_ONCE(max_vms);
+	info->max_vms_user = vms_user_limit();
+	info->max_bytes = READ_ONCE(max_bytes);
+	info->max_bytes_user = READ_ONCE(max_bytes_user);
+	mutex_lock(&owners_lock);
+	owner = find(current_uid_number());
+	if (owner) {
+		info->user_vms = atomic_long_read(&owner->tally.vms);
+		info->user_bytes = percpu_counter_sum_positive(&owner->tally.bytes);
+	}
+	mutex_unlock(&owners_lock);
+}
+
+/**
+ * owner_setup - at load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int owner_setup(void)
+{
+	return tally_init(&all);
+}
+
+/**
+ * owner_teardown - at unload; there are no VMs
+ */
+void owner_teardown(void)
+{
+	WARN_ON_ONCE(!hash_empty(owners));
+	tally_destroy(&all);
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * pool.c - one per creator's cgroup: who belongs together, and for how long.
+ *
+ * CPU time and memory of VMs are their creator's, so all VMs of a cgroup share a
+ * pool: its lock, its queues, its workers. Here pools are made, found and disposed
+ * of; life.c moves VMs between the queues, worker.c runs them.
+ */
+#include <linux/cgroup.h>
+#include <linux/memcontrol.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+
+#include "mem/pages.h"
+#include "vm/pool.h"
+
+static DEFINE_MUTEX(pools_lock);
+static LIST_HEAD(pools);
+static atomic_long_t nr_pools = ATOMIC_LONG_INIT(0);
+static struct workqueue_struct *fetch_workqueue, *dispose_workqueue;
+static const struct pool_events *events;
+
+/**
+ * pool_count - pools that exist
+ *
+ * Return: how many.
+ */
+u64 pool_count(void)
+{
+	return atomic_long_read(&nr_pools);
+}
+
+static void on_fetch_work(struct work_struct *work)
+{
+	events->fetch(container_of(work, struct pool, fetch_work));
+}
+
+static enum hrtimer_restart on_deadline(struct hrtimer *timer)
+{
+	events->deadline(container_of(timer, struct pool, timer));
+	return HRTIMER_NORESTART;
+}
+
+/* It has no VMs, so nobody else has the pool. */
+static void dispose_of_pool(struct pool *pool)
+{
+	events->stop_workers(pool);
+	cancel_work_sync(&pool->fetch_work);
+	hrtimer_cancel(&pool->timer);
+	cgroup_put(pool->cgroup);
+	mem_cgroup_put(pool->memcg);
+	kfree(pool);
+	atomic_long_dec(&nr_pools);
+}
+
+static void on_dispose_work(struct work_struct *work)
+{
+	dispose_of_pool(container_of(work, struct pool, dispose_work));
+}
+
+static struct cgroup *current_cgroup(void)
+{
+	struct cgroup *cgroup;
+
+	rcu_read_lock();
+	do {
+		cgroup = task_dfl_cgroup(current);
+	} while (!css_tryget(&cgroup->self));
+	rcu_read_unlock();
+	return cgroup;
+}
+
+/* Not that of the address space, whose first user may be in another cgroup. */
+static struct mem_cgroup *current_memcg(void)
+{
+	struct mem_cgroup *memcg;
+
+	if (mem_cgroup_disabled())
+		return NULL;
+	rcu_read_lock();
+	do {
+		memcg = mem_cgroup_from_task(current);
+	} while (!css_tryget(&memcg->css));
+	rcu_read_unlock();
+	return memcg;
+}
+
+static struct pool *make_pool(struct cgroup *cgroup)
+{
+	struct pool *pool = kzalloc(sizeof(*pool), MEMORY_SLEEP);
+
+	if (!pool)
+		return NULL;
+	kref_init(&pool->ref);
+	pool->cgroup = cgroup;
+	pool->memcg = current_memcg();
+	spin_lock_init(&pool->lock);
+	INIT_LIST_HEAD(&pool->ready);
+	INIT_LIST_HEAD(&pool->warm);
+	INIT_LIST_HEAD(&pool->starved);
+	timerqueue_init_head(&pool->sleepers);
+	hrtimer_init(&pool->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	pool->timer.function = on_deadline;
+	init_waitqueue_head(&pool->idle);
+	mutex_init(&pool->workers_lock);
+	INIT_WORK(&pool->fetch_work, on_fetch_work);
+	INIT_WORK(&pool->dispose_work, on_dispose_work);
+	atomic_long_inc(&nr_pools);
+	return pool;
+}
+
+static struct pool *find_pool(const struct cgroup *cgroup)
+{
+	struct pool *pool;
+
+	lockdep_assert_held(&pools_lock);
+	list_for_each_entry(pool, &pools, node) {
+		if (pool->cgroup == cgroup) {
+			kref_get(&pool->ref);
+			return pool;
+		}
+	}
+	return NULL;
+}
+
+/**
+ * pool_get_current - the pool of the caller's cgroup
+ *
+ * Context: may sleep.
+ * Return: it with a reference, or NULL without memory.
+ */
+struct pool *pool_get_current(void)
+{
+	struct cgroup *cgroup = current_cgroup();
+	struct pool *made, *pool;
+
+	mutex_lock(&pools_lock);
+	pool = find_pool(cgroup);
+	mutex_unlock(&pools_lock);
+	if (pool)
+		goto out_cgroup;
+
+	/* Not under the lock: this cgroup may be short of memory, others are not. */
+	made = make_pool(cgroup);
+	if (!made)
+		goto out_cgroup;
+	mutex_lock(&pools_lock);
+	pool = find_pool(cgroup);
+	if (!pool)
+		list_add(&made->node, &pools);
+	mutex_unlock(&pools_lock);
+	if (!pool)
+		return made;	/* It keeps the reference to the cgroup. */
+	dispose_of_pool(made);
+	return pool;
+out_cgroup:
+	cgroup_put(cgroup);
+	return pool;
+}
+
+static void free_pool(struct kref *ref)
+{
+	struct pool *pool = container_of(ref, struct pool, ref);
+
+	list_del(&pool->node);
+	mutex_unlock(&pools_lock);
+	/* A worker may be the one that drops the last reference. */
+	queue_work(dispose_workqueue, &pool->dispose_work);
+}
+
+/**
+ * pool_put - drop a reference
+ * @pool: the pool
+ *
+ * Context: may sleep.
+ */
+void pool_put(struct pool *pool)
+{
+	kref_put_mutex(&pool->ref, free_pool, &pools_lock);
+}
+
+/**
+ * pool_call_fetcher - serve the VMs that wait for memory
+ * @pool: the pool; some may be in @starved
+ *
+ * Context: any.
+ */
+void pool_call_fetcher(struct pool *pool)
+{
+	queue_work(fetch_workqueue, &pool->fetch_work);
+}
+
+static void visit_all(pool_visit_fn *visit, void *context)
+{
+	struct pool *pool;
+
+	lockdep_assert_held(&pools_lock);
+	list_for_each_entry(pool, &pools, node)
+		visit(pool, context);
+}
+
+/**
+ * pool_visit - look at every pool
+ * @visit: called for each; must neither sleep nor drop a reference
+ * @context: for @visit
+ *
+ * Context: task; does not sleep, as it is called when memory is short: reclaim may
+ * not wait for a holder of the lock that its cgroup has put to sleep.
+ * Return: false when there was no look, as somebody else has the lock.
+ */
+bool pool_visit(pool_visit_fn *visit, void *context)
+{
+	if (!mutex_trylock(&pools_lock))
+		return false;
+	visit_all(visit, context);
+	mutex_unlock(&pools_lock);
+	return true;
+}
+
+/**
+ * pool_visit_in_turn - the same, and each time another pool comes first
+ * @visit: as for pool_visit()
+ * @context: for @visit
+ *
+ * Context: as pool_visit().
+ * Return: as pool_visit().
+ */
+bool pool_visit_in_turn(pool_visit_fn *visit, void *context)
+{
+	if (!mutex_trylock(&pools_lock))
+		return false;
+	list_rotate_left(&pools);
+	visit_all(visit, context);
+	mutex_unlock(&pools_lock);
+	return true;
+}
+
+/**
+ * pool_setup - at load
+ * @what_happens: what timers and work items of pools do
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int pool_setup(const struct pool_events *what_happens)
+{
+	events = what_happens;
+	fetch_workqueue = alloc_workqueue("mayfly-fetch", WQ_UNBOUND,
+					  WQ_UNBOUND_MAX_ACTIVE);
+	if (!fetch_workqueue)
+		return -ENOMEM;
+	dispose_workqueue = alloc_workqueue("mayfly", WQ_UNBOUND, 0);
+	if (dispose_workqueue)
+		return 0;
+	destroy_workqueue(fetch_workqueue);
+	return -ENOMEM;
+}
+
+/**
+ * pool_teardown - at unload; waits for pools on their way out
+ */
+void pool_teardown(void)
+{
+	destroy_workqueue(dispose_workqueue);
+	destroy_workqueue(fetch_workqueue);
+	WARN_ON_ONCE(pool_count());
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vm.c - a VM as an object: built, counted, freed.
+ *
+ * References: one for the table of ids until the VM is removed, one per
+ * descriptor, one per lookup. Only struct vm itself waits for RCU; everything it
+ * owns goes back at once.
+ */
+#include <linux/cred.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/user_namespace.h>
+#include <asm/msr.h>
+
+#include "cpu/state.h"
+#include "mem/image.h"
+#include "vm/devpage.h"
+#include "vm/names.h"
+#include "vm/owner.h"
+#include "vm/pool.h"
+#include "vm/vm.h"
+
+static struct kmem_cache *vm_cache;
+static atomic64_t last_id = ATOMIC64_INIT(0);
+
+/**
+ * vm_spawned - VMs ever made
+ *
+ * Return: how many.
+ */
+u64 vm_spawned(void)
+{
+	return atomic64_read(&last_id);
+}
+
+/**
+ * vm_may - may the caller have this VM?
+ * @vm: the VM
+ *
+ * Return: true for its owner and for CAP_SYS_ADMIN.
+ */
+bool vm_may(const struct vm *vm)
+{
+	return vm_is_own(vm) || vm_may_all();
+}
+
+/**
+ * vm_is_own - is it the caller's?
+ * @vm: the VM
+ *
+ * Return: true for its owner.
+ */
+bool vm_is_own(const struct vm *vm)
+{
+	return vm->key.uid == from_kuid(&init_user_ns, current_euid());
+}
+
+/**
+ * vm_may_all - may the caller have everybody's VMs?
+ *
+ * Return: true for CAP_SYS_ADMIN. Asking is not audited: most ask in vain.
+ */
+bool vm_may_all(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
+}
+
+static void free_vm_struct(struct rcu_head *rcu)
+{
+	kmem_cache_free(vm_cache, container_of(rcu, struct vm, rcu));
+}
+
+static void free_vm(struct kref *ref)
+{
+	struct vm *vm = container_of(ref, struct vm, ref);
+
+	memory_free(&vm->memory);
+	console_free(&vm->console);
+	if (vm->args)
+		put_page(vm->args);
+	image_put(vm->image);
+	owner_charge(vm->owner, -(s64)vm->charged);
+	owner_put(vm->owner);
+	pool_put(vm->pool);
+	call_rcu(&vm->rcu, free_vm_struct);
+	module_put(THIS_MODULE);
+}
+
+/**
+ * vm_put - drop a reference
+ * @vm: the VM
+ *
+ * Context: may sleep.
+ */
+void vm_put(struct vm *vm)
+{
+	kref_put(&vm->ref, free_vm);
+}
+
+/**
+ * vm_private_bytes - what a VM holds alone
+ * @vm: the VM
+ *
+ * Return: bytes.
+ */
+u64 vm_private_bytes(const struct vm *vm)
+{
+	u64 pages = READ_ONCE(vm->memory.guest_pages) +
+		    READ_ONCE(vm->memory.table_pages) +
+		    READ_ONCE(vm->memory.device_pages) +
+		    (READ_ONCE(vm->console.page) ? 1 : 0);
+
+	return pages * PAGE_SIZE + sizeof(*vm);
+}
+
+/**
+ * vm_account - let its owner's account say what a VM holds now
+ * @vm: claimed by the caller, or not yet to be found; it may have taken pages or
+ *	given some back
+ *
+ * Context: not in interrupts.
+ * Return: 0, or -EDQUOT when it has taken more than it may and must end.
+ */
+int vm_account(struct vm *vm)
+{
+	u64 held = vm_private_bytes(vm);
+	s64 more = held - vm->charged;
+	int ret;
+
+	if (!more)
+		return 0;
+	ret = owner_charge(vm->owner, more);
+	if (!ret)
+		vm->charged = held;
+	return ret;
+}
+
+static void init_vm(struct vm *vm, const struct vm_template *template)
+{
+	kref_init(&vm->ref);
+	INIT_LIST_HEAD(&vm->queue);
+	timerqueue_init(&vm->sleeper);
+	console_init(&vm->console);
+	init_waitqueue_head(&vm->wait);
+	INIT_LIST_HEAD(&vm->memory.pages);
+	vcpu_init(&vm->vcpu, &vm->memory.s2);
+	vm->detached = template->detached;
+	vm->image = image_get(template->image);
+	vm->pool = template->pool;
+	pool_get(vm->pool);
+	vm->owner = template->owner;
+	owner_get(vm->owner);
+	vm->args = template->args;
+	if (vm->args)
+		get_page(vm->args);
+	vm->args_length = template->args_length;
+	vm->argc = template->argc;
+	vm->created_ns = ktime_get_real_ns();
+	vm->vcpu.tsc_offset = -rdtsc();
+}
+
+/* What can fail; free_vm() undoes it. */
+static int build_vm(struct vm *vm, const struct vm_template *template,
+		    const char *name)
+{
+	int ret;
+
+	ret = memory_init(&vm->memory, vm->image, template->memory, vm->args,
+			  vm->pool->memcg, &vm->device_page);
+	if (!ret)
+		ret = memory_copy_hot(&vm->memory, MEMORY_SLEEP);
+	if (ret)
+		return ret;
+	state_init(&vm->vcpu.state, vm->image->rip, vm->image->rsp, vm->image->cr3,
+		   vm->image->rdi);
+	vm->id = atomic64_inc_return(&last_id);
+	vm->key.uid = vm->owner->uid;
+	vm->vcpu.id = vm->id;
+	vm->vcpu.uid = vm->key.uid;
+	names_write(vm->key.name, sizeof(vm->key.name), vm->id, name);
+	devpage_seed(vm);
+	devpage_fill(vm);
+	return vm_account(vm);
+}
+
+/**
+ * vm_make - make a VM that nobody can find yet
+ * @template: what it is made of
+ * @name: valid name, or NULL for vm<ID>
+ *
+ * Context: may sleep. The caller holds a reference to the module.
+ * Return: the VM, or ERR_PTR: -ENOMEM, -EDQUOT.
+ */
+struct vm *vm_make(const struct vm_template *template, const char *name)
+{
+	struct vm *vm = kmem_cache_zalloc(vm_cache, GFP_KERNEL_ACCOUNT | __GFP_NORETRY);
+	int ret;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	__module_get(THIS_MODULE);
+	init_vm(vm, template);
+	ret = build_vm(vm, template, name);
+	if (!ret)
+		return vm;
+	vm_put(vm);
+	return ERR_PTR(ret);
+}
+
+/**
+ * vm_setup - at load
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vm_setup(void)
+{
+	vm_cache = kmem_cache_create("mayfly_vm", sizeof(struct vm), 64,
+				     SLAB_ACCOUNT, NULL);
+	return vm_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * vm_teardown - at unload; there are no VMs, but some may wait for RCU
+ */
+void vm_teardown(void)
+{
+	rcu_barrier();
+	kmem_cache_destroy(vm_cache);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vm.h - a VM. What happens to it is in life.h.
+ *
+ * A VM is RUNNING exactly while one thread has claimed it: a worker, a caller of
+ * RUN, the work item that fetches memory for it, or a killer. One that is neither
+ * started nor attached and RUNNING is being killed. The claimant has everything
+ * marked [C] below for itself and must give the claim back through life_release().
+ */
+#ifndef MAYFLY_VM_H
+#define MAYFLY_VM_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/rcupdate.h>
+#include <linux/rhashtable.h>
+#include <linux/timerqueue.h>
+#include <linux/uidgid.h>
+#include <linux/wait.h>
+
+#include "cpu/vcpu.h"
+#include "mem/memory.h"
+#include "uapi/mayfly.h"
+#include "uapi/mayfly_guest.h"
+#include "vm/console.h"
+
+struct image;
+struct owner;
+struct pool;
+struct task_struct;
+
+/* Bits of vm->requests: what the claimant should do next. */
+#define VM_REQUEST_KILL		0
+#define VM_REQUEST_PAUSE	1
+
+/* vm->waiting: the guest is in the middle of … */
+#define VM_WAITING_NOT		0
+#define VM_WAITING_CALL		1	/* hypercall wait: rax is owed */
+#define VM_WAITING_HLT		2
+
+/**
+ * struct vm_key - a name is unique among an owner's VMs
+ * @uid: owner
+ * @name: zero-padded
+ */
+struct vm_key {
+	uid_t uid;
+	char name[MAYFLY_NAME_SIZE];
+};
+
+/**
+ * struct vm_end_info - how it ended
+ * @reason: MAYFLY_END_*
+ * @status: the guest's
+ * @address: of a bad access
+ * @detail: vendor's code
+ */
+struct vm_end_info {
+	u32 reason;
+	s32 status;
+	u64 address;
+	u64 detail;
+};
+
+/*
+ * Who protects a field:
+ *   I  immutable once the VM can be found
+ *   C  the claimant; of a parked VM's memory also who holds pool->lock
+ *   P  pool->lock
+ *   a  atomic, or read with READ_ONCE where stale is good enough
+ *   r  reference count
+ */
+struct vm {
+	struct vcpu vcpu;		/* [C] first: the FPU image is aligned */
+	struct vm_memory memory;	/* [C] */
+	struct vm_fault_info fault;	/* [C] waits for memory */
+	struct vm_end_info end;		/* [C], then I */
+	u8 waiting;			/* [C] VM_WAITING_* */
+	bool learned;			/* [C] the hot set has been offered */
+	u64 deadline;			/* [C] guest ns, while waiting */
+	u64 parked;			/* [C] */
+	u64 cpu_ns;			/* [C] */
+	s64 credit;			/* [C] ns, see take_turn() in worker.c */
+	u64 charged;			/* [C] bytes, see vm_account() */
+
+	u32 run_state;			/* [P] MAYFLY_READY … life.c's; 0 is ready */
+	bool started;			/* [P] belongs to the workers */
+	bool attached;			/* [P] belongs to a thread in RUN */
+	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
+	struct list_head queue;		/* [P] in pool->ready, ->warm or ->starved */
+	unsigned long parked_at;	/* [P] jiffies, while parked */
+	struct timerqueue_node sleeper;	/* [P] in pool->sleepers */
+	unsigned long requests;		/* [a] VM_REQUEST_* */
+	atomic64_t pending;		/* [a] events not yet taken */
+	wait_queue_head_t wait;		/* state changes and console output */
+
+	struct console console;
+
+	struct kref ref;		/* [r] table, descriptors, queue, works */
+	atomic_t descriptors;		/* [a] */
+	atomic_t removed;		/* [a] set once */
+	u64 id;				/* [I] */
+	struct vm_key key;		/* [I] */
+	bool named;			/* [I] in the table of names */
+	bool published;			/* may be found; set last */
+	bool detached;			/* [I] */
+	struct rhash_head by_key;	/* table.c's own */
+	struct image *image;		/* [I] */
+	struct pool *pool;		/* [I] */
+	struct owner *owner;		/* [I] */
+	struct page *args;		/* [I] shared argument page or NULL */
+	u32 args_length;		/* [I] bytes on it */
+	u32 argc;			/* [I] strings on it */
+	u64 seed[MAYFLY_SEED_SIZE / 8];	/* [I] random, for the device page */
+	void *device_page;		/* [C] */
+	u64 created_ns;			/* [I] Unix time */
+	u64 ended_ns;			/* [P] Unix time */
+	struct rcu_head rcu;
+};
+
+/**
+ * vm_acquire - take a reference to a VM that a table led to
+ * @vm: found under rcu_read_lock(), or NULL
+ *
+ * Context: rcu_read_lock() held.
+ * Return: @vm with a reference, or NULL when it is being made or has gone.
+ */
+static inline struct vm *vm_acquire(struct vm *vm)
+{
+	return vm && smp_load_acquire(&vm->published) &&
+	       kref_get_unless_zero(&vm->ref) ? vm : NULL;
+}
+
+/**
+ * struct vm_template - what all VMs of one SPAWN have in common
+ * @image: start from this
+ * @pool: the creator's
+ * @owner: the creator
+ * @args: argument page or NULL
+ * @args_length: bytes used in it
+ * @argc: strings in it
+ * @memory: bytes
+ * @detached: they outlive the caller
+ */
+struct vm_template {
+	struct image *image;
+	struct pool *pool;
+	struct owner *owner;
+	struct page *args;
+	u32 args_length;
+	u32 argc;
+	u64 memory;
+	bool detached;
+};
+
+struct vm *vm_make(const struct vm_template *template, const char *name);
+void vm_put(struct vm *vm);
+u64 vm_spawned(void);
+
+bool vm_may(const struct vm *vm);
+bool vm_may_all(void);
+bool vm_is_own(const struct vm *vm);
+
+u64 vm_private_bytes(const struct vm *vm);
+int vm_account(struct vm *vm);
+
+int vm_setup(void);
+void vm_teardown(void);
+
+static inline void vm_get(struct vm *vm)
+{
+	kref_get(&vm->ref);
+}
+
+static inline bool vm_has_ended(const struct vm *vm)
+{
+	return READ_ONCE(vm->run_state) == MAYFLY_ENDED;
+}
+
+#endif
