@@ -20,6 +20,7 @@
 #include "call/spawn.h"
 #include "call/vmfd.h"
 #include "cpu/backend.h"
+#include "cpu/state.h"
 #include "debug/tlbmodel.h"
 #include "mem/image.h"
 #include "vm/cold.h"
@@ -96,6 +97,8 @@ static long do_image_create(void __user *user)
 
 	if (copy_from_user(&create, user, sizeof(create)))
 		return -EFAULT;
+	if (!state_canonical(create.rip))
+		return -EINVAL;
 	image = image_create(&create);
 	if (IS_ERR(image))
 		return PTR_ERR(image);

@@ -86,7 +86,7 @@ static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
 	return memory->s2.format->large_pages && pages >= PAGES_LARGE &&
 	       IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE) &&
 	       !stage2_find(&memory->s2, gpa) &&
-	       room_for(memory, PAGES_LARGE, MEMORY_ATOMIC);
+	       room_for(memory->memcg, PAGES_LARGE, MEMORY_ATOMIC);
 }
 
 /*
@@ -110,10 +110,10 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 	u64 left = walk(memory, gpa, gfp), at = gpa;
 	int ret = 0;
 
-	if (!room_for(memory, 1, gfp))
+	if (!room_for(memory->memcg, 1, gfp))
 		return -ENOMEM;
 	/* What is more than asked for stops with the memory that is left. */
-	while (left && (at == gpa || (!is_there(memory, at) && room_for(memory, 1, gfp)))) {
+	while (left && (at == gpa || (!is_there(memory, at) && room_for(memory->memcg, 1, gfp)))) {
 		if (may_be_large(memory, at, left)) {
 			if (!add_zero(memory, at, STAGE2_LARGE, gfp)) {
 				at += PAGES_LARGE * PAGE_SIZE;
@@ -137,7 +137,7 @@ static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gf
 	struct page *page;
 	u64 *entry;
 
-	if (!room_for(memory, 1, gfp))
+	if (!room_for(memory->memcg, 1, gfp))
 		return -ENOMEM;
 	entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
 	if (!entry)

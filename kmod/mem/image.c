@@ -13,9 +13,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "cpu/state.h"
 #include "mem/image.h"
-#include "mem/memory.h"
+#include "mem/pages.h"
 #include "uapi/mayfly_guest.h"
 
 static const struct stage2_format *image_format;
@@ -136,8 +135,7 @@ static bool start_is_sane(const struct image *image)
 {
 	u64 *entry;
 
-	if (!PAGE_ALIGNED(image->cr3) || image->cr3 >= MAYFLY_MEMORY_MAX ||
-	    !state_canonical(image->rip))
+	if (!PAGE_ALIGNED(image->cr3) || image->cr3 >= MAYFLY_MEMORY_MAX)
 		return false;
 	entry = stage2_find(&image->s2, image->cr3);
 	return entry && (*entry & image->s2.format->present);
@@ -164,7 +162,7 @@ static int fill(struct image *image, const struct mayfly_image_create *create)
 
 /**
  * image_create - load an image
- * @create: copied from the caller, not yet looked at
+ * @create: copied from the caller, not yet looked at but for its rip
  *
  * Context: may sleep; reads the caller's memory.
  * Return: the image with one reference, or an ERR_PTR as MAYFLY_IMAGE_CREATE
@@ -210,7 +208,7 @@ static void image_free(struct kref *ref)
 	list_for_each_entry_safe(page, next, &image->pages, lru) {
 		list_del(&page->lru);
 		pages_free(page);
-		if (++n % MEMORY_FREE_BATCH == 0)
+		if (++n % PAGES_FREE_BATCH == 0)
 			cond_resched();
 	}
 	kfree(image);

@@ -178,7 +178,7 @@ int memory_init(struct vm_memory *memory, struct image *image, u64 size,
 	memory->memcg = memcg;
 	INIT_LIST_HEAD(&memory->pages);
 
-	if (!room_for(memory, 1, MEMORY_SLEEP))
+	if (!room_for(memory->memcg, 1, MEMORY_SLEEP))
 		return -ENOMEM;
 	old = set_active_memcg(memcg);
 	ret = memory_lay_out(memory, args, device_page, MEMORY_SLEEP);
@@ -361,7 +361,7 @@ void memory_free(struct vm_memory *memory)
 		tlbmodel_page_freed(&memory->s2, page_to_phys(page), true);
 		list_del(&page->lru);
 		pages_free(page);
-		if (++n % MEMORY_FREE_BATCH == 0)
+		if (++n % PAGES_FREE_BATCH == 0)
 			cond_resched();
 	}
 	memory->s2.root = NULL;

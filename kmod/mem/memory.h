@@ -56,9 +56,6 @@ struct vm_fault_info {
 	bool execute;
 };
 
-/* Pages freed between two offers to let somebody else run. */
-#define MEMORY_FREE_BATCH	512
-
 int __must_check memory_init(struct vm_memory *memory, struct image *image,
 			     u64 size, struct page *args,
 			     struct mem_cgroup *memcg, void **device_page);

@@ -24,6 +24,9 @@
 #define MEMORY_WAIT	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 #define MEMORY_ATOMIC	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
 
+/* Pages freed between two offers to let somebody else run. */
+#define PAGES_FREE_BATCH	512
+
 struct page *pages_alloc(gfp_t gfp);
 struct page *pages_alloc_run(gfp_t gfp, unsigned int order);
 struct page *pages_alloc_large(gfp_t gfp);

@@ -8,7 +8,6 @@
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 
-#include "mem/memory.h"
 #include "mem/pages.h"
 #include "mem/room.h"
 
@@ -22,35 +21,31 @@
 
 /**
  * room_is_above_high - is the cgroup above its memory.high, or one it is in?
- * @memory: the VM's
+ * @memcg: charged for it, or NULL
  *
  * Return: true when who takes memory has to wait for it.
  */
-bool room_is_above_high(const struct vm_memory *memory)
+bool room_is_above_high(struct mem_cgroup *memcg)
 {
-	struct mem_cgroup *memcg;
-
-	for (memcg = memory->memcg; memcg; memcg = parent_mem_cgroup(memcg))
+	for (; memcg; memcg = parent_mem_cgroup(memcg))
 		if (page_counter_read(&memcg->memory) > READ_ONCE(memcg->memory.high))
 			return true;
 	return false;
 }
 
 /* Below the limits of all the cgroups that it is in? */
-static bool cgroups_have(const struct vm_memory *memory, unsigned long pages)
+static bool cgroups_have(struct mem_cgroup *memcg, unsigned long pages)
 {
-	struct mem_cgroup *memcg;
-
-	for (memcg = memory->memcg; memcg; memcg = parent_mem_cgroup(memcg))
+	for (; memcg; memcg = parent_mem_cgroup(memcg))
 		if (page_counter_read(&memcg->memory) + pages > READ_ONCE(memcg->memory.max))
 			return false;
 	return true;
 }
 
 /* Modules cannot ask for reclaim, but who takes more than there is brings it about. */
-static void reclaim(const struct vm_memory *memory, unsigned long pages, gfp_t gfp)
+static void make_cgroup_reclaim(struct mem_cgroup *memcg, unsigned long pages, gfp_t gfp)
 {
-	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	struct mem_cgroup *old = set_active_memcg(memcg);
 	struct page *page, *next;
 	LIST_HEAD(taken);
 
@@ -63,7 +58,7 @@ static void reclaim(const struct vm_memory *memory, unsigned long pages, gfp_t g
 
 /**
  * room_for - may a VM have more memory just now?
- * @memory: the VM's
+ * @memcg: charged for it, or NULL
  * @pages: how much
  * @gfp: MEMORY_ATOMIC, MEMORY_SLEEP or MEMORY_WAIT
  *
@@ -73,15 +68,15 @@ static void reclaim(const struct vm_memory *memory, unsigned long pages, gfp_t g
  * Context: as @gfp.
  * Return: false when it must be got by who can wait, or is not there.
  */
-bool room_for(const struct vm_memory *memory, unsigned long pages, gfp_t gfp)
+bool room_for(struct mem_cgroup *memcg, unsigned long pages, gfp_t gfp)
 {
 	pages += RESERVE;
 	if (pages_host_is_short())
 		return false;
 	if (!(gfp & __GFP_DIRECT_RECLAIM))
-		return !room_is_above_high(memory) && cgroups_have(memory, pages);
-	if (cgroups_have(memory, pages))
+		return !room_is_above_high(memcg) && cgroups_have(memcg, pages);
+	if (cgroups_have(memcg, pages))
 		return true;
-	reclaim(memory, pages + AHEAD, gfp);
-	return cgroups_have(memory, pages);
+	make_cgroup_reclaim(memcg, pages + AHEAD, gfp);
+	return cgroups_have(memcg, pages);
 }

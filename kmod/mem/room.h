@@ -7,9 +7,9 @@
 
 #include <linux/types.h>
 
-struct vm_memory;
+struct mem_cgroup;
 
-bool room_is_above_high(const struct vm_memory *memory);
-bool room_for(const struct vm_memory *memory, unsigned long pages, gfp_t gfp);
+bool room_is_above_high(struct mem_cgroup *memcg);
+bool room_for(struct mem_cgroup *memcg, unsigned long pages, gfp_t gfp);
 
 #endif

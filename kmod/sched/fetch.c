@@ -39,7 +39,7 @@ enum verdict fetch_memory(struct vm *vm)
 {
 	int ret;
 
-	if (room_is_above_high(&vm->memory))
+	if (room_is_above_high(vm->memory.memcg))
 		reclaim_from_sleepers(vm->pool);
 	do
 		ret = fetch_once(vm);

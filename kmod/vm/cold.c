@@ -224,7 +224,7 @@ int cold_warm(struct vm *vm, gfp_t gfp)
 {
 	int ret = -ENOMEM;
 
-	if (room_for(&vm->memory, 1, gfp))
+	if (room_for(vm->memory.memcg, 1, gfp))
 		ret = make_again(&vm->memory, vm->args, &vm->device_page, gfp);
 	if (ret) {
 		vm->device_page = NULL;

@@ -10,6 +10,7 @@
 #include <linux/xarray.h>
 
 #include "cpu/hardware.h"
+#include "vm/devpage.h"
 #include "vm/names.h"
 #include "vm/owner.h"
 #include "vm/table.h"
@@ -81,6 +82,8 @@ struct vm *table_create(const struct vm_template *template, const char *name)
 	ret = PTR_ERR_OR_ZERO(vm);
 	if (ret)
 		goto out_hardware;
+	devpage_seed(vm);
+	devpage_fill(vm);
 	vm_get(vm);	/* The table's; the other one is the caller's. */
 	ret = publish(vm, name);
 	if (!ret)

@@ -16,7 +16,6 @@
 
 #include "cpu/state.h"
 #include "mem/image.h"
-#include "vm/devpage.h"
 #include "vm/names.h"
 #include "vm/owner.h"
 #include "vm/pool.h"
@@ -180,8 +179,6 @@ static int build_vm(struct vm *vm, const struct vm_template *template,
 	vm->vcpu.id = vm->id;
 	vm->vcpu.uid = vm->key.uid;
 	names_write(vm->key.name, sizeof(vm->key.name), vm->id, name);
-	devpage_seed(vm);
-	devpage_fill(vm);
 	return vm_account(vm);
 }
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vmcb.h - a CPU's control block, and what is in it.
+ */
+#ifndef MAYFLY_SVM_VMCB_H
+#define MAYFLY_SVM_VMCB_H
+
+#include <linux/percpu.h>
+#include <linux/types.h>
+#include <linux/uidgid.h>
+
+struct mayfly_vcpu_state;
+struct page;
+struct vcpu;
+struct vmcb;
+struct vmcb_save_area;
+
+/* APM 2 3.2.4: what DR6 has when nothing has happened. */
+#define DR6_INIT	0xffff0ff0
+
+/**
+ * struct svm_cpu - a CPU's control block
+ * @vmcb: the block
+ * @vmcb_pa: where it is
+ * @host: page for VMSAVE of the host's state
+ * @host_pa: where it is
+ * @hsave: page VMRUN keeps the host in
+ * @loaded: id of the VM whose state is in @vmcb, 0 none
+ * @last_user: uid of the vCPU that ran last
+ * @generation: of address space tags; goes up when they are used up
+ * @next_asid: next unused tag of this generation
+ * @max_asid: largest tag
+ * @tsc_aux: the host's TSC_AUX during a slice
+ * @enabled: this CPU is ours
+ */
+struct svm_cpu {
+	struct vmcb *vmcb;
+	phys_addr_t vmcb_pa;
+	struct page *host;
+	phys_addr_t host_pa;
+	struct page *hsave;
+	u64 loaded;
+	uid_t last_user;
+	u64 generation;
+	u32 next_asid;
+	u32 max_asid;
+	u64 tsc_aux;
+	bool enabled;
+};
+
+DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
+
+/* Of all ports and of all MSRs: a set bit is intercepted. The same for all guests. */
+extern struct page *svm_iopm, *svm_msrpm;
+
+int svm_make_blocks(void);
+void svm_free_blocks(void);
+
+void svm_load_state(struct vmcb_save_area *save, const struct mayfly_vcpu_state *state);
+void svm_save_state(struct mayfly_vcpu_state *state, const struct vmcb_save_area *save);
+
+void svm_take_new_tag(struct svm_cpu *cpu, struct vcpu *vcpu);
+void svm_distrust(struct svm_cpu *cpu);
+void svm_mutate(struct svm_cpu *cpu);
+
+#endif

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * exit.c - into a guest once, and why it came out, in neutral words.
+ */
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <asm/cpufeature.h>
+#include <asm/mmu_context.h>
+#include <asm/tlbflush.h>
+#include <asm/trapnr.h>
+#include <asm/vmx.h>
+#include <uapi/asm/vmx.h>
+
+#include "cpu/state.h"
+#include "cpu/vcpu.h"
+#include "cpu/vendor.h"
+#include "cpu/vmx/asm.h"
+#include "cpu/vmx/controls.h"
+#include "cpu/vmx/exit.h"
+#include "cpu/vmx/host.h"
+#include "cpu/vmx/l1d.h"
+#include "cpu/vmx/vmcs.h"
+#include "debug/mutation.h"
+#include "debug/shadow.h"
+#include "debug/tlbmodel.h"
+
+#define PENDING_BS	(1u << 14)
+
+/* Where there is TDX, these exit unconditionally; the kernel's header is older. */
+#ifndef EXIT_REASON_SEAMCALL
+#define EXIT_REASON_SEAMCALL	76
+#define EXIT_REASON_TDCALL	77
+#endif
+
+static void vmx_prepare_exception(struct mayfly_vcpu_state *state)
+{
+	u32 info = state->exception | INTR_TYPE_HARD_EXCEPTION | INTR_INFO_VALID_MASK;
+
+	if (!(state->flags & MAYFLY_STATE_EXCEPTION))
+		return;
+	if (state_has_error_code(state->exception)) {
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+		vmx_write(VM_ENTRY_EXCEPTION_ERROR_CODE, state->error_code);
+	}
+	vmx_write(VM_ENTRY_INTR_INFO_FIELD, info);
+	state_raised(state);
+}
+
+/* SDM 3C 27.3.1.5: shadow, IF, TF and the pending single step must agree. */
+static void prepare_shadow(const struct mayfly_vcpu_state *state)
+{
+	bool shadow = state->flags & MAYFLY_STATE_SHADOW;
+	u32 kind = state->rflags & X86_EFLAGS_IF ? GUEST_INTR_STATE_STI :
+						   GUEST_INTR_STATE_MOV_SS;
+
+	vmx_write(GUEST_INTERRUPTIBILITY_INFO, shadow ? kind : 0);
+	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS,
+		  shadow && state->rflags & X86_EFLAGS_TF ? PENDING_BS : 0);
+}
+
+static void vmx_before_entry(struct vmx_cpu *cpu, struct vcpu *vcpu)
+{
+	struct mayfly_vcpu_state *state = &vcpu->state;
+
+	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
+	/* In compatibility mode what follows the last byte below 4 GiB is at 0. */
+	if (unlikely(state->rip >> 32 == 1) &&
+	    !(vmx_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
+		state->rip = (u32)state->rip;
+	vmx_write(GUEST_RIP, state->rip);
+	vmx_write(GUEST_RFLAGS, state->rflags);
+	vmx_write(HOST_CR3, __read_cr3());
+	vmx_write(HOST_CR4, cr4_read_shadow());
+	vmx_write(VMX_PREEMPTION_TIMER_VALUE, vmx_controls.timer);
+	prepare_shadow(state);
+	vmx_prepare_exception(state);
+	if (native_read_cr2() != state->cr2)
+		native_write_cr2(state->cr2);
+	if (unlikely(vcpu->tag.flushed != vcpu->s2->changes) &&
+	    !mutation_is(MUTATION_SKIP_TAG))
+		vmx_take_new_tag(cpu, vcpu);
+}
+
+/* An exit in the middle of raising an exception: raise it again. 28.2.4 */
+static void vmx_resume_exception(u32 info, struct mayfly_vcpu_state *state)
+{
+	/* What an instruction raises, the instruction raises again. */
+	if ((info & VECTORING_INFO_TYPE_MASK) != INTR_TYPE_HARD_EXCEPTION)
+		return;
+	state_raise(state, info & VECTORING_INFO_VECTOR_MASK,
+		    info & VECTORING_INFO_DELIVER_CODE_MASK ?
+			    vmx_read(IDT_VECTORING_ERROR_CODE) : 0);
+}
+
+static void vmx_after_exit(struct vcpu *vcpu)
+{
+	struct mayfly_vcpu_state *state = &vcpu->state;
+	u32 vectoring = vmx_read(IDT_VECTORING_INFO_FIELD);
+
+	state->regs[MAYFLY_RSP] = vmx_read(GUEST_RSP);
+	state->rip = vmx_read(GUEST_RIP);
+	state->rflags = vmx_read(GUEST_RFLAGS);
+	state->cr2 = native_read_cr2();
+	state->flags = vmx_read(GUEST_INTERRUPTIBILITY_INFO) &
+				       (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS) ?
+			       MAYFLY_STATE_SHADOW : 0;
+	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
+		vmx_resume_exception(vectoring, state);
+}
+
+static void exception_exit(struct vm_exit *exit)
+{
+	u32 info = vmx_read(VM_EXIT_INTR_INFO);
+	u32 vector = info & INTR_INFO_VECTOR_MASK;
+	u32 type = info & INTR_INFO_INTR_TYPE_MASK;
+
+	if (type == INTR_TYPE_NMI_INTR) {
+		exit->reason = MAYFLY_EXIT_INTERRUPT;
+		vmx_do_nmi();
+	} else if (type == INTR_TYPE_PRIV_SW_EXCEPTION) {
+		denied(exit, X86_TRAP_UD);	/* ICEBP, whose vector is #DB's */
+	} else if (vector == X86_TRAP_MC) {
+		machine_check(exit);
+	} else {
+		exit->reason = MAYFLY_EXIT_EXCEPTION;
+		exit->vector = vector;
+	}
+}
+
+static void vmx_memory_exit(struct vm_exit *exit)
+{
+	u64 qualification = vmx_read(EXIT_QUALIFICATION);
+
+	exit->reason = MAYFLY_EXIT_MEMORY;
+	exit->gpa = vmx_read(GUEST_PHYSICAL_ADDRESS);
+	exit->write = qualification & EPT_VIOLATION_ACC_WRITE;
+	exit->execute = qualification & EPT_VIOLATION_ACC_INSTR;
+}
+
+static void vmx_describe(struct vm_exit *exit)
+{
+	u32 reason = vmx_read(VM_EXIT_REASON);
+
+	*exit = (struct vm_exit){
+		.cpl = vmx_read(GUEST_SS_AR_BYTES) >> 5 & 3,
+		.length = vmx_read(VM_EXIT_INSTRUCTION_LEN),
+		.refused = reason & VMX_EXIT_REASONS_FAILED_VMENTRY,
+		.detail = reason,
+	};
+	switch (reason) {
+	case EXIT_REASON_EXTERNAL_INTERRUPT:
+	case EXIT_REASON_PREEMPTION_TIMER:
+	case EXIT_REASON_INIT_SIGNAL:
+	case EXIT_REASON_SIPI_SIGNAL:
+		exit->reason = MAYFLY_EXIT_INTERRUPT;
+		break;
+	case EXIT_REASON_EXCEPTION_NMI:
+		exception_exit(exit);
+		break;
+	case EXIT_REASON_EPT_VIOLATION:
+		vmx_memory_exit(exit);
+		break;
+	case EXIT_REASON_VMCALL:
+		exit->reason = MAYFLY_EXIT_HYPERCALL;
+		break;
+	case EXIT_REASON_CPUID:
+		exit->reason = MAYFLY_EXIT_CPUID;
+		break;
+	case EXIT_REASON_HLT:
+		exit->reason = MAYFLY_EXIT_HLT;
+		break;
+	case EXIT_REASON_MSR_READ:
+		exit->reason = MAYFLY_EXIT_MSR;
+		break;
+	case EXIT_REASON_MSR_WRITE:
+		exit->reason = MAYFLY_EXIT_MSR;
+		exit->write = true;
+		break;
+	case EXIT_REASON_CR_ACCESS:
+	case EXIT_REASON_DR_ACCESS:
+	case EXIT_REASON_IO_INSTRUCTION:
+	case EXIT_REASON_RDPMC:
+	case EXIT_REASON_WBINVD:
+	case EXIT_REASON_INVD:
+		denied(exit, X86_TRAP_GP);
+		break;
+	case EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON:
+	case EXIT_REASON_INVEPT:
+	case EXIT_REASON_INVVPID:
+	case EXIT_REASON_INVPCID:
+	case EXIT_REASON_RDTSCP:
+	case EXIT_REASON_MWAIT_INSTRUCTION:
+	case EXIT_REASON_MONITOR_INSTRUCTION:
+	case EXIT_REASON_XSETBV:
+	case EXIT_REASON_SEAMCALL:
+	case EXIT_REASON_TDCALL:
+		denied(exit, X86_TRAP_UD);
+		break;
+	case EXIT_REASON_TRIPLE_FAULT:
+		exit->reason = MAYFLY_EXIT_SHUTDOWN;
+		break;
+	case EXIT_REASON_MCE_DURING_VMENTRY | VMX_EXIT_REASONS_FAILED_VMENTRY:
+		/* The host hears of it from nobody else. SDM 3C 27.9 */
+		machine_check(exit);
+		break;
+	default:
+		/* Entry failures among them: which rule was broken. SDM 3C 27.8 */
+		exit->reason = MAYFLY_EXIT_INVALID;
+		exit->detail |= vmx_read(EXIT_QUALIFICATION) << 32;
+		break;
+	}
+}
+
+/**
+ * vmx_run - struct backend_ops.run
+ * @vcpu: loaded on this CPU
+ * @exit: to fill
+ */
+void vmx_run(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
+	bool refused;
+
+	/* Taken away since vmx_load_vcpu(): the machine is going down. */
+	if (unlikely(!cpu->enabled)) {
+		*exit = (struct vm_exit){ .reason = MAYFLY_EXIT_INTERRUPT };
+		return;
+	}
+	vmx_before_entry(cpu, vcpu);
+	shadow_vmx_entry(vcpu, page_to_phys(vmx_controls.msr_bitmap));
+	tlbmodel_enter_ept(vcpu->s2, vcpu->id, vcpu->tag.asid);
+	vmx_host_before_entry(&cpu->host);
+	shadow_host_before(SHADOW_EXIT_FEW);
+	if (static_cpu_has_bug(X86_BUG_L1TF))
+		vmx_l1d_flush();
+	refused = vmx_enter(vcpu->state.regs, cpu->launched);
+	vmx_host_after_exit(&cpu->host);
+	tlbmodel_leave(vcpu->s2);
+	shadow_host_after(SHADOW_EXIT_FEW);
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+	if (unlikely(refused)) {
+		*exit = (struct vm_exit){
+			.reason = MAYFLY_EXIT_INVALID,
+			.refused = true,
+			.detail = vmx_read(VM_INSTRUCTION_ERROR),
+		};
+	} else {
+		vmx_describe(exit);
+		/* An entry that failed later has changed nothing either. */
+		if (likely(!exit->refused)) {
+			cpu->launched = true;
+			vmx_after_exit(vcpu);
+		}
+	}
+	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID)) {
+		vmx_save_state(&vcpu->state);
+		/* It says nothing about a guest that can be trusted any more. */
+		vmx_renew_vmcs(cpu);
+	}
+}

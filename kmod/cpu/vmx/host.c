@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * host.c - the host's own registers around a slice: those that a VMCS holds, and those
+ * that it does not.
+ */
+#include <linux/mm.h>
+#include <linux/perf_event.h>
+#include <linux/smp.h>
+#include <asm/cpu_entry_area.h>
+#include <asm/desc.h>
+#include <asm/msr.h>
+#include <asm/perf_event.h>
+#include <asm/segment.h>
+#include <asm/special_insns.h>
+#include <asm/vmx.h>
+
+#include "cpu/vmx/asm.h"
+#include "cpu/vmx/host.h"
+#include "debug/mutation.h"
+#include "uapi/mayfly.h"
+
+/**
+ * vmx_host_write - into the current VMCS, a new one: what every exit loads
+ * @cpu: this one
+ *
+ * Context: preemption off.
+ */
+void vmx_host_write(int cpu)
+{
+	struct desc_ptr idt;
+	u64 value;
+
+	vmx_write(HOST_CR0, read_cr0());
+	vmx_write(HOST_CS_SELECTOR, __KERNEL_CS);
+	vmx_write(HOST_SS_SELECTOR, __KERNEL_DS);
+	vmx_write(HOST_DS_SELECTOR, 0);
+	vmx_write(HOST_ES_SELECTOR, 0);
+	vmx_write(HOST_FS_SELECTOR, 0);
+	vmx_write(HOST_GS_SELECTOR, 0);
+	vmx_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
+	vmx_write(HOST_TR_BASE, (u64)&get_cpu_entry_area(cpu)->tss.x86_tss);
+	vmx_write(HOST_GDTR_BASE, (u64)get_cpu_gdt_ro(cpu));
+	store_idt(&idt);
+	vmx_write(HOST_IDTR_BASE, idt.address);
+	rdmsrl(MSR_GS_BASE, value);
+	vmx_write(HOST_GS_BASE, value);
+	rdmsrl(MSR_IA32_SYSENTER_CS, value);
+	vmx_write(HOST_IA32_SYSENTER_CS, value);
+	rdmsrl(MSR_IA32_SYSENTER_ESP, value);
+	vmx_write(HOST_IA32_SYSENTER_ESP, value);
+	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
+	vmx_write(HOST_IA32_SYSENTER_EIP, value);
+	rdmsrl(MSR_IA32_CR_PAT, value);
+	vmx_write(HOST_IA32_PAT, value);
+	rdmsrl(MSR_EFER, value);
+	vmx_write(HOST_IA32_EFER, value);
+	vmx_write(HOST_RIP, (u64)vmx_exit);
+	if (mutation_is(MUTATION_HOST_FIELD))
+		vmx_write(HOST_IA32_SYSENTER_CS, vmx_read(HOST_IA32_SYSENTER_CS) ^ 8);
+}
+
+/**
+ * vmx_switch_msrs_in - the guest's system call MSRs in the place of the host's
+ * @host: keeps those
+ * @state: the guest's, written in the order of vmx_syscall_msrs
+ *
+ * Context: preemption off. No interrupt handler needs them.
+ */
+void vmx_switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
+		rdmsrl(vmx_syscall_msrs[i], host->msrs[i]);
+	wrmsrl(MSR_STAR, state->star);
+	wrmsrl(MSR_LSTAR, state->lstar);
+	wrmsrl(MSR_CSTAR, state->cstar);
+	wrmsrl(MSR_SYSCALL_MASK, state->sfmask);
+	wrmsrl(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
+}
+
+/**
+ * vmx_switch_msrs_out - and back
+ * @host: the host's
+ * @state: to keep the guest's
+ */
+void vmx_switch_msrs_out(const struct vmx_host *host, struct mayfly_vcpu_state *state)
+{
+	unsigned int i;
+
+	rdmsrl(MSR_STAR, state->star);
+	rdmsrl(MSR_LSTAR, state->lstar);
+	rdmsrl(MSR_CSTAR, state->cstar);
+	rdmsrl(MSR_SYSCALL_MASK, state->sfmask);
+	rdmsrl(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
+	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
+		wrmsrl(vmx_syscall_msrs[i], host->msrs[i]);
+}
+
+/**
+ * vmx_host_remember - a slice begins
+ * @host: keeps what an exit clears and no interrupt handler needs: selectors
+ *
+ * Context: preemption off.
+ */
+void vmx_host_remember(struct vmx_host *host)
+{
+	u64 fs_base;
+
+	savesegment(ds, host->ds);
+	savesegment(es, host->es);
+	savesegment(fs, host->fs);
+	savesegment(gs, host->gs);
+	rdmsrl(MSR_FS_BASE, fs_base);
+	vmx_write(HOST_FS_BASE, fs_base);
+}
+
+/**
+ * vmx_host_restore - a slice is over
+ * @host: after vmx_host_remember()
+ *
+ * Context: preemption off.
+ */
+void vmx_host_restore(const struct vmx_host *host)
+{
+	u64 base;
+
+	if (host->ds)
+		loadsegment(ds, host->ds);
+	if (host->es)
+		loadsegment(es, host->es);
+	if (host->fs) {
+		rdmsrl(MSR_FS_BASE, base);
+		loadsegment(fs, host->fs);
+		wrmsrl(MSR_FS_BASE, base);
+	}
+	if (host->gs) {
+		/* The user's base is where swapgs will find it. */
+		rdmsrl(MSR_KERNEL_GS_BASE, base);
+		load_gs_index(host->gs);
+		wrmsrl(MSR_KERNEL_GS_BASE, base);
+	}
+	/* The exit has made both as long as they can be, or as short. */
+	load_fixmap_gdt(smp_processor_id());
+	invalidate_tss_limit();
+}
+
+/**
+ * vmx_switch_perf - stop perf's samples for a guest, or let them go on
+ * @guest: stop them
+ *
+ * perf's samples (PEBS) go to linear addresses, which in a guest are the guest's;
+ * perf knows which MSRs stop them. An NMI in between starts them again, for this
+ * one entry.
+ *
+ * Return: true when there was something to do, and so will be after the exit.
+ */
+bool vmx_switch_perf(bool guest)
+{
+	bool switched = false;
+	int i, n;
+	struct perf_guest_switch_msr *msrs = perf_guest_get_msrs(&n, NULL);
+
+	for (i = 0; i < n; i++) {
+		if (likely(msrs[i].host == msrs[i].guest))
+			continue;
+		wrmsrl(msrs[i].msr, guest ? msrs[i].guest : msrs[i].host);
+		switched = true;
+	}
+	return switched;
+}

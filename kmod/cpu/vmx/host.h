@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * host.h - what an exit does not give back to the host by itself. SDM 3C 28.5
+ */
+#ifndef MAYFLY_VMX_HOST_H
+#define MAYFLY_VMX_HOST_H
+
+#include <linux/hw_breakpoint.h>
+#include <linux/types.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+
+#include "cpu/vmx/controls.h"
+
+struct mayfly_vcpu_state;
+
+/**
+ * struct vmx_host - a CPU's, while a guest has its place
+ * @msrs: vmx_syscall_msrs, during a slice
+ * @perf_switched: perf's MSRs are other ones, during an entry
+ * @debugctl: DEBUGCTL, during an entry
+ * @ldt: selector, during an entry
+ * @ds: selector, during a slice
+ * @es: selector
+ * @fs: selector
+ * @gs: selector
+ */
+struct vmx_host {
+	u64 msrs[VMX_SYSCALL_MSRS];
+	bool perf_switched;
+	u64 debugctl;
+	u16 ldt, ds, es, fs, gs;
+};
+
+void vmx_host_write(int cpu);
+void vmx_host_remember(struct vmx_host *host);
+void vmx_host_restore(const struct vmx_host *host);
+void vmx_switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state *state);
+void vmx_switch_msrs_out(const struct vmx_host *host, struct mayfly_vcpu_state *state);
+bool vmx_switch_perf(bool guest);
+
+/*
+ * What an exit clears and interrupts between two entries may change: a kernel
+ * thread's address space goes with its user, and the LDT with it; perf turns
+ * branch traces on and off. To load a value from before would bring back tables
+ * and buffers that have been freed. SDM 3C 28.5
+ */
+static inline void vmx_host_before_entry(struct vmx_host *host)
+{
+	host->perf_switched = cpu_feature_enabled(X86_FEATURE_PEBS) && vmx_switch_perf(true);
+	asm volatile("sldt %0" : "=rm" (host->ldt));
+	host->debugctl = native_read_msr(MSR_IA32_DEBUGCTLMSR);
+}
+
+static inline void vmx_host_after_exit(const struct vmx_host *host)
+{
+	if (unlikely(host->ldt))
+		asm volatile("lldt %0" : : "rm" (host->ldt));
+	if (unlikely(host->debugctl))
+		update_debugctlmsr(host->debugctl);
+	/* DR7. SDM 3C 28.5.1 */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+	if (unlikely(host->perf_switched))
+		vmx_switch_perf(false);
+}
+
+#endif

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vmcs.c - VMCSs: new ones, the vCPU in them, and its tag.
+ *
+ * Each CPU has one VMCS, which never leaves it. What a guest may do is written
+ * into it once (controls.c).
+ */
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <asm/vmx.h>
+
+#include "cpu/vcpu.h"
+#include "cpu/vmx/asm.h"
+#include "cpu/vmx/controls.h"
+#include "cpu/vmx/segments.h"
+#include "cpu/vmx/vmcs.h"
+#include "debug/mutation.h"
+
+#define MAX_VPID	0xffff
+
+/* EPTP: write-back tables, four levels, no accessed and dirty bits. 25.6.11 */
+#define EPTP_FLAGS	(VMX_EPTP_MT_WB | VMX_EPTP_PWL_4)
+
+DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
+
+static struct page *make_region(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+
+	if (page)
+		*(u32 *)page_address(page) = vmx_controls.revision;
+	return page;
+}
+
+/**
+ * vmx_free_vmcs - undo vmx_make_vmcs(), also after it has failed
+ */
+void vmx_free_vmcs(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
+
+		if (c->vmxon)
+			__free_page(c->vmxon);
+		if (c->vmcs)
+			__free_page(c->vmcs);
+	}
+}
+
+/**
+ * vmx_make_vmcs - at load: the pages that each CPU needs
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOMEM, with some of it done.
+ */
+int vmx_make_vmcs(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
+
+		c->vmxon = make_region();
+		c->vmcs = make_region();
+		if (!c->vmxon || !c->vmcs)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * vmx_renew_vmcs - a VMCS as new, with everything in it that no guest changes
+ * @cpu: this CPU's, which is in VMX operation
+ *
+ * Context: preemption off. The VMCS is current afterwards.
+ */
+void vmx_renew_vmcs(struct vmx_cpu *cpu)
+{
+	phys_addr_t vmcs = page_to_phys(cpu->vmcs);
+
+	vmx_clear(vmcs);
+	memset(page_address(cpu->vmcs), 0, PAGE_SIZE);
+	*(u32 *)page_address(cpu->vmcs) = vmx_controls.revision;
+	vmx_load(vmcs);
+	vmx_controls_write();
+	vmx_host_write(smp_processor_id());
+	cpu->launched = false;
+	cpu->loaded = 0;
+	cpu->next_vpid = MAX_VPID + 1;	/* The next one to take a tag flushes all. */
+}
+
+static u64 eptp_of(const struct vcpu *vcpu)
+{
+	return __pa(vcpu->s2->root) | EPTP_FLAGS;
+}
+
+/**
+ * vmx_load_state - copy a vCPU into the current VMCS
+ * @vcpu: from here; what changes at each exit is copied by vmx_run()
+ */
+void vmx_load_state(const struct vcpu *vcpu)
+{
+	const struct mayfly_vcpu_state *state = &vcpu->state;
+
+	vmx_load_segments(state);
+	vmx_write(GUEST_CR0, state->cr0);
+	vmx_write(CR0_READ_SHADOW, state->cr0);
+	vmx_write(GUEST_CR3, state->cr3);
+	vmx_write(GUEST_CR4, state->cr4 | X86_CR4_VMXE);
+	vmx_write(CR4_READ_SHADOW, state->cr4);
+	vmx_write(GUEST_IA32_EFER, state->efer);
+	vmx_write(GUEST_SYSENTER_CS, state->sysenter_cs);
+	vmx_write(GUEST_SYSENTER_ESP, state->sysenter_esp);
+	vmx_write(GUEST_SYSENTER_EIP, state->sysenter_eip);
+	vmx_write(TSC_OFFSET, vcpu->tsc_offset);
+	vmx_write(EPT_POINTER, eptp_of(vcpu));
+}
+
+/**
+ * vmx_save_state - copy it back
+ * @state: to here
+ */
+void vmx_save_state(struct mayfly_vcpu_state *state)
+{
+	vmx_save_segments(state);
+	state->cr3 = vmx_read(GUEST_CR3);
+	state->sysenter_cs = vmx_read(GUEST_SYSENTER_CS);
+	state->sysenter_esp = vmx_read(GUEST_SYSENTER_ESP);
+	state->sysenter_eip = vmx_read(GUEST_SYSENTER_EIP);
+}
+
+/**
+ * vmx_take_new_tag - a tag nobody has used in this generation
+ * @cpu: this CPU's
+ * @vcpu: gets it
+ *
+ * A new VPID has no linear mappings; the EPT's own mappings are tagged by its
+ * root, which may have been another VM's.
+ *
+ * Context: preemption off, the VMCS is current.
+ */
+void vmx_take_new_tag(struct vmx_cpu *cpu, struct vcpu *vcpu)
+{
+	if (cpu->next_vpid > MAX_VPID) {
+		cpu->generation++;
+		cpu->next_vpid = 1;	/* 0 is the host's. */
+		if (!mutation_is(MUTATION_SKIP_FLUSH))
+			vmx_invvpid_all();
+		vmx_invept(VMX_ALL, 0);
+	}
+	if (!mutation_is(MUTATION_SKIP_INVEPT))
+		vmx_invept(VMX_ONE, eptp_of(vcpu));
+	vcpu->tag = (struct vcpu_tag){
+		.cpu = smp_processor_id(),
+		.asid = cpu->next_vpid++,
+		.generation = cpu->generation,
+		.flushed = vcpu->s2->changes,
+	};
+	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
+}
+
+/**
+ * vmx_mutate - with another rule to break, all that is made once is made again
+ * @cpu: this CPU's
+ *
+ * Context: preemption off.
+ */
+void vmx_mutate(struct vmx_cpu *cpu)
+{
+	if (!mutation_is_new())
+		return;
+	vmx_controls_mutate();
+	vmx_renew_vmcs(cpu);
+}

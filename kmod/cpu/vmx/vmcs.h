@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vmcs.h - a CPU's VMCS, and the vCPU in it.
+ */
+#ifndef MAYFLY_VMX_VMCS_H
+#define MAYFLY_VMX_VMCS_H
+
+#include <linux/percpu.h>
+#include <linux/types.h>
+#include <linux/uidgid.h>
+
+#include "cpu/vmx/host.h"
+
+struct mayfly_vcpu_state;
+struct page;
+struct vcpu;
+
+/**
+ * struct vmx_cpu - a CPU's VMCS
+ * @vmxon: page for VMXON
+ * @vmcs: the VMCS
+ * @launched: VMRESUME it
+ * @enabled: this CPU is ours
+ * @loaded: id of the VM whose state is in @vmcs, 0 none
+ * @last_user: uid of the vCPU that ran last
+ * @generation: of tags; goes up when VPIDs are used up
+ * @next_vpid: next unused VPID of this generation
+ * @host: what an exit does not give back
+ */
+struct vmx_cpu {
+	struct page *vmxon;
+	struct page *vmcs;
+	bool launched;
+	bool enabled;
+	u64 loaded;
+	uid_t last_user;
+	u64 generation;
+	u32 next_vpid;
+	struct vmx_host host;
+};
+
+DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
+
+int vmx_make_vmcs(void);
+void vmx_free_vmcs(void);
+void vmx_renew_vmcs(struct vmx_cpu *cpu);
+void vmx_mutate(struct vmx_cpu *cpu);
+
+void vmx_load_state(const struct vcpu *vcpu);
+void vmx_save_state(struct mayfly_vcpu_state *state);
+void vmx_take_new_tag(struct vmx_cpu *cpu, struct vcpu *vcpu);
+
+#endif
