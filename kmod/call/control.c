@@ -12,7 +12,7 @@
 #include "vm/table.h"
 #include "vm/vm.h"
 
-static bool is_sane(const struct mayfly_control *control)
+static bool control_is_sane(const struct mayfly_control *control)
 {
 	if (control->flags ||
 	    memchr_inv(control->reserved, 0, sizeof(control->reserved)) ||
@@ -22,18 +22,18 @@ static bool is_sane(const struct mayfly_control *control)
 		       control->port < MAYFLY_EVENT_PORTS : !control->port;
 }
 
-static int start(struct vm *vm)
+static int start_vm(struct vm *vm)
 {
 	int ret = worker_make_all(vm->pool, vm->owner);
 
 	return ret ?: life_start(vm);
 }
 
-static int apply(struct vm *vm, const struct mayfly_control *control)
+static int apply_op(struct vm *vm, const struct mayfly_control *control)
 {
 	switch (control->op) {
 	case MAYFLY_OP_START:
-		return start(vm);
+		return start_vm(vm);
 	case MAYFLY_OP_PAUSE:
 		return life_pause(vm);
 	case MAYFLY_OP_RESUME:
@@ -59,9 +59,9 @@ int control_one(struct vm *vm, struct mayfly_control *control)
 {
 	int ret;
 
-	if (!is_sane(control) || control->ids || control->results || control->count)
+	if (!control_is_sane(control) || control->ids || control->results || control->count)
 		return -EINVAL;
-	ret = apply(vm, control);
+	ret = apply_op(vm, control);
 	control->done = !ret;
 	return ret;
 }
@@ -74,7 +74,7 @@ static int control_id(u64 id, const struct mayfly_control *control)
 	if (!vm)
 		return -ENOENT;
 	if (vm_may(vm))
-		ret = apply(vm, control);
+		ret = apply_op(vm, control);
 	vm_put(vm);
 	return ret;
 }
@@ -93,7 +93,7 @@ int control_many(struct mayfly_control *control)
 	u32 i;
 
 	control->done = 0;
-	if (!is_sane(control) || !control->count || control->count > MAYFLY_MAX_BATCH)
+	if (!control_is_sane(control) || !control->count || control->count > MAYFLY_MAX_BATCH)
 		return -EINVAL;
 	for (i = 0; i < control->count; i++) {
 		u64 id;

@@ -32,12 +32,9 @@
 #include "vm/table.h"
 #include "vm/vm.h"
 
-/**
- * struct client - one open of the device
- * @seen: life_ended_count() when its last LIST began
- */
+/* One open of the device. */
 struct client {
-	u64 seen;
+	u64 seen;	/* life_ended_count() when its last LIST began; the last writer wins */
 };
 
 static int image_release(struct inode *inode, struct file *file)
@@ -195,7 +192,7 @@ static long do_list(struct client *client, void __user *user)
 	return ret;
 }
 
-static struct vm *find(const struct mayfly_open *args)
+static struct vm *find_to_open(const struct mayfly_open *args)
 {
 	return args->id ? table_find(args->id) : table_find_name(args->name);
 }
@@ -203,7 +200,7 @@ static struct vm *find(const struct mayfly_open *args)
 static struct file *open_file(const struct mayfly_open *args)
 {
 	struct file *file = ERR_PTR(-EPERM);
-	struct vm *vm = find(args);
+	struct vm *vm = find_to_open(args);
 
 	if (!vm)
 		return ERR_PTR(-ENOENT);
@@ -236,7 +233,7 @@ static long do_open(void __user *user)
 	return finish_fd(args.fd, file, ret);
 }
 
-static long do_control(void __user *user)
+static long do_control_many(void __user *user)
 {
 	struct mayfly_control control;
 	long ret;
@@ -265,7 +262,7 @@ static long dev_ioctl(struct file *file, unsigned int command, unsigned long arg
 	case MAYFLY_OPEN:
 		return do_open(user);
 	case MAYFLY_CONTROL:
-		return do_control(user);
+		return do_control_many(user);
 	default:
 		return -ENOTTY;
 	}

@@ -53,7 +53,7 @@ static bool names_are_sane(const struct mayfly_spawn *spawn)
 	return last >= spawn->first && make_name(spawn, spawn->count - 1, name);
 }
 
-static bool is_sane(const struct mayfly_spawn *spawn, const struct image *image)
+static bool spawn_is_sane(const struct mayfly_spawn *spawn, const struct image *image)
 {
 	bool detached = spawn->flags & MAYFLY_SPAWN_DETACHED;
 
@@ -96,8 +96,8 @@ static int take_args(struct vm_template *template, const struct mayfly_spawn *sp
 	return 0;
 }
 
-static struct vm *create(const struct vm_template *template,
-			 const struct mayfly_spawn *spawn, u32 i)
+static struct vm *create_one(const struct vm_template *template,
+			     const struct mayfly_spawn *spawn, u32 i)
 {
 	char name[MAYFLY_NAME_SIZE];
 
@@ -109,7 +109,7 @@ static struct vm *create(const struct vm_template *template,
 }
 
 /* Makes the i-th VM known to the caller and lets it go. */
-static int deliver(struct vm *vm, const struct mayfly_spawn *spawn, u32 i)
+static int deliver_one(struct vm *vm, const struct mayfly_spawn *spawn, u32 i)
 {
 	u64 __user *ids = u64_to_user_ptr(spawn->ids);
 	int ret;
@@ -137,10 +137,10 @@ static int make_one(const struct vm_template *template,
 
 	if (signal_pending(current))
 		return -EINTR;
-	vm = create(template, spawn, i);
+	vm = create_one(template, spawn, i);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	ret = deliver(vm, spawn, i);
+	ret = deliver_one(vm, spawn, i);
 	if (ret)
 		take_back(vm);
 	vm_put(vm);
@@ -176,7 +176,7 @@ static int make_owned(const struct vm_template *template,
 		ret = worker_make_all(template->pool, template->owner);
 	if (ret)
 		return ret;
-	vm = create(template, spawn, 0);
+	vm = create_one(template, spawn, 0);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	*file = vmfd_file(vm);
@@ -184,7 +184,7 @@ static int make_owned(const struct vm_template *template,
 		ret = PTR_ERR(*file);
 		*file = NULL;
 	} else {
-		ret = deliver(vm, spawn, 0);
+		ret = deliver_one(vm, spawn, 0);
 		spawn->created = !ret;
 	}
 	vm_put(vm);
@@ -211,7 +211,7 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 	};
 	int ret;
 
-	if (!is_sane(spawn, image))
+	if (!spawn_is_sane(spawn, image))
 		return -EINVAL;
 	ret = take_args(&template, spawn);
 	if (ret)

@@ -19,16 +19,11 @@
 #include "vm/life.h"
 #include "vm/vm.h"
 
-/**
- * struct reader - one open descriptor
- * @vm: its VM
- * @lock: one read at a time
- * @position: in the console
- */
+/* One open descriptor. [I] immutable, [L] @lock: one read at a time. */
 struct reader {
-	struct vm *vm;
+	struct vm *vm;		/* [I] */
 	struct mutex lock;
-	u64 position;
+	u64 position;		/* [L] in the console; read by others */
 };
 
 static bool has_news(struct reader *reader)
@@ -101,7 +96,7 @@ static __poll_t vmfd_poll(struct file *file, poll_table *table)
 	return has_news(reader) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
-static long do_control(struct vm *vm, void __user *user)
+static long do_control_one(struct vm *vm, void __user *user)
 {
 	struct mayfly_control control;
 	long ret;
@@ -172,7 +167,7 @@ static long vmfd_ioctl(struct file *file, unsigned int command, unsigned long ar
 
 	switch (command) {
 	case MAYFLY_CONTROL:
-		return do_control(reader->vm, user);
+		return do_control_one(reader->vm, user);
 	case MAYFLY_STAT:
 		return do_stat(reader->vm, user);
 	case MAYFLY_RUN:

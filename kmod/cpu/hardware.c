@@ -49,7 +49,7 @@ static int enable_all(void)
 	return atomic_read(&error);
 }
 
-static const char *cause(int error)
+static const char *cause_of_refusal(int error)
 {
 	if (error != -EBUSY)
 		return "disabled by firmware";
@@ -85,7 +85,7 @@ int hardware_get(void)
 	cpus_read_unlock();
 	if (ret)
 		pr_notice_ratelimited("mayfly: cannot take the CPU's %s (error %d): %s\n",
-				      backend->name, ret, cause(ret));
+				      backend->name, ret, cause_of_refusal(ret));
 	return ret;
 }
 
@@ -135,13 +135,13 @@ static int on_cpu_offline(unsigned int cpu)
 }
 
 /* The last CPU, interrupts off, no task runs: the lock cannot be held. */
-static int suspend(void)
+static int hardware_suspend(void)
 {
 	backend->disable_cpu();
 	return 0;
 }
 
-static void resume(void)
+static void hardware_resume(void)
 {
 	if (atomic_read(&users) && backend->enable_cpu())
 		pr_err("mayfly: %s is off after suspend; VMs stand still on CPU %u\n",
@@ -161,8 +161,8 @@ static struct notifier_block reboot_notifier = {
 };
 
 static struct syscore_ops power_ops = {
-	.suspend = suspend,
-	.resume = resume,
+	.suspend = hardware_suspend,
+	.resume = hardware_resume,
 };
 
 /**

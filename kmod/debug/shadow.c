@@ -40,7 +40,7 @@ static unsigned long warned;
 static DEFINE_RAW_SPINLOCK(last_lock);
 static char last[160];	/* what the last one said */
 
-static void record(enum shadow_check check, const char *text)
+static void record_hit(enum shadow_check check, const char *text)
 {
 	unsigned long flags;
 
@@ -65,7 +65,7 @@ void shadow_report(enum shadow_check check, const char *format, ...)
 	va_start(args, format);
 	vscnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	record(check, text);
+	record_hit(check, text);
 	/* Once each: a check that fires does so at every entry. */
 	if (!mutation_is(MUTATION_NONE) || test_and_set_bit(check, &warned))
 		return;
@@ -86,7 +86,7 @@ void shadow_report(enum shadow_check check, const char *format, ...)
 void shadow_guest_state(const struct vcpu *vcpu, const char *wrong)
 {
 	if (memchr_inv(vcpu->exits, 0, sizeof(vcpu->exits)))
-		record(SHADOW_GUEST_STATE, wrong);
+		record_hit(SHADOW_GUEST_STATE, wrong);
 	else
 		shadow_report(SHADOW_GUEST_STATE, "%s", wrong);
 }

@@ -96,7 +96,7 @@ const char *shadow_guest_wrong(const struct shadow_guest *g, unsigned int phys_b
 	return NULL;
 }
 
-static unsigned int dpl(const struct mayfly_segment_register *s)
+static unsigned int shadow_dpl(const struct mayfly_segment_register *s)
 {
 	return s->attributes >> 5 & 3;
 }
@@ -114,56 +114,56 @@ static bool limit_is_valid(const struct mayfly_segment_register *s)
 	return s->limit < 0x100000 || s->attributes & ATTR_G;
 }
 
-static bool is_present(const struct mayfly_segment_register *s, u16 kind)
+static bool segment_is_present(const struct mayfly_segment_register *s, u16 kind)
 {
 	return s->attributes & ATTR_P && !(s->attributes & ATTR_RESERVED) &&
 	       (s->attributes & ATTR_S) == kind && limit_is_valid(s);
 }
 
-static bool code_is_valid(const struct mayfly_segment_register *cs, unsigned int cpl)
+static bool shadow_code_is_valid(const struct mayfly_segment_register *cs, unsigned int cpl)
 {
-	if (!is_present(cs, ATTR_S) || !(cs->attributes & TYPE_CODE) ||
+	if (!segment_is_present(cs, ATTR_S) || !(cs->attributes & TYPE_CODE) ||
 	    !(cs->attributes & TYPE_ACCESSED))
 		return false;
-	return cs->attributes & TYPE_CONFORMING ? dpl(cs) <= cpl : dpl(cs) == cpl;
+	return cs->attributes & TYPE_CONFORMING ? shadow_dpl(cs) <= cpl : shadow_dpl(cs) == cpl;
 }
 
-static bool stack_is_valid(const struct mayfly_segment_register *ss)
+static bool shadow_stack_is_valid(const struct mayfly_segment_register *ss)
 {
 	return !is_usable(ss) ||
-	       (is_present(ss, ATTR_S) && !(ss->base & UPPER_HALF) &&
+	       (segment_is_present(ss, ATTR_S) && !(ss->base & UPPER_HALF) &&
 		(ss->attributes & (TYPE_CODE | TYPE_READ_WRITE | TYPE_ACCESSED)) ==
-			(TYPE_READ_WRITE | TYPE_ACCESSED));
+		(TYPE_READ_WRITE | TYPE_ACCESSED));
 }
 
-static bool data_is_valid(const struct mayfly_segment_register *s)
+static bool shadow_data_is_valid(const struct mayfly_segment_register *s)
 {
 	u16 type = s->attributes & 0xf;
 
 	if (!is_usable(s))
 		return true;
-	if (!is_present(s, ATTR_S) || !(type & TYPE_ACCESSED))
+	if (!segment_is_present(s, ATTR_S) || !(type & TYPE_ACCESSED))
 		return false;
 	return !(type & TYPE_CODE) || type & TYPE_READ_WRITE;
 }
 
 static bool system_is_valid(const struct mayfly_segment_register *s, u16 type)
 {
-	return is_present(s, 0) && (s->attributes & 0xf) == type &&
+	return segment_is_present(s, 0) && (s->attributes & 0xf) == type &&
 	       !(s->selector & 4) && state_canonical(s->base);
 }
 
 static const char *wrong_segment(const struct shadow_guest *g)
 {
-	RULE("CS", is_usable(&g->cs) && code_is_valid(&g->cs, dpl(&g->ss)));
+	RULE("CS", is_usable(&g->cs) && shadow_code_is_valid(&g->cs, shadow_dpl(&g->ss)));
 	RULE("CS base", !(g->cs.base & UPPER_HALF));
-	RULE("SS", stack_is_valid(&g->ss));
-	RULE("DS", data_is_valid(&g->ds));
+	RULE("SS", shadow_stack_is_valid(&g->ss));
+	RULE("DS", shadow_data_is_valid(&g->ds));
 	RULE("DS base", !is_usable(&g->ds) || !(g->ds.base & UPPER_HALF));
-	RULE("ES", data_is_valid(&g->es));
+	RULE("ES", shadow_data_is_valid(&g->es));
 	RULE("ES base", !is_usable(&g->es) || !(g->es.base & UPPER_HALF));
-	RULE("FS", data_is_valid(&g->fs) && state_canonical(g->fs.base));
-	RULE("GS", data_is_valid(&g->gs) && state_canonical(g->gs.base));
+	RULE("FS", shadow_data_is_valid(&g->fs) && state_canonical(g->fs.base));
+	RULE("GS", shadow_data_is_valid(&g->gs) && state_canonical(g->gs.base));
 	RULE("TR", is_usable(&g->tr) && system_is_valid(&g->tr, TYPE_BUSY_TSS));
 	RULE("LDTR", !is_usable(&g->ldtr) || system_is_valid(&g->ldtr, TYPE_LDT));
 	RULE("GDTR", state_canonical(g->gdtr.base) && g->gdtr.limit <= 0xffff);

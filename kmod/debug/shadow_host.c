@@ -125,7 +125,7 @@ struct host {
 
 static DEFINE_PER_CPU(struct host, hosts);
 
-static struct desc_ptr table_of(enum kind kind)
+static struct desc_ptr host_table(enum kind kind)
 {
 	struct desc_ptr table;
 
@@ -139,7 +139,7 @@ static struct desc_ptr table_of(enum kind kind)
 /* The first half: type with the busy bit, limit, half of the base. */
 static u64 descriptor_of_tr(void)
 {
-	return *(u64 *)(table_of(KIND_GDT_BASE).address + (native_store_tr() & ~7ul));
+	return *(u64 *)(host_table(KIND_GDT_BASE).address + (native_store_tr() & ~7ul));
 }
 
 static u64 read_cr(u32 number)
@@ -227,10 +227,10 @@ static u64 read_item(const struct item *item)
 		return native_save_fl() & FLAGS_KEPT;
 	case KIND_GDT_BASE:
 	case KIND_IDT_BASE:
-		return table_of(item->kind).address;
+		return host_table(item->kind).address;
 	case KIND_GDT_LIMIT:
 	case KIND_IDT_LIMIT:
-		return table_of(item->kind).size;
+		return host_table(item->kind).size;
 	case KIND_TR:
 		return native_store_tr();
 	case KIND_TSS:
@@ -243,7 +243,7 @@ static u64 read_item(const struct item *item)
 /* Only those that are spoilt below, and what an exit can load. */
 static void write_item(const struct item *item, u64 value)
 {
-	struct desc_ptr table = table_of(item->kind);
+	struct desc_ptr table = host_table(item->kind);
 
 	switch (item->kind) {
 	case KIND_MSR:
@@ -283,7 +283,7 @@ static void write_item(const struct item *item, u64 value)
 }
 
 /* Which item a mutation of the host changes, and to what. */
-static bool spoilt(const struct item *item, u64 *value)
+static bool is_spoilt(const struct item *item, u64 *value)
 {
 	switch (item->kind) {
 	case KIND_MSR:
@@ -319,11 +319,11 @@ static bool spoilt(const struct item *item, u64 *value)
 	}
 }
 
-static void compare(const struct item *item, u64 before)
+static void compare_item(const struct item *item, u64 before)
 {
 	u64 now = read_item(item), other = now;
 
-	if (spoilt(item, &other)) {
+	if (is_spoilt(item, &other)) {
 		write_item(item, other);
 		now = read_item(item);
 	}
@@ -347,7 +347,7 @@ static bool is_kept(const struct item *item, enum shadow_span span)
 	}
 }
 
-static u64 *values(enum shadow_span span)
+static u64 *values_of_span(enum shadow_span span)
 {
 	struct host *host = this_cpu_ptr(&hosts);
 
@@ -379,7 +379,7 @@ void shadow_host_setup(void)
  */
 void shadow_host_before(enum shadow_span span)
 {
-	u64 *before = values(span);
+	u64 *before = values_of_span(span);
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(items); i++)
@@ -395,10 +395,10 @@ void shadow_host_before(enum shadow_span span)
  */
 void shadow_host_after(enum shadow_span span)
 {
-	const u64 *before = values(span);
+	const u64 *before = values_of_span(span);
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(items); i++)
 		if (exists[i] && is_kept(&items[i], span))
-			compare(&items[i], before[i]);
+			compare_item(&items[i], before[i]);
 }

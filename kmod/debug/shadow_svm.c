@@ -67,7 +67,7 @@ static u64 word_at(const struct vmcb *vmcb, unsigned int offset)
 	return ((const u64 *)vmcb)[offset / sizeof(u64)];
 }
 
-static void expect(const struct vmcb *vmcb, unsigned int offset, u64 want)
+static void expect_word(const struct vmcb *vmcb, unsigned int offset, u64 want)
 {
 	u64 word = word_at(vmcb, offset);
 
@@ -76,7 +76,7 @@ static void expect(const struct vmcb *vmcb, unsigned int offset, u64 want)
 			      word, want);
 }
 
-static void check_intercepts(const struct vmcb *vmcb)
+static void check_vmcb_intercepts(const struct vmcb *vmcb)
 {
 	static const struct {
 		unsigned int offset;
@@ -126,17 +126,17 @@ static bool is_named(unsigned int offset)
 	}
 }
 
-static void check_rest(const struct vmcb *vmcb)
+static void check_vmcb_rest(const struct vmcb *vmcb)
 {
 	unsigned int offset;
 
 	for (offset = 0; offset < CONTROL_BYTES; offset += sizeof(u64))
 		if (!is_named(offset))
-			expect(vmcb, offset, 0);
+			expect_word(vmcb, offset, 0);
 }
 
 /* 15.20: only exceptions, with an error code where they have one. */
-static void check_event(u64 word)
+static void check_vmcb_event(u64 word)
 {
 	u32 event = word, vector = event & 0xff;
 	bool good;
@@ -153,21 +153,21 @@ static void check_event(u64 word)
 		shadow_report(SHADOW_CONTROL, "EVENTINJ %#llx", word);
 }
 
-static void check_control(const struct vmcb *vmcb, const struct vcpu *vcpu,
-			  phys_addr_t iopm, phys_addr_t msrpm)
+static void check_vmcb_control(const struct vmcb *vmcb, const struct vcpu *vcpu,
+			       phys_addr_t iopm, phys_addr_t msrpm)
 {
 	u64 asid = word_at(vmcb, WORD_ASID);
 	u64 shadow = word_at(vmcb, WORD_SHADOW);
 
-	check_intercepts(vmcb);
-	expect(vmcb, WORD_IOPM, iopm);
-	expect(vmcb, WORD_MSRPM, msrpm);
-	expect(vmcb, WORD_TSC_OFFSET, vcpu->tsc_offset);
-	expect(vmcb, WORD_INTERRUPT, WANT_INTERRUPT);
-	expect(vmcb, WORD_NESTED, WANT_NESTED);
-	expect(vmcb, WORD_N_CR3, __pa(vcpu->s2->root));
-	check_event(word_at(vmcb, WORD_EVENT));
-	check_rest(vmcb);
+	check_vmcb_intercepts(vmcb);
+	expect_word(vmcb, WORD_IOPM, iopm);
+	expect_word(vmcb, WORD_MSRPM, msrpm);
+	expect_word(vmcb, WORD_TSC_OFFSET, vcpu->tsc_offset);
+	expect_word(vmcb, WORD_INTERRUPT, WANT_INTERRUPT);
+	expect_word(vmcb, WORD_NESTED, WANT_NESTED);
+	expect_word(vmcb, WORD_N_CR3, __pa(vcpu->s2->root));
+	check_vmcb_event(word_at(vmcb, WORD_EVENT));
+	check_vmcb_rest(vmcb);
 	/* TLB control: nothing, or flush all. Tag 0 is the host's. */
 	if (!vcpu->tag.asid || (asid & ~(1ull << 32)) != vcpu->tag.asid)
 		shadow_report(SHADOW_CONTROL, "VMCB 0x58 is %#llx, the VM's tag %u",
@@ -184,7 +184,7 @@ static struct mayfly_segment_register segment_of(const struct vmcb_seg *s)
 	};
 }
 
-static void check_guest(const struct vcpu *vcpu, const struct vmcb_save_area *save)
+static void check_vmcb_guest(const struct vcpu *vcpu, const struct vmcb_save_area *save)
 {
 	struct shadow_guest guest = {
 		.cr0 = save->cr0, .cr3 = save->cr3, .cr4 = save->cr4,
@@ -255,6 +255,6 @@ void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 		      phys_addr_t iopm, phys_addr_t msrpm)
 {
 	BUILD_BUG_ON(sizeof(vmcb->control) != CONTROL_BYTES);
-	check_control(vmcb, vcpu, iopm, msrpm);
-	check_guest(vcpu, &vmcb->save);
+	check_vmcb_control(vmcb, vcpu, iopm, msrpm);
+	check_vmcb_guest(vcpu, &vmcb->save);
 }

@@ -82,7 +82,7 @@ void shadow_vmx_setup(void)
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, cr4_may);
 }
 
-static void expect(enum shadow_check check, unsigned long field, u64 want)
+static void expect_field(enum shadow_check check, unsigned long field, u64 want)
 {
 	u64 value = vmx_read(field);
 
@@ -90,18 +90,18 @@ static void expect(enum shadow_check check, unsigned long field, u64 want)
 		shadow_report(check, "VMCS %#lx is %#llx, not %#llx", field, value, want);
 }
 
-static void control(unsigned long field, u64 want)
+static void expect_control(unsigned long field, u64 want)
 {
-	expect(SHADOW_CONTROL, field, want);
+	expect_field(SHADOW_CONTROL, field, want);
 }
 
-static void host(unsigned long field, u64 want)
+static void expect_host(unsigned long field, u64 want)
 {
-	expect(SHADOW_HOST_FIELD, field, want);
+	expect_field(SHADOW_HOST_FIELD, field, want);
 }
 
 /* 27.2.1.3: only exceptions, with an error code where they have one. */
-static void check_event(void)
+static void check_vmcs_event(void)
 {
 	u32 event = vmx_read(VM_ENTRY_INTR_INFO_FIELD), vector = event & 0xff;
 	bool good = (event & EVENT_TYPE) == EVENT_EXCEPTION && !(event & EVENT_UNUSED) &&
@@ -114,7 +114,7 @@ static void check_event(void)
 		shadow_report(SHADOW_CONTROL, "event %#x", event);
 }
 
-static void check_intercepts(void)
+static void check_vmcs_intercepts(void)
 {
 	u32 bits = vmx_read(EXCEPTION_BITMAP), controls = vmx_read(CPU_BASED_VM_EXEC_CONTROL);
 	u32 pin = vmx_read(PIN_BASED_VM_EXEC_CONTROL);
@@ -127,74 +127,74 @@ static void check_intercepts(void)
 	if (pin != (PIN | forced_pin))
 		shadow_report(SHADOW_INTERCEPT, "pin-based controls %#x, not %#lx", pin,
 			      PIN | forced_pin);
-	expect(SHADOW_INTERCEPT, SECONDARY_VM_EXEC_CONTROL, SECONDARY | forced_secondary);
-	expect(SHADOW_INTERCEPT, PAGE_FAULT_ERROR_CODE_MASK, 0);
-	expect(SHADOW_INTERCEPT, PAGE_FAULT_ERROR_CODE_MATCH, 0);
-	expect(SHADOW_INTERCEPT, CR0_GUEST_HOST_MASK, ~0ull);
-	expect(SHADOW_INTERCEPT, CR4_GUEST_HOST_MASK, ~0ull);
+	expect_field(SHADOW_INTERCEPT, SECONDARY_VM_EXEC_CONTROL, SECONDARY | forced_secondary);
+	expect_field(SHADOW_INTERCEPT, PAGE_FAULT_ERROR_CODE_MASK, 0);
+	expect_field(SHADOW_INTERCEPT, PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	expect_field(SHADOW_INTERCEPT, CR0_GUEST_HOST_MASK, ~0ull);
+	expect_field(SHADOW_INTERCEPT, CR4_GUEST_HOST_MASK, ~0ull);
 }
 
-static void check_controls(const struct vcpu *vcpu, phys_addr_t bitmap)
+static void check_vmcs_controls(const struct vcpu *vcpu, phys_addr_t bitmap)
 {
-	check_intercepts();
-	control(VM_EXIT_CONTROLS, EXIT | forced_exit);
-	control(VM_ENTRY_CONTROLS, ENTRY | forced_entry);
-	control(CR3_TARGET_COUNT, 0);
-	control(VM_EXIT_MSR_STORE_COUNT, 0);
-	control(VM_EXIT_MSR_LOAD_COUNT, 0);
-	control(VM_ENTRY_MSR_LOAD_COUNT, 0);
-	control(MSR_BITMAP, bitmap);
-	control(TSC_OFFSET, vcpu->tsc_offset);
-	control(EPT_POINTER, __pa(vcpu->s2->root) | EPTP_WB_4_LEVELS);
-	control(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
-	control(VMCS_LINK_POINTER, ~0ull);
+	check_vmcs_intercepts();
+	expect_control(VM_EXIT_CONTROLS, EXIT | forced_exit);
+	expect_control(VM_ENTRY_CONTROLS, ENTRY | forced_entry);
+	expect_control(CR3_TARGET_COUNT, 0);
+	expect_control(VM_EXIT_MSR_STORE_COUNT, 0);
+	expect_control(VM_EXIT_MSR_LOAD_COUNT, 0);
+	expect_control(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	expect_control(MSR_BITMAP, bitmap);
+	expect_control(TSC_OFFSET, vcpu->tsc_offset);
+	expect_control(EPT_POINTER, __pa(vcpu->s2->root) | EPTP_WB_4_LEVELS);
+	expect_control(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
+	expect_control(VMCS_LINK_POINTER, ~0ull);
 	if (!vcpu->tag.asid)
 		shadow_report(SHADOW_CONTROL, "VPID of the host");
-	check_event();
+	check_vmcs_event();
 }
 
-static void host_msr(unsigned long field, u32 msr)
+static void expect_host_msr(unsigned long field, u32 msr)
 {
 	u64 value;
 
 	rdmsrl(msr, value);
-	host(field, value);
+	expect_host(field, value);
 }
 
 /* 27.2.2, 27.2.3: and it is the host that an exit comes back to. */
-static void check_host(void)
+static void check_vmcs_host(void)
 {
 	struct desc_ptr gdt, idt;
 	u16 tr = native_store_tr();
 
 	native_store_gdt(&gdt);
 	store_idt(&idt);
-	host(HOST_CR0, native_read_cr0());
-	host(HOST_CR3, __native_read_cr3());
-	host(HOST_CR4, native_read_cr4());
-	host(HOST_CS_SELECTOR, __KERNEL_CS);
-	host(HOST_SS_SELECTOR, __KERNEL_DS);
-	host(HOST_DS_SELECTOR, 0);
-	host(HOST_ES_SELECTOR, 0);
-	host(HOST_FS_SELECTOR, 0);
-	host(HOST_GS_SELECTOR, 0);
-	host(HOST_TR_SELECTOR, tr);
-	host(HOST_TR_BASE, get_desc_base((struct desc_struct *)(gdt.address + tr)) |
-			   (u64)((struct ldttss_desc *)(gdt.address + tr))->base3 << 32);
-	host(HOST_GDTR_BASE, gdt.address);
-	host(HOST_IDTR_BASE, idt.address);
-	host_msr(HOST_FS_BASE, MSR_FS_BASE);
-	host_msr(HOST_GS_BASE, MSR_GS_BASE);
-	host_msr(HOST_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS);
-	host_msr(HOST_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_ESP);
-	host_msr(HOST_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_EIP);
-	host_msr(HOST_IA32_PAT, MSR_IA32_CR_PAT);
-	host_msr(HOST_IA32_EFER, MSR_EFER);
-	host(HOST_RIP, (u64)vmx_exit);
+	expect_host(HOST_CR0, native_read_cr0());
+	expect_host(HOST_CR3, __native_read_cr3());
+	expect_host(HOST_CR4, native_read_cr4());
+	expect_host(HOST_CS_SELECTOR, __KERNEL_CS);
+	expect_host(HOST_SS_SELECTOR, __KERNEL_DS);
+	expect_host(HOST_DS_SELECTOR, 0);
+	expect_host(HOST_ES_SELECTOR, 0);
+	expect_host(HOST_FS_SELECTOR, 0);
+	expect_host(HOST_GS_SELECTOR, 0);
+	expect_host(HOST_TR_SELECTOR, tr);
+	expect_host(HOST_TR_BASE, get_desc_base((struct desc_struct *)(gdt.address + tr)) |
+		    (u64)((struct ldttss_desc *)(gdt.address + tr))->base3 << 32);
+	expect_host(HOST_GDTR_BASE, gdt.address);
+	expect_host(HOST_IDTR_BASE, idt.address);
+	expect_host_msr(HOST_FS_BASE, MSR_FS_BASE);
+	expect_host_msr(HOST_GS_BASE, MSR_GS_BASE);
+	expect_host_msr(HOST_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS);
+	expect_host_msr(HOST_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_ESP);
+	expect_host_msr(HOST_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_EIP);
+	expect_host_msr(HOST_IA32_PAT, MSR_IA32_CR_PAT);
+	expect_host_msr(HOST_IA32_EFER, MSR_EFER);
+	expect_host(HOST_RIP, (u64)vmx_exit);
 }
 
 /* The fields of a segment register lie two apart from those of the next. */
-static struct mayfly_segment_register segment(int i)
+static struct mayfly_segment_register vmcs_segment(int i)
 {
 	u32 rights = vmx_read(GUEST_ES_AR_BYTES + 2 * i);
 
@@ -210,21 +210,21 @@ static struct mayfly_segment_register segment(int i)
 
 static void read_segments(struct shadow_guest *guest)
 {
-	guest->es = segment(0);
-	guest->cs = segment(1);
-	guest->ss = segment(2);
-	guest->ds = segment(3);
-	guest->fs = segment(4);
-	guest->gs = segment(5);
-	guest->ldtr = segment(6);
-	guest->tr = segment(7);
+	guest->es = vmcs_segment(0);
+	guest->cs = vmcs_segment(1);
+	guest->ss = vmcs_segment(2);
+	guest->ds = vmcs_segment(3);
+	guest->fs = vmcs_segment(4);
+	guest->gs = vmcs_segment(5);
+	guest->ldtr = vmcs_segment(6);
+	guest->tr = vmcs_segment(7);
 	guest->gdtr.base = vmx_read(GUEST_GDTR_BASE);
 	guest->gdtr.limit = vmx_read(GUEST_GDTR_LIMIT);
 	guest->idtr.base = vmx_read(GUEST_IDTR_BASE);
 	guest->idtr.limit = vmx_read(GUEST_IDTR_LIMIT);
 }
 
-static void check_guest(const struct vcpu *vcpu)
+static void check_vmcs_guest(const struct vcpu *vcpu)
 {
 	u64 cr0 = vmx_read(GUEST_CR0), cr4 = vmx_read(GUEST_CR4);
 	struct shadow_guest guest = {
@@ -294,7 +294,7 @@ void shadow_vmx_bitmap(const void *bitmap)
  */
 void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap)
 {
-	check_controls(vcpu, bitmap);
-	check_host();
-	check_guest(vcpu);
+	check_vmcs_controls(vcpu, bitmap);
+	check_vmcs_host();
+	check_vmcs_guest(vcpu);
 }

@@ -106,7 +106,7 @@ void tlbmodel_teardown(void)
 	}
 }
 
-static void count(const struct stage2 *s2, u64 entry, int change)
+static void count_mapping(const struct stage2 *s2, u64 entry, int change)
 {
 	struct page *page;
 
@@ -134,8 +134,8 @@ void tlbmodel_changed(struct stage2 *s2, u64 old, u64 new)
 {
 	if (old & s2->format->present && is_weaker(s2->format, old, new))
 		s2->model++;
-	count(s2, new, 1);
-	count(s2, old, -1);
+	count_mapping(s2, new, 1);
+	count_mapping(s2, old, -1);
 }
 
 /**

@@ -25,7 +25,7 @@
 #include "vm/devpage.h"
 #include "vm/vm.h"
 
-static enum verdict end(struct vm *vm, u32 reason, u64 address, u64 detail)
+static enum verdict end_guest(struct vm *vm, u32 reason, u64 address, u64 detail)
 {
 	vm->end = (struct vm_end_info){
 		.reason = reason, .address = address, .detail = detail,
@@ -33,13 +33,13 @@ static enum verdict end(struct vm *vm, u32 reason, u64 address, u64 detail)
 	return VERDICT_END;
 }
 
-static enum verdict raise(struct vm *vm, u32 vector)
+static enum verdict raise_exception(struct vm *vm, u32 vector)
 {
 	state_raise(&vm->vcpu.state, vector, 0);
 	return VERDICT_ENTER;
 }
 
-static enum verdict skip(struct vm *vm, const struct vm_exit *exit)
+static enum verdict skip_instruction(struct vm *vm, const struct vm_exit *exit)
 {
 	vm->vcpu.state.rip += exit->length;
 	vm->vcpu.state.flags &= ~MAYFLY_STATE_SHADOW;
@@ -51,7 +51,7 @@ static u64 take_events(struct vm *vm)
 	return atomic64_xchg(&vm->pending, 0);
 }
 
-static enum verdict park(struct vm *vm, u8 how, u64 deadline)
+static enum verdict park_guest(struct vm *vm, u8 how, u64 deadline)
 {
 	vm->waiting = how;
 	vm->deadline = deadline;
@@ -80,7 +80,7 @@ static enum verdict hypercall_wait(struct vm *vm, u64 deadline)
 	vm->vcpu.state.regs[MAYFLY_RAX] = events;
 	if (events || devpage_guest_now(vm) >= deadline)
 		return VERDICT_ENTER;
-	return park(vm, VM_WAITING_CALL, deadline);
+	return park_guest(vm, VM_WAITING_CALL, deadline);
 }
 
 static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
@@ -102,7 +102,7 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 	}
 	set_active_memcg(old);
 	if (vm_account(vm))
-		return end(vm, MAYFLY_END_LIMIT, 0, 0);
+		return end_guest(vm, MAYFLY_END_LIMIT, 0, 0);
 	vm->vcpu.state.regs[MAYFLY_RAX] = length;
 	if (wq_has_sleeper(&vm->wait))
 		wake_up_interruptible(&vm->wait);
@@ -114,11 +114,11 @@ static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 	u64 *regs = vm->vcpu.state.regs;
 
 	if (exit->cpl)
-		return raise(vm, X86_TRAP_UD);
-	skip(vm, exit);
+		return raise_exception(vm, X86_TRAP_UD);
+	skip_instruction(vm, exit);
 	switch (regs[MAYFLY_RAX]) {
 	case MAYFLY_HC_EXIT:
-		end(vm, MAYFLY_END_EXITED, 0, 0);
+		end_guest(vm, MAYFLY_END_EXITED, 0, 0);
 		vm->end.status = (s32)regs[MAYFLY_RDI];
 		return VERDICT_END;
 	case MAYFLY_HC_CONSOLE:
@@ -148,15 +148,15 @@ static enum verdict answer_cpuid(struct vm *vm, const struct vm_exit *exit)
 	regs[MAYFLY_RBX] = result.ebx;
 	regs[MAYFLY_RCX] = result.ecx;
 	regs[MAYFLY_RDX] = result.edx;
-	return skip(vm, exit);
+	return skip_instruction(vm, exit);
 }
 
 static enum verdict answer_hlt(struct vm *vm, const struct vm_exit *exit)
 {
-	skip(vm, exit);
+	skip_instruction(vm, exit);
 	if (atomic64_read(&vm->pending))
 		return VERDICT_ENTER;
-	return park(vm, VM_WAITING_HLT, MAYFLY_FOREVER);
+	return park_guest(vm, VM_WAITING_HLT, MAYFLY_FOREVER);
 }
 
 static enum verdict answer_msr(struct vm *vm, const struct vm_exit *exit)
@@ -164,10 +164,10 @@ static enum verdict answer_msr(struct vm *vm, const struct vm_exit *exit)
 	u64 *regs = vm->vcpu.state.regs;
 
 	if ((u32)regs[MAYFLY_RCX] != MSR_EFER || exit->write)
-		return raise(vm, X86_TRAP_GP);
+		return raise_exception(vm, X86_TRAP_GP);
 	regs[MAYFLY_RAX] = (u32)vm->vcpu.state.efer;
 	regs[MAYFLY_RDX] = vm->vcpu.state.efer >> 32;
-	return skip(vm, exit);
+	return skip_instruction(vm, exit);
 }
 
 static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
@@ -181,25 +181,25 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 	trace_fault(vm->id, exit->gpa, exit->write, exit->execute, ret);
 	switch (ret) {
 	case 0:
-		return vm_account(vm) ? end(vm, MAYFLY_END_LIMIT, 0, 0) :
+		return vm_account(vm) ? end_guest(vm, MAYFLY_END_LIMIT, 0, 0) :
 				       VERDICT_ENTER;
 	case -ENOMEM:
 		return VERDICT_FAULT;
 	default:
-		return end(vm, MAYFLY_END_BAD_ACCESS, exit->gpa, exit->detail);
+		return end_guest(vm, MAYFLY_END_BAD_ACCESS, exit->gpa, exit->detail);
 	}
 }
 
 /* The CPU would not enter, or left for a reason that it should not have. */
-static enum verdict refused(struct vm *vm, const struct vm_exit *exit)
+static enum verdict answer_refusal(struct vm *vm, const struct vm_exit *exit)
 {
 	unsigned int wrong = exit->refused ? state_wrong_field(&vm->vcpu.state) :
 					     STATE_ALL_RIGHT;
 
 	trace_entry_failed(vm->id, exit->detail, wrong);
 	if (wrong == STATE_ALL_RIGHT)
-		return end(vm, MAYFLY_END_ENTRY_FAILED, 0, exit->detail);
-	return end(vm, MAYFLY_END_BAD_STATE, wrong, exit->detail);
+		return end_guest(vm, MAYFLY_END_ENTRY_FAILED, 0, exit->detail);
+	return end_guest(vm, MAYFLY_END_BAD_STATE, wrong, exit->detail);
 }
 
 /**
@@ -227,10 +227,10 @@ enum verdict trap_handle(struct vm *vm, const struct vm_exit *exit)
 		return answer_fault(vm, exit);
 	case MAYFLY_EXIT_DENIED:
 	case MAYFLY_EXIT_EXCEPTION:
-		return raise(vm, exit->vector);
+		return raise_exception(vm, exit->vector);
 	case MAYFLY_EXIT_SHUTDOWN:
-		return end(vm, MAYFLY_END_TRIPLE_FAULT, 0, 0);
+		return end_guest(vm, MAYFLY_END_TRIPLE_FAULT, 0, 0);
 	default:
-		return refused(vm, exit);
+		return answer_refusal(vm, exit);
 	}
 }

@@ -73,7 +73,7 @@ static int add_zero(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 	return 0;
 }
 
-static bool is_there(const struct vm_memory *memory, u64 gpa)
+static bool is_mapped(const struct vm_memory *memory, u64 gpa)
 {
 	u64 *entry = stage2_find(&memory->s2, gpa);
 
@@ -93,7 +93,7 @@ static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
  * How many pages a fault is worth: as many as the walk it is part of has had. One
  * when memory is short, so that it has to be reclaimed: others need it more.
  */
-static u64 walk(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+static u64 walk_length(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
 	u64 had, room = (memory->size - gpa) >> PAGE_SHIFT;
 
@@ -107,13 +107,13 @@ static u64 walk(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 
 static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
-	u64 left = walk(memory, gpa, gfp), at = gpa;
+	u64 left = walk_length(memory, gpa, gfp), at = gpa;
 	int ret = 0;
 
 	if (!room_for(memory->memcg, 1, gfp))
 		return -ENOMEM;
 	/* What is more than asked for stops with the memory that is left. */
-	while (left && (at == gpa || (!is_there(memory, at) && room_for(memory->memcg, 1, gfp)))) {
+	while (left && (at == gpa || (!is_mapped(memory, at) && room_for(memory->memcg, 1, gfp)))) {
 		if (may_be_large(memory, at, left)) {
 			if (!add_zero(memory, at, STAGE2_LARGE, gfp)) {
 				at += PAGES_LARGE * PAGE_SIZE;
@@ -166,8 +166,8 @@ static int make_executable(struct vm_memory *memory, u64 *entry, gfp_t gfp)
 	return memory_split(memory, entry, gfp) ? 0 : -ENOMEM;
 }
 
-static int resolve(struct vm_memory *memory, const struct vm_fault_info *fault,
-		   gfp_t gfp)
+static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
+			 gfp_t gfp)
 {
 	const struct stage2_format *format = memory->s2.format;
 	u64 gpa = fault->gpa & PAGE_MASK;
@@ -200,7 +200,7 @@ int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 		 gfp_t gfp)
 {
 	struct mem_cgroup *old = set_active_memcg(memory->memcg);
-	int ret = resolve(memory, fault, gfp);
+	int ret = resolve_fault(memory, fault, gfp);
 
 	set_active_memcg(old);
 	return ret;

@@ -141,7 +141,7 @@ static bool start_is_sane(const struct image *image)
 	return entry && (*entry & image->s2.format->present);
 }
 
-static int fill(struct image *image, const struct mayfly_image_create *create)
+static int fill_image(struct image *image, const struct mayfly_image_create *create)
 {
 	struct mayfly_segment *segments;
 	int ret;
@@ -191,7 +191,7 @@ struct image *image_create(const struct mayfly_image_create *create)
 	image->rdi = create->rdi;
 	strscpy(image->name, create->name, sizeof(image->name));
 	atomic_long_inc(&nr_images);
-	ret = fill(image, create);
+	ret = fill_image(image, create);
 	if (ret) {
 		image_put(image);
 		return ERR_PTR(ret);

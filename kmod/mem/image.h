@@ -12,33 +12,26 @@
 
 #define IMAGE_HOT_MAX	16
 
-/**
- * struct image - pages, tables over them, and a state to start from
- * @ref: VMs, the descriptor
- * @s2: tables; leaves are never writable, those of writable segments carry the
- *	copy-on-write bit
- * @pages: all pages and tables, linked by page->lru
- * @memory_min: bytes of memory a VM needs
- * @hot: guest page numbers that the first VM had written when it first waited;
- *	later VMs get them at once instead of by faults
- * @nr_hot: entries in @hot; 0 until it is known. Written once, last.
- * @hot_claimed: somebody is writing @hot
- * @rip: start state
- * @rsp: start state
- * @cr3: start state
- * @rdi: start state
- * @name: for people
+/*
+ * Pages, tables over them, and a state to start from. Who protects a field:
+ *   I  immutable once its descriptor exists
+ *   h  written once, by whoever sets @hot_claimed first
+ *   r  reference count
  */
 struct image {
-	struct kref ref;
-	struct stage2 s2;
-	struct list_head pages;
-	u64 memory_min;
-	u32 hot[IMAGE_HOT_MAX];
-	unsigned int nr_hot;
+	struct kref ref;		/* [r] VMs, the descriptor */
+	struct stage2 s2;		/* [I] no leaf is writable; those of writable segments are cow */
+	struct list_head pages;		/* [I] all pages and tables, linked by page->lru */
+	u64 memory_min;			/* [I] bytes of memory a VM needs */
+	u64 rip, rsp, cr3, rdi;		/* [I] start state */
+	char name[MAYFLY_NAME_SIZE];	/* [I] for people */
+	/*
+	 * Guest page numbers that the first VM had written when it first waited: later
+	 * VMs get them at once instead of by faults.
+	 */
+	u32 hot[IMAGE_HOT_MAX];		/* [h] */
+	unsigned int nr_hot;		/* [h] 0 until it is known; set last */
 	atomic_t hot_claimed;
-	u64 rip, rsp, cr3, rdi;
-	char name[MAYFLY_NAME_SIZE];
 };
 
 struct image *image_create(const struct mayfly_image_create *create);

@@ -36,7 +36,7 @@ struct supply {
 	unsigned int left;
 };
 
-static struct page *take(struct supply *supply)
+static struct page *take_from_stock(struct supply *supply)
 {
 	if (!supply->left)
 		return pages_alloc(supply->gfp | __GFP_ZERO);
@@ -44,22 +44,22 @@ static struct page *take(struct supply *supply)
 	return supply->stock++;
 }
 
-static void fill(struct supply *supply)
+static void fill_stock(struct supply *supply)
 {
 	supply->stock = pages_alloc_run(supply->gfp | __GFP_ZERO, STOCK_ORDER);
 	supply->left = supply->stock ? 1 << STOCK_ORDER : 0;
 }
 
-static void clear_out(struct supply *supply)
+static void clear_stock(struct supply *supply)
 {
 	while (supply->left)
-		pages_free(take(supply));
+		pages_free(take_from_stock(supply));
 }
 
 static u64 *alloc_table(void *context)
 {
 	struct supply *supply = context;
-	struct page *page = take(supply);
+	struct page *page = take_from_stock(supply);
 
 	if (!page)
 		return NULL;
@@ -146,9 +146,9 @@ int memory_lay_out(struct vm_memory *memory, struct page *args,
 	struct supply supply = { .memory = memory, .gfp = gfp };
 	int ret;
 
-	fill(&supply);
+	fill_stock(&supply);
 	ret = lay_out(&supply, args, device_page);
-	clear_out(&supply);
+	clear_stock(&supply);
 	return ret;
 }
 
@@ -258,7 +258,7 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
 	}
 }
 
-static void give_back(struct vm_memory *memory, u64 *entry, u64 shared)
+static void give_page_back(struct vm_memory *memory, u64 *entry, u64 shared)
 {
 	struct page *page = memory_page_at(memory, *entry, 0);
 	bool late = mutation_is(MUTATION_FREE_MAPPED);
@@ -309,7 +309,7 @@ static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 		return 1;
 	if (*entry & memory->s2.format->large) {
 		if (pages >= PAGES_LARGE && IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE)) {
-			give_back(memory, entry, 0);
+			give_page_back(memory, entry, 0);
 			return PAGES_LARGE;
 		}
 		if (!memory_split(memory, entry, MEMORY_ATOMIC)) {
@@ -320,7 +320,7 @@ static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 		entry = stage2_find(&memory->s2, gpa);
 	}
 	shared = stage2_find(&memory->image->s2, gpa);
-	give_back(memory, entry, shared ? *shared : 0);
+	give_page_back(memory, entry, shared ? *shared : 0);
 	return 1;
 }
 

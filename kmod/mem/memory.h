@@ -28,8 +28,8 @@ struct mem_cgroup;
  * @table_pages: how many are tables
  * @device_pages: how many are device pages
  *
- * Only the thread that runs the VM, or that has claimed it, touches this; other
- * threads read the counters.
+ * All of it is the claimant's; of a parked VM it belongs to the holder of pool->lock.
+ * Other threads read the counters.
  */
 struct vm_memory {
 	struct stage2 s2;

@@ -30,29 +30,29 @@ static struct percpu_counter nr_pages;
 static DEFINE_PER_CPU(unsigned int, taken);
 static bool host_is_short;
 
-static unsigned long reserve(void)
+static unsigned long host_reserve(void)
 {
 	return totalram_pages() / RESERVE_DIVISOR + RESERVE_LEAST;
 }
 
-static bool look(void)
+static bool look_at_host(void)
 {
-	bool is_short = si_mem_available() < (long)reserve();
+	bool is_short = si_mem_available() < (long)host_reserve();
 
 	WRITE_ONCE(host_is_short, is_short);
 	return is_short;
 }
 
-static void count(unsigned int pages)
+static void count_taken(unsigned int pages)
 {
 	percpu_counter_add(&nr_pages, pages);
 	if (this_cpu_add_return(taken, pages) >= LOOK_EVERY) {
 		this_cpu_write(taken, 0);
-		look();
+		look_at_host();
 	}
 }
 
-static void mark(struct page *page, unsigned long index)
+static void mark_page(struct page *page, unsigned long index)
 {
 	page->index = index;
 	set_page_private(page, 0);
@@ -70,8 +70,8 @@ struct page *pages_alloc(gfp_t gfp)
 	struct page *page = alloc_page(gfp);
 
 	if (page) {
-		mark(page, NOT_THE_GUESTS);
-		count(1);
+		mark_page(page, NOT_THE_GUESTS);
+		count_taken(1);
 	}
 	return page;
 }
@@ -95,8 +95,8 @@ struct page *pages_alloc_run(gfp_t gfp, unsigned int order)
 		return NULL;
 	split_page(page, order);
 	for (i = 0; i < 1u << order; i++)
-		mark(page + i, NOT_THE_GUESTS);
-	count(1 << order);
+		mark_page(page + i, NOT_THE_GUESTS);
+	count_taken(1 << order);
 	return page;
 }
 
@@ -111,8 +111,8 @@ struct page *pages_alloc_large(gfp_t gfp)
 	struct page *page = alloc_pages(gfp | __GFP_ZERO, PAGES_LARGE_ORDER);
 
 	if (page) {
-		mark(page, INDEX_LARGE);
-		count(PAGES_LARGE);
+		mark_page(page, INDEX_LARGE);
+		count_taken(PAGES_LARGE);
 	}
 	return page;
 }
@@ -129,7 +129,7 @@ void pages_split(struct page *page)
 	split_page(page, PAGES_LARGE_ORDER);
 	page->index = index;
 	for (i = 1; i < PAGES_LARGE; i++)
-		mark(page + i, index + i);
+		mark_page(page + i, index + i);
 }
 
 /**
@@ -140,7 +140,7 @@ void pages_free(struct page *page)
 {
 	unsigned int order = pages_is_large(page) ? PAGES_LARGE_ORDER : 0;
 
-	mark(page, 0);
+	mark_page(page, 0);
 	percpu_counter_sub(&nr_pages, 1 << order);
 	__free_pages(page, order);
 }
@@ -207,7 +207,7 @@ u64 pages_count(void)
  */
 bool pages_host_has_room(void)
 {
-	return si_mem_available() > 2 * (long)reserve();
+	return si_mem_available() > 2 * (long)host_reserve();
 }
 
 /**
@@ -219,7 +219,7 @@ bool pages_host_has_room(void)
  */
 bool pages_host_is_short(void)
 {
-	return READ_ONCE(host_is_short) && look();
+	return READ_ONCE(host_is_short) && look_at_host();
 }
 
 /**

@@ -39,7 +39,7 @@ static int wait_for_change(struct vm *vm)
 }
 
 /* 0 with the VM claimed, the outcome if there is one already, or -EINTR. */
-static int claim(struct vm *vm, u32 flags)
+static int claim_attached(struct vm *vm, u32 flags)
 {
 	while (!life_try_claim(vm)) {
 		if (vm_has_ended(vm))
@@ -54,7 +54,7 @@ static int claim(struct vm *vm, u32 flags)
 }
 
 /* 0 to go on, or an outcome, or -EINTR. */
-static int run_once(struct vm *vm, u32 flags)
+static int run_attached(struct vm *vm, u32 flags)
 {
 	struct slice slice;
 	enum verdict verdict;
@@ -93,9 +93,9 @@ int attach_run(struct vm *vm, u32 flags, u32 *outcome)
 	if (ret)
 		return ret;
 	do {
-		ret = claim(vm, flags);
+		ret = claim_attached(vm, flags);
 		if (!ret)
-			ret = run_once(vm, flags);
+			ret = run_attached(vm, flags);
 	} while (!ret);
 	life_detach(vm);
 	if (ret < 0)

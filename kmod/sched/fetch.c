@@ -53,7 +53,7 @@ enum verdict fetch_memory(struct vm *vm)
 	return VERDICT_END;
 }
 
-static struct vm *take_first(struct pool *pool)
+static struct vm *take_first_starved(struct pool *pool)
 {
 	struct vm *vm;
 
@@ -65,7 +65,7 @@ static struct vm *take_first(struct pool *pool)
 	return vm;
 }
 
-static void serve(struct vm *vm)
+static void serve_starved(struct vm *vm)
 {
 	enum verdict verdict = VERDICT_LEAVE;
 
@@ -88,12 +88,12 @@ static void serve(struct vm *vm)
  */
 void fetch_serve(struct pool *pool)
 {
-	struct vm *vm = take_first(pool);
+	struct vm *vm = take_first_starved(pool);
 
 	if (!vm)
 		return;
 	current->memcg_nr_pages_over_high = pool->over_high;
-	serve(vm);
+	serve_starved(vm);
 	pool->over_high = current->memcg_nr_pages_over_high;
 	current->memcg_nr_pages_over_high = 0;
 	/* One at a time: there may be more pools than threads. */

@@ -65,7 +65,7 @@ static enum verdict enter_until(struct vm *vm, const struct slice *slice,
 	return verdict;
 }
 
-static void mutate(struct vm *vm)
+static void mutate_guest(struct vm *vm)
 {
 	if (mutation_is(MUTATION_GUEST_CS)) {
 		vm->vcpu.state.cs.attributes = 0x0e9b;	/* L and D/B */
@@ -103,7 +103,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 			return verdict;
 		verdict = VERDICT_MOVE;
 	}
-	mutate(vm);
+	mutate_guest(vm);
 	kernel_fpu_begin_mask(0);
 	shadow_host_before(SHADOW_SLICE);
 	if (!backend->load(&vm->vcpu)) {

@@ -29,18 +29,16 @@
 /* In jiffies: how often a frozen cgroup's workers look whether it still is. */
 #define THAW_CHECK	(HZ / 20)
 
-/**
- * struct worker - a kernel thread that runs VMs
- * @task: the thread
- * @pool: whose VMs
- * @timer: ends the slice
- * @slice: the turn of the VM that runs, or ran last
+/*
+ * A kernel thread that runs VMs. Who protects a field:
+ *   I  immutable while the thread lives
+ *   t  the thread's own; its timer reads it, and writes @over
  */
 struct worker {
-	struct task_struct *task;
-	struct pool *pool;
-	struct hrtimer timer;
-	struct slice slice;
+	struct task_struct *task;	/* [I] */
+	struct pool *pool;		/* [I] whose VMs */
+	struct hrtimer timer;		/* [t] ends the slice */
+	struct slice slice;		/* [t] of the VM that runs, or ran last */
 };
 
 /*
@@ -54,7 +52,7 @@ static bool take_turn(struct vm *vm)
 	return vm->credit >= MIN_SLICE_NS;
 }
 
-static void pay(struct vm *vm, u64 ns)
+static void pay_for_turn(struct vm *vm, u64 ns)
 {
 	vm->credit = max_t(s64, vm->credit - ns, -MAX_DEBT_NS);
 }
@@ -110,7 +108,7 @@ static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
  * rest of its slice when it fires: at most one timer is armed per millisecond,
  * however short the visits, and nobody's slice is cut by who was there before.
  */
-static void run_one(struct worker *worker, struct vm *vm)
+static void run_turn(struct worker *worker, struct vm *vm)
 {
 	u64 before = vm->cpu_ns;
 	enum verdict verdict;
@@ -120,7 +118,7 @@ static void run_one(struct worker *worker, struct vm *vm)
 		hrtimer_start(&worker->timer, ns_to_ktime(vm->credit),
 			      HRTIMER_MODE_REL_PINNED_HARD);
 	verdict = run_slice(vm, &worker->slice, false);
-	pay(vm, vm->cpu_ns - before);
+	pay_for_turn(vm, vm->cpu_ns - before);
 	life_release(vm, verdict);
 	if (verdict == VERDICT_MOVE)	/* This CPU is on its way out. */
 		schedule_timeout_uninterruptible(1);
@@ -152,7 +150,7 @@ static int worker_main(void *data)
 		wait_for_thaw(pool);
 		vm = claim_next(pool);
 		if (vm)
-			run_one(worker, vm);
+			run_turn(worker, vm);
 		else
 			wait_event_idle_exclusive(pool->idle,
 						  kthread_should_stop() ||
@@ -171,7 +169,7 @@ static const struct sched_attr worker_policy = {
 	.sched_policy = SCHED_BATCH,
 };
 
-static bool is_of(struct task_struct *task, const struct pool *pool)
+static bool is_in_cgroup_of(struct task_struct *task, const struct pool *pool)
 {
 	bool same;
 
@@ -197,7 +195,7 @@ static int make_worker(struct pool *pool, struct worker *worker)
 	if (!ret)
 		ret = sched_setattr_nocheck(task, &worker_policy);
 	/* The caller may have been moved meanwhile. */
-	if (ret || !is_of(task, pool)) {
+	if (ret || !is_in_cgroup_of(task, pool)) {
 		kthread_stop(task);
 		owner_remove_thread(pool->owner);
 		return -EXDEV;
@@ -279,7 +277,7 @@ int worker_make_all(struct pool *pool, struct owner *owner)
 		return 0;
 	mutex_lock(&pool->workers_lock);
 	if (!pool->workers)
-		ret = is_of(current, pool) ? make_workers(pool, owner) : -EXDEV;
+		ret = is_in_cgroup_of(current, pool) ? make_workers(pool, owner) : -EXDEV;
 	if (!ret)
 		smp_store_release(&pool->workers_ready, true);
 	mutex_unlock(&pool->workers_lock);

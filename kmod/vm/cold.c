@@ -87,8 +87,8 @@ static int map_kept(struct vm_memory *memory, gfp_t gfp)
 }
 
 /* Or -ENOMEM, and it is as cold as before. */
-static int make_again(struct vm_memory *memory, struct page *args,
-		      void **device_page, gfp_t gfp)
+static int make_warm(struct vm_memory *memory, struct page *args,
+		     void **device_page, gfp_t gfp)
 {
 	struct mem_cgroup *old = set_active_memcg(memory->memcg);
 	int ret;
@@ -160,23 +160,8 @@ void cold_offer(struct vm *vm)
 	pool->nr_warm++;
 }
 
-/**
- * cold_withdraw - it is parked no longer
- * @vm: parked until now
- *
- * Context: pool->lock held.
- */
-void cold_withdraw(struct vm *vm)
-{
-	lockdep_assert_held(&vm->pool->lock);
-	if (list_empty(&vm->queue))
-		return;
-	list_del_init(&vm->queue);
-	vm->pool->nr_warm--;
-}
-
 /* Nobody can claim it meanwhile. */
-static unsigned int chill(struct vm *vm)
+static unsigned int chill_vm(struct vm *vm)
 {
 	unsigned int freed;
 
@@ -206,7 +191,7 @@ unsigned int cold_chill_first(struct pool *pool, unsigned long before)
 	vm = list_first_entry_or_null(&pool->warm, struct vm, queue);
 	if (vm && time_before_eq(vm->parked_at, before)) {
 		cold_withdraw(vm);
-		freed = chill(vm);
+		freed = chill_vm(vm);
 	}
 	spin_unlock_irqrestore(&pool->lock, flags);
 	return freed;
@@ -225,7 +210,7 @@ int cold_warm(struct vm *vm, gfp_t gfp)
 	int ret = -ENOMEM;
 
 	if (room_for(vm->memory.memcg, 1, gfp))
-		ret = make_again(&vm->memory, vm->args, &vm->device_page, gfp);
+		ret = make_warm(&vm->memory, vm->args, &vm->device_page, gfp);
 	if (ret) {
 		vm->device_page = NULL;
 		return ret;

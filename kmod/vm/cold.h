@@ -5,18 +5,34 @@
 #ifndef MAYFLY_COLD_H
 #define MAYFLY_COLD_H
 
+#include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/types.h>
 
-struct pool;
-struct vm;
+#include "vm/pool.h"
+#include "vm/vm.h"
 
 void cold_offer(struct vm *vm);
-void cold_withdraw(struct vm *vm);
 unsigned int cold_chill_first(struct pool *pool, unsigned long before);
 int __must_check cold_warm(struct vm *vm, gfp_t gfp);
 void cold_forget(struct vm *vm);
 bool cold_is(const struct vm *vm);
 u64 cold_count(void);
 u64 cold_warmed(void);
+
+/**
+ * cold_withdraw - a VM is parked no longer
+ * @vm: parked until now
+ *
+ * Context: pool->lock held.
+ */
+static inline void cold_withdraw(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	if (list_empty(&vm->queue))
+		return;
+	list_del_init(&vm->queue);
+	vm->pool->nr_warm--;
+}
 
 #endif

@@ -18,39 +18,39 @@ void console_init(struct console *console)
 	spin_lock_init(&console->lock);
 }
 
-static size_t capacity(const struct console *console)
+static size_t ring_capacity(const struct console *console)
 {
 	return console->page ? PAGE_SIZE : CONSOLE_INLINE;
 }
 
-static char *ring(struct console *console)
+static char *ring_of(struct console *console)
 {
 	return console->page ?: console->ring;
 }
 
 /* Both sizes are powers of two, so a position has one place in each. */
-static char *place(struct console *console, u64 position)
+static char *place_in_ring(struct console *console, u64 position)
 {
-	return &ring(console)[position & (capacity(console) - 1)];
+	return &ring_of(console)[position & (ring_capacity(console) - 1)];
 }
 
-static u64 oldest(const struct console *console)
+static u64 oldest_in_ring(const struct console *console)
 {
-	size_t size = capacity(console);
+	size_t size = ring_capacity(console);
 
 	return console->head > size ? console->head - size : 0;
 }
 
-static void grow(struct console *console)
+static void grow_ring(struct console *console)
 {
 	struct page *page = pages_alloc(MEMORY_ATOMIC | __GFP_ZERO);
 	u64 i;
 
 	if (!page)
 		return;	/* The small ring goes on; old bytes are lost sooner. */
-	for (i = oldest(console); i < console->head; i++)
+	for (i = oldest_in_ring(console); i < console->head; i++)
 		((char *)page_address(page))[i & (PAGE_SIZE - 1)] =
-			*place(console, i);
+			*place_in_ring(console, i);
 	console->page = page_address(page);
 }
 
@@ -69,9 +69,9 @@ void console_write(struct console *console, const char *bytes, size_t length)
 
 	spin_lock(&console->lock);
 	if (!console->page && console->head + length > CONSOLE_INLINE)
-		grow(console);
+		grow_ring(console);
 	for (i = 0; i < length; i++)
-		*place(console, console->head++) = bytes[i];
+		*place_in_ring(console, console->head++) = bytes[i];
 	spin_unlock(&console->lock);
 }
 
@@ -91,10 +91,10 @@ size_t console_read(struct console *console, u64 *position, char *bytes,
 	size_t i;
 
 	spin_lock(&console->lock);
-	*position = max(*position, oldest(console));
+	*position = max(*position, oldest_in_ring(console));
 	length = min_t(u64, length, console->head - *position);
 	for (i = 0; i < length; i++)
-		bytes[i] = *place(console, (*position)++);
+		bytes[i] = *place_in_ring(console, (*position)++);
 	spin_unlock(&console->lock);
 	return length;
 }
@@ -110,7 +110,7 @@ u64 console_lost(struct console *console)
 	u64 lost;
 
 	spin_lock(&console->lock);
-	lost = oldest(console);
+	lost = oldest_in_ring(console);
 	spin_unlock(&console->lock);
 	return lost;
 }

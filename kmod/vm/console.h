@@ -10,18 +10,12 @@
 
 #define CONSOLE_INLINE	512
 
-/**
- * struct console - the last bytes a guest has written
- * @lock: protects all of it
- * @head: bytes written since the beginning
- * @page: ring of PAGE_SIZE once the inline one has overflowed, else NULL
- * @ring: ring of CONSOLE_INLINE until then
- */
+/* The last bytes a guest has written; [L] @lock, which is taken alone. */
 struct console {
 	spinlock_t lock;
-	u64 head;
-	char *page;
-	char ring[CONSOLE_INLINE];
+	u64 head;			/* [L] bytes written since the beginning; read by others */
+	char *page;			/* [L] ring of PAGE_SIZE once the inline one has overflowed */
+	char ring[CONSOLE_INLINE];	/* [L] until then */
 };
 
 void console_init(struct console *console);

@@ -70,12 +70,12 @@ static void tally_destroy(struct tally *tally)
 	percpu_counter_destroy(&tally->bytes);
 }
 
-static bool has_room(struct tally *tally, unsigned long vms, unsigned long limit)
+static bool tally_has_room(struct tally *tally, unsigned long vms, unsigned long limit)
 {
 	return vms <= limit && atomic_long_read(&tally->vms) <= limit - vms;
 }
 
-static bool add_vm(struct tally *tally, unsigned long limit)
+static bool tally_add_vm(struct tally *tally, unsigned long limit)
 {
 	long n = atomic_long_read(&tally->vms);
 
@@ -86,14 +86,14 @@ static bool add_vm(struct tally *tally, unsigned long limit)
 	return true;
 }
 
-static bool fits(struct tally *tally, s64 bytes, unsigned long limit)
+static bool tally_fits(struct tally *tally, s64 bytes, unsigned long limit)
 {
 	return !limit || __percpu_counter_compare(&tally->bytes,
 						  min_t(u64, limit, S64_MAX) - bytes,
 						  BYTES_BATCH) <= 0;
 }
 
-static void add_bytes(struct tally *tally, s64 bytes)
+static void tally_add_bytes(struct tally *tally, s64 bytes)
 {
 	percpu_counter_add_batch(&tally->bytes, bytes, BYTES_BATCH);
 }
@@ -107,8 +107,8 @@ static void add_bytes(struct tally *tally, s64 bytes)
  */
 bool owner_may_have(struct owner *owner, unsigned long vms)
 {
-	return has_room(&all, vms, READ_ONCE(max_vms)) &&
-	       has_room(&owner->tally, vms, vms_user_limit());
+	return tally_has_room(&all, vms, READ_ONCE(max_vms)) &&
+	       tally_has_room(&owner->tally, vms, vms_user_limit());
 }
 
 /**
@@ -119,10 +119,10 @@ bool owner_may_have(struct owner *owner, unsigned long vms)
  */
 int owner_add_vm(struct owner *owner)
 {
-	if (!add_vm(&owner->tally, vms_user_limit()))
+	if (!tally_add_vm(&owner->tally, vms_user_limit()))
 		return -EDQUOT;
 	/* Last: whoever is refused takes no place from others, not for a moment. */
-	if (add_vm(&all, READ_ONCE(max_vms)))
+	if (tally_add_vm(&all, READ_ONCE(max_vms)))
 		return 0;
 	atomic_long_dec(&owner->tally.vms);
 	return -EDQUOT;
@@ -149,11 +149,11 @@ void owner_remove_vm(struct owner *owner)
  */
 int owner_charge(struct owner *owner, s64 bytes)
 {
-	if (bytes > 0 && (!fits(&owner->tally, bytes, READ_ONCE(max_bytes_user)) ||
-			  !fits(&all, bytes, READ_ONCE(max_bytes))))
+	if (bytes > 0 && (!tally_fits(&owner->tally, bytes, READ_ONCE(max_bytes_user)) ||
+			  !tally_fits(&all, bytes, READ_ONCE(max_bytes))))
 		return -EDQUOT;
-	add_bytes(&owner->tally, bytes);
-	add_bytes(&all, bytes);
+	tally_add_bytes(&owner->tally, bytes);
+	tally_add_bytes(&all, bytes);
 	return 0;
 }
 
@@ -191,7 +191,7 @@ static uid_t current_uid_number(void)
 	return from_kuid(&init_user_ns, current_euid());
 }
 
-static struct owner *find(uid_t uid)
+static struct owner *find_owner(uid_t uid)
 {
 	struct owner *owner;
 
@@ -202,16 +202,16 @@ static struct owner *find(uid_t uid)
 	return NULL;
 }
 
-static struct owner *find_and_get(uid_t uid)
+static struct owner *find_and_get_owner(uid_t uid)
 {
-	struct owner *owner = find(uid);
+	struct owner *owner = find_owner(uid);
 
 	if (owner)
 		kref_get(&owner->ref);
 	return owner;
 }
 
-static struct owner *make(uid_t uid)
+static struct owner *make_owner(uid_t uid)
 {
 	struct owner *owner = kzalloc(sizeof(*owner), MEMORY_SLEEP);
 
@@ -226,7 +226,7 @@ static struct owner *make(uid_t uid)
 	return owner;
 }
 
-static void dispose(struct owner *owner)
+static void dispose_of_owner(struct owner *owner)
 {
 	tally_destroy(&owner->tally);
 	kfree(owner);
@@ -244,23 +244,23 @@ struct owner *owner_get_current(void)
 	struct owner *made, *owner;
 
 	mutex_lock(&owners_lock);
-	owner = find_and_get(uid);
+	owner = find_and_get_owner(uid);
 	mutex_unlock(&owners_lock);
 	if (owner)
 		return owner;
 
 	/* Not under the lock: this caller may be short of memory, others are not. */
-	made = make(uid);
+	made = make_owner(uid);
 	if (!made)
 		return NULL;
 	mutex_lock(&owners_lock);
-	owner = find_and_get(uid);
+	owner = find_and_get_owner(uid);
 	if (!owner)
 		hash_add(owners, &made->node, uid);
 	mutex_unlock(&owners_lock);
 	if (!owner)
 		return made;
-	dispose(made);
+	dispose_of_owner(made);
 	return owner;
 }
 
@@ -279,7 +279,7 @@ static void owner_free(struct kref *ref)
 
 	hash_del(&owner->node);
 	mutex_unlock(&owners_lock);
-	dispose(owner);
+	dispose_of_owner(owner);
 }
 
 /**
@@ -310,7 +310,7 @@ void owner_report(struct mayfly_info *info)
 	info->max_bytes = READ_ONCE(max_bytes);
 	info->max_bytes_user = READ_ONCE(max_bytes_user);
 	mutex_lock(&owners_lock);
-	owner = find(current_uid_number());
+	owner = find_owner(current_uid_number());
 	if (owner) {
 		info->user_vms = atomic_long_read(&owner->tally.vms);
 		info->user_bytes = percpu_counter_sum_positive(&owner->tally.bytes);

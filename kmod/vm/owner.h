@@ -13,30 +13,25 @@
 
 struct mayfly_info;
 
-/**
- * struct tally - what is counted, for one user and for all together
- * @vms: VMs that exist
- * @bytes: what VMs hold alone
- */
+/* What is counted, for one user and for all together; [a] atomic. */
 struct tally {
-	atomic_long_t vms;
-	struct percpu_counter bytes;
+	atomic_long_t vms;		/* [a] that exist */
+	struct percpu_counter bytes;	/* [a] what VMs hold alone */
 };
 
-/**
- * struct owner - one per user, from the first VM to the last
- * @ref: VMs, and SPAWNs on their way
- * @node: in the table of owners
- * @uid: who
- * @tally: of this user alone
- * @threads: workers of pools that this user has begun
+/*
+ * One per user, from the first VM to the last. Who protects a field:
+ *   I  immutable
+ *   O  owners_lock
+ *   a  atomic
+ *   r  reference count; the last one is dropped under owners_lock
  */
 struct owner {
-	struct kref ref;
-	struct hlist_node node;
-	uid_t uid;
-	struct tally tally;
-	atomic_long_t threads;
+	struct kref ref;		/* [r] VMs, and SPAWNs on their way */
+	struct hlist_node node;		/* [O] in the table of owners */
+	uid_t uid;			/* [I] who */
+	struct tally tally;		/* [a] of this user alone */
+	atomic_long_t threads;		/* [a] workers of pools that this user has begun */
 };
 
 struct owner *owner_get_current(void);

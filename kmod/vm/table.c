@@ -26,12 +26,12 @@ static const struct rhashtable_params named_params = {
 static DEFINE_XARRAY_FLAGS(vms, XA_FLAGS_ACCOUNT);
 static struct rhashtable named;
 
-static int add_name(struct vm *vm)
+static int add_vm_name(struct vm *vm)
 {
 	return rhashtable_lookup_insert_fast(&named, &vm->by_key, named_params);
 }
 
-static void remove_name(struct vm *vm)
+static void remove_vm_name(struct vm *vm)
 {
 	rhashtable_remove_fast(&named, &vm->by_key, named_params);
 }
@@ -40,19 +40,19 @@ static void remove_name(struct vm *vm)
  * In both tables or in none. Until it is published nobody can take a reference,
  * so nobody can remove it in between.
  */
-static int publish(struct vm *vm, bool named)
+static int publish_vm(struct vm *vm, bool named)
 {
 	int ret;
 
 	if (named) {
-		ret = add_name(vm);
+		ret = add_vm_name(vm);
 		if (ret)
 			return ret;
 		vm->named = true;
 	}
 	ret = xa_err(xa_store(&vms, vm->id, vm, GFP_KERNEL | __GFP_NORETRY));
 	if (ret && named)
-		remove_name(vm);
+		remove_vm_name(vm);
 	if (!ret)
 		smp_store_release(&vm->published, true);
 	return ret;
@@ -85,7 +85,7 @@ struct vm *table_create(const struct vm_template *template, const char *name)
 	devpage_seed(vm);
 	devpage_fill(vm);
 	vm_get(vm);	/* The table's; the other one is the caller's. */
-	ret = publish(vm, name);
+	ret = publish_vm(vm, name);
 	if (!ret)
 		return vm;
 	vm_put(vm);
@@ -105,7 +105,7 @@ void table_forget(struct vm *vm)
 {
 	xa_erase(&vms, vm->id);
 	if (vm->named)
-		remove_name(vm);
+		remove_vm_name(vm);
 }
 
 /**

@@ -69,7 +69,7 @@ static void debug_exception(struct vm_exit *exit)
 
 static u8 length_of(const struct vmcb *vmcb, u8 otherwise)
 {
-	return static_cpu_has(X86_FEATURE_NRIPS) ? vmcb->control.next_rip - vmcb->save.rip : otherwise;
+	return boot_cpu_has(X86_FEATURE_NRIPS) ? vmcb->control.next_rip - vmcb->save.rip : otherwise;
 }
 
 static void svm_memory_exit(const struct vmcb_control_area *control,
@@ -214,7 +214,7 @@ static void mutate_exit(struct vmcb *vmcb)
 }
 
 /* The guest does not go on, and it may be the control block's fault. */
-static void last_exit(struct svm_cpu *cpu, struct vcpu *vcpu, struct vm_exit *exit)
+static void svm_last_exit(struct svm_cpu *cpu, struct vcpu *vcpu, struct vm_exit *exit)
 {
 	/* Who was refused has changed nothing; QEMU saves another rip. */
 	exit->refused = cpu->vmcb->control.exit_code == (u32)SVM_EXIT_ERR;
@@ -263,5 +263,5 @@ void svm_run(struct vcpu *vcpu, struct vm_exit *exit)
 	if (likely(exit->reason < MAYFLY_EXIT_SHUTDOWN))
 		svm_after_exit(cpu, vcpu);
 	else
-		last_exit(cpu, vcpu, exit);
+		svm_last_exit(cpu, vcpu, exit);
 }

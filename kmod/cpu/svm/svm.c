@@ -22,6 +22,7 @@
 #include "cpu/svm/vmcb.h"
 #include "cpu/vcpu.h"
 #include "cpu/vendor.h"
+#include "debug/mutation.h"
 #include "debug/shadow.h"
 #include "mem/stage2.h"
 
@@ -142,7 +143,8 @@ static int svm_load(struct vcpu *vcpu)
 
 	if (!cpu->enabled)
 		return -EAGAIN;
-	svm_mutate(cpu);
+	if (mutation_is_new())
+		svm_mutate(cpu);
 	hide_block_stepping(true);
 	hide_cpu_number(cpu);
 	change_user(&cpu->last_user, vcpu->uid);

@@ -59,12 +59,12 @@ static int make_svm_bitmaps(void)
 	return 0;
 }
 
-static void intercept(struct vmcb *vmcb, unsigned int bit)
+static void set_intercept(struct vmcb *vmcb, unsigned int bit)
 {
 	vmcb->control.intercepts[bit / 32] |= 1u << bit % 32;
 }
 
-static void mutate_control(struct vmcb_control_area *control)
+static void mutate_vmcb(struct vmcb_control_area *control)
 {
 	if (mutation_is(MUTATION_CONTROL))
 		control->pause_filter_count = 1;
@@ -73,7 +73,7 @@ static void mutate_control(struct vmcb_control_area *control)
 }
 
 /* Everything that is the same for all guests, for ever. */
-static void init_control(struct vmcb *vmcb)
+static void init_vmcb(struct vmcb *vmcb)
 {
 	static const u8 instructions[] = {
 		INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
@@ -95,12 +95,12 @@ static void init_control(struct vmcb *vmcb)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(instructions); i++)
-		intercept(vmcb, instructions[i]);
+		set_intercept(vmcb, instructions[i]);
 	for (i = 0; i < ARRAY_SIZE(exceptions); i++)
-		intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + exceptions[i]);
+		set_intercept(vmcb, INTERCEPT_EXCEPTION_OFFSET + exceptions[i]);
 	for (i = 0; i < 16; i++) {
-		intercept(vmcb, INTERCEPT_DR0_READ + i);
-		intercept(vmcb, INTERCEPT_DR0_WRITE + i);
+		set_intercept(vmcb, INTERCEPT_DR0_READ + i);
+		set_intercept(vmcb, INTERCEPT_DR0_WRITE + i);
 	}
 	control->iopm_base_pa = page_to_phys(svm_iopm);
 	control->msrpm_base_pa = page_to_phys(svm_msrpm);
@@ -109,10 +109,10 @@ static void init_control(struct vmcb *vmcb)
 	vmcb->save.g_pat = PAT_ALL_WB;
 	vmcb->save.dr6 = DR6_INIT;
 	vmcb->save.dr7 = DR7_OFF;
-	mutate_control(control);
+	mutate_vmcb(control);
 }
 
-static int make_cpu(struct svm_cpu *cpu)
+static int make_vmcb(struct svm_cpu *cpu)
 {
 	struct page *block = alloc_page(GFP_KERNEL | __GFP_ZERO);
 
@@ -125,11 +125,11 @@ static int make_cpu(struct svm_cpu *cpu)
 	if (!block || !cpu->host || !cpu->hsave)
 		return -ENOMEM;
 	cpu->host_pa = page_to_phys(cpu->host);
-	init_control(cpu->vmcb);
+	init_vmcb(cpu->vmcb);
 	return 0;
 }
 
-static void free_cpu(struct svm_cpu *cpu)
+static void free_vmcb(struct svm_cpu *cpu)
 {
 	if (cpu->vmcb)
 		__free_page(virt_to_page(cpu->vmcb));
@@ -147,7 +147,7 @@ void svm_free_blocks(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		free_cpu(per_cpu_ptr(&svm_cpus, cpu));
+		free_vmcb(per_cpu_ptr(&svm_cpus, cpu));
 	if (svm_iopm)
 		__free_pages(svm_iopm, IOPM_ORDER);
 	if (svm_msrpm)
@@ -166,7 +166,7 @@ int svm_make_blocks(void)
 
 	for_each_possible_cpu(cpu)
 		if (!ret)
-			ret = make_cpu(per_cpu_ptr(&svm_cpus, cpu));
+			ret = make_vmcb(per_cpu_ptr(&svm_cpus, cpu));
 	return ret;
 }
 
@@ -294,7 +294,7 @@ void svm_take_new_tag(struct svm_cpu *cpu, struct vcpu *vcpu)
 void svm_distrust(struct svm_cpu *cpu)
 {
 	clear_page(cpu->vmcb);
-	init_control(cpu->vmcb);
+	init_vmcb(cpu->vmcb);
 	cpu->loaded = 0;
 	cpu->generation++;	/* Whose tag was to be flushed has none. */
 	cpu->next_asid = cpu->max_asid + 1;
@@ -317,8 +317,6 @@ static void mutate_svm_bitmaps(void)
  */
 void svm_mutate(struct svm_cpu *cpu)
 {
-	if (!mutation_is_new())
-		return;
 	mutate_svm_bitmaps();
 	svm_distrust(cpu);
 }

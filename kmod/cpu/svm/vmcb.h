@@ -32,6 +32,9 @@ struct vmcb_save_area;
  * @max_asid: largest tag
  * @tsc_aux: the host's TSC_AUX during a slice
  * @enabled: this CPU is ours
+ *
+ * Each CPU has one for itself: preemption is off. It changes hands (@enabled and all
+ * that goes with it) with interrupts off.
  */
 struct svm_cpu {
 	struct vmcb *vmcb;

@@ -66,8 +66,8 @@ static const u32 vmcs_msrs[] = {
 	MSR_IA32_SYSENTER_EIP,
 };
 
-static int __init choose(u32 *result, const char *what, u32 want, u32 unwanted,
-			 u32 msr, u32 true_msr)
+static int __init choose_control(u32 *result, const char *what, u32 want, u32 unwanted,
+				 u32 msr, u32 true_msr)
 {
 	u64 basic, capability;
 	u32 must, may;
@@ -92,22 +92,22 @@ static int __init choose_controls(void)
 
 	rdmsrl(MSR_IA32_VMX_BASIC, basic);
 	vmx_controls.revision = basic & 0x7fffffff;
-	ret = choose(&vmx_controls.pin, "pin-based", PIN_CONTROLS, 0,
-		     MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS);
+	ret = choose_control(&vmx_controls.pin, "pin-based", PIN_CONTROLS, 0,
+			     MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS);
 	if (!ret)
-		ret = choose(&vmx_controls.cpu, "primary", CPU_CONTROLS, CPU_NOT,
-			     MSR_IA32_VMX_PROCBASED_CTLS,
-			     MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
+		ret = choose_control(&vmx_controls.cpu, "primary", CPU_CONTROLS, CPU_NOT,
+				     MSR_IA32_VMX_PROCBASED_CTLS,
+				     MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
 	if (!ret)
-		ret = choose(&vmx_controls.cpu2, "secondary", CPU_CONTROLS_2, 0,
-			     MSR_IA32_VMX_PROCBASED_CTLS2,
-			     MSR_IA32_VMX_PROCBASED_CTLS2);
+		ret = choose_control(&vmx_controls.cpu2, "secondary", CPU_CONTROLS_2, 0,
+				     MSR_IA32_VMX_PROCBASED_CTLS2,
+				     MSR_IA32_VMX_PROCBASED_CTLS2);
 	if (!ret)
-		ret = choose(&vmx_controls.exit, "exit", EXIT_CONTROLS, 0,
-			     MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS);
+		ret = choose_control(&vmx_controls.exit, "exit", EXIT_CONTROLS, 0,
+				     MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS);
 	if (!ret)
-		ret = choose(&vmx_controls.entry, "entry", ENTRY_CONTROLS, 0,
-			     MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS);
+		ret = choose_control(&vmx_controls.entry, "entry", ENTRY_CONTROLS, 0,
+				     MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS);
 	if (ret)
 		return ret;
 	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, ept_vpid);

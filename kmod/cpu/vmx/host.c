@@ -59,14 +59,8 @@ void vmx_host_write(int cpu)
 		vmx_write(HOST_IA32_SYSENTER_CS, vmx_read(HOST_IA32_SYSENTER_CS) ^ 8);
 }
 
-/**
- * vmx_switch_msrs_in - the guest's system call MSRs in the place of the host's
- * @host: keeps those
- * @state: the guest's, written in the order of vmx_syscall_msrs
- *
- * Context: preemption off. No interrupt handler needs them.
- */
-void vmx_switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state *state)
+/* In the order of vmx_syscall_msrs. */
+static void switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state *state)
 {
 	unsigned int i;
 
@@ -79,12 +73,7 @@ void vmx_switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state *s
 	wrmsrl(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
 }
 
-/**
- * vmx_switch_msrs_out - and back
- * @host: the host's
- * @state: to keep the guest's
- */
-void vmx_switch_msrs_out(const struct vmx_host *host, struct mayfly_vcpu_state *state)
+static void switch_msrs_out(const struct vmx_host *host, struct mayfly_vcpu_state *state)
 {
 	unsigned int i;
 
@@ -97,13 +86,8 @@ void vmx_switch_msrs_out(const struct vmx_host *host, struct mayfly_vcpu_state *
 		wrmsrl(vmx_syscall_msrs[i], host->msrs[i]);
 }
 
-/**
- * vmx_host_remember - a slice begins
- * @host: keeps what an exit clears and no interrupt handler needs: selectors
- *
- * Context: preemption off.
- */
-void vmx_host_remember(struct vmx_host *host)
+/* SDM 3C 28.5 */
+static void remember_segments(struct vmx_host *host)
 {
 	u64 fs_base;
 
@@ -115,13 +99,7 @@ void vmx_host_remember(struct vmx_host *host)
 	vmx_write(HOST_FS_BASE, fs_base);
 }
 
-/**
- * vmx_host_restore - a slice is over
- * @host: after vmx_host_remember()
- *
- * Context: preemption off.
- */
-void vmx_host_restore(const struct vmx_host *host)
+static void restore_segments(const struct vmx_host *host)
 {
 	u64 base;
 
@@ -143,6 +121,33 @@ void vmx_host_restore(const struct vmx_host *host)
 	/* The exit has made both as long as they can be, or as short. */
 	load_fixmap_gdt(smp_processor_id());
 	invalidate_tss_limit();
+}
+
+/**
+ * vmx_host_leave - a slice begins: the guest's in the place of what no interrupt
+ * handler of the host needs
+ * @host: keeps selectors and system call MSRs
+ * @state: the guest's
+ *
+ * Context: preemption off, the VMCS is current.
+ */
+void vmx_host_leave(struct vmx_host *host, const struct mayfly_vcpu_state *state)
+{
+	remember_segments(host);
+	switch_msrs_in(host, state);
+}
+
+/**
+ * vmx_host_return - a slice is over
+ * @host: after vmx_host_leave()
+ * @state: to keep the guest's system call MSRs
+ *
+ * Context: preemption off.
+ */
+void vmx_host_return(const struct vmx_host *host, struct mayfly_vcpu_state *state)
+{
+	switch_msrs_out(host, state);
+	restore_segments(host);
 }
 
 /**

@@ -35,10 +35,8 @@ struct vmx_host {
 };
 
 void vmx_host_write(int cpu);
-void vmx_host_remember(struct vmx_host *host);
-void vmx_host_restore(const struct vmx_host *host);
-void vmx_switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state *state);
-void vmx_switch_msrs_out(const struct vmx_host *host, struct mayfly_vcpu_state *state);
+void vmx_host_leave(struct vmx_host *host, const struct mayfly_vcpu_state *state);
+void vmx_host_return(const struct vmx_host *host, struct mayfly_vcpu_state *state);
 bool vmx_switch_perf(bool guest);
 
 /*

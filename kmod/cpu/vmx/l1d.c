@@ -70,7 +70,7 @@ void vmx_l1d_teardown(void)
 	filler = NULL;
 }
 
-static bool is_wanted(void)
+static bool l1d_flush_is_wanted(void)
 {
 	switch (READ_ONCE(l1tf_vmx_mitigation)) {
 	case VMENTER_L1D_FLUSH_NEVER:
@@ -84,7 +84,7 @@ static bool is_wanted(void)
 }
 
 /* For microcode without a command: put other lines in the place of all. */
-static void displace(void)
+static void displace_l1d(void)
 {
 	unsigned int i;
 
@@ -104,10 +104,10 @@ static void displace(void)
  */
 void vmx_l1d_flush(void)
 {
-	if (!is_wanted())
+	if (!l1d_flush_is_wanted())
 		return;
 	if (static_cpu_has(X86_FEATURE_FLUSH_L1D))
 		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 	else
-		displace();
+		displace_l1d();
 }

@@ -31,7 +31,7 @@ static u16 attributes_of(u32 rights)
 	return rights & RIGHTS_UNUSABLE ? attributes & ~ATTR_P : attributes;
 }
 
-static void load(int i, const struct mayfly_segment_register *segment)
+static void write_segment(int i, const struct mayfly_segment_register *segment)
 {
 	vmx_write(GUEST_ES_SELECTOR + 2 * i, segment->selector);
 	vmx_write(GUEST_ES_LIMIT + 2 * i, segment->limit);
@@ -39,7 +39,7 @@ static void load(int i, const struct mayfly_segment_register *segment)
 	vmx_write(GUEST_ES_BASE + 2 * i, segment->base);
 }
 
-static void save(int i, struct mayfly_segment_register *segment)
+static void read_segment(int i, struct mayfly_segment_register *segment)
 {
 	segment->selector = vmx_read(GUEST_ES_SELECTOR + 2 * i);
 	segment->limit = vmx_read(GUEST_ES_LIMIT + 2 * i);
@@ -55,14 +55,14 @@ static void save(int i, struct mayfly_segment_register *segment)
  */
 void vmx_load_segments(const struct mayfly_vcpu_state *state)
 {
-	load(0, &state->es);
-	load(1, &state->cs);
-	load(2, &state->ss);
-	load(3, &state->ds);
-	load(4, &state->fs);
-	load(5, &state->gs);
-	load(6, &state->ldtr);
-	load(7, &state->tr);
+	write_segment(0, &state->es);
+	write_segment(1, &state->cs);
+	write_segment(2, &state->ss);
+	write_segment(3, &state->ds);
+	write_segment(4, &state->fs);
+	write_segment(5, &state->gs);
+	write_segment(6, &state->ldtr);
+	write_segment(7, &state->tr);
 	vmx_write(GUEST_GDTR_BASE, state->gdtr.base);
 	vmx_write(GUEST_GDTR_LIMIT, state->gdtr.limit);
 	vmx_write(GUEST_IDTR_BASE, state->idtr.base);
@@ -77,14 +77,14 @@ void vmx_load_segments(const struct mayfly_vcpu_state *state)
  */
 void vmx_save_segments(struct mayfly_vcpu_state *state)
 {
-	save(0, &state->es);
-	save(1, &state->cs);
-	save(2, &state->ss);
-	save(3, &state->ds);
-	save(4, &state->fs);
-	save(5, &state->gs);
-	save(6, &state->ldtr);
-	save(7, &state->tr);
+	read_segment(0, &state->es);
+	read_segment(1, &state->cs);
+	read_segment(2, &state->ss);
+	read_segment(3, &state->ds);
+	read_segment(4, &state->fs);
+	read_segment(5, &state->gs);
+	read_segment(6, &state->ldtr);
+	read_segment(7, &state->tr);
 	state->gdtr.base = vmx_read(GUEST_GDTR_BASE);
 	state->gdtr.limit = vmx_read(GUEST_GDTR_LIMIT);
 	state->idtr.base = vmx_read(GUEST_IDTR_BASE);

@@ -172,8 +172,6 @@ void vmx_take_new_tag(struct vmx_cpu *cpu, struct vcpu *vcpu)
  */
 void vmx_mutate(struct vmx_cpu *cpu)
 {
-	if (!mutation_is_new())
-		return;
 	vmx_controls_mutate();
 	vmx_renew_vmcs(cpu);
 }

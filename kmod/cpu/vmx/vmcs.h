@@ -26,6 +26,9 @@ struct vcpu;
  * @generation: of tags; goes up when VPIDs are used up
  * @next_vpid: next unused VPID of this generation
  * @host: what an exit does not give back
+ *
+ * Each CPU has one for itself: preemption is off. It changes hands (@enabled and all
+ * that goes with it) with interrupts off.
  */
 struct vmx_cpu {
 	struct page *vmxon;

@@ -27,6 +27,7 @@
 #include "cpu/vmx/host.h"
 #include "cpu/vmx/l1d.h"
 #include "cpu/vmx/vmcs.h"
+#include "debug/mutation.h"
 #include "debug/shadow.h"
 #include "mem/stage2.h"
 
@@ -134,9 +135,9 @@ static int vmx_load_vcpu(struct vcpu *vcpu)
 
 	if (!cpu->enabled)
 		return -EAGAIN;
-	vmx_mutate(cpu);
-	vmx_host_remember(&cpu->host);
-	vmx_switch_msrs_in(&cpu->host, &vcpu->state);
+	if (mutation_is_new())
+		vmx_mutate(cpu);
+	vmx_host_leave(&cpu->host, &vcpu->state);
 	change_user(&cpu->last_user, vcpu->uid);
 	if (cpu->loaded != vcpu->id || vcpu->tag.cpu != smp_processor_id() ||
 	    vcpu->state_changed) {
@@ -158,8 +159,7 @@ static void vmx_save_vcpu(struct vcpu *vcpu)
 
 	if (cpu->enabled && cpu->loaded == vcpu->id)
 		vmx_save_state(&vcpu->state);
-	vmx_switch_msrs_out(&cpu->host, &vcpu->state);
-	vmx_host_restore(&cpu->host);
+	vmx_host_return(&cpu->host, &vcpu->state);
 }
 
 const struct backend_ops vmx_ops = {
