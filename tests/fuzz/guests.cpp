@@ -190,10 +190,10 @@ int main(int argc, char **argv)
 	fuzz::options given;
 	unsigned threads, budget;
 	auto described = fuzz::describe(given);
+	auto add = described.add_options();
 
-	described.add_options()
-		("threads", boost::program_options::value(&threads)->default_value(2), "batches side by side (at most 16)")
-		("budget", boost::program_options::value(&budget)->default_value(30), "milliseconds a batch may run");
+	add("threads", boost::program_options::value(&threads)->default_value(2), "batches side by side (at most 16)");
+	add("budget", boost::program_options::value(&budget)->default_value(30), "milliseconds a batch may run");
 	try {
 		if (!fuzz::parse(argc, argv, described, given))
 			return 0;

@@ -416,12 +416,12 @@ private:
 bool read_options(int argc, char **argv, settings &s)
 {
 	auto described = describe(s);
+	auto add = described.add_options();
 
-	described.add_options()
-		("user", boost::program_options::bool_switch(&s.user), "as nobody, with the device opened before")
-		("corpus", boost::program_options::value(&s.corpus), "folder that keeps programs between runs")
-		("steps", boost::program_options::value(&s.steps), "calls of a thread, at most (60)")
-		("program", boost::program_options::value(&s.program), "only this one, by its lineage");
+	add("user", boost::program_options::bool_switch(&s.user), "as nobody, with the device opened before");
+	add("corpus", boost::program_options::value(&s.corpus), "folder that keeps programs between runs");
+	add("steps", boost::program_options::value(&s.steps), "calls of a thread, at most (60)");
+	add("program", boost::program_options::value(&s.program), "only this one, by its lineage");
 	if (!parse(argc, argv, described, s))
 		return false;
 	if (s.steps < 5)
