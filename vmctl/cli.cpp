@@ -11,9 +11,11 @@
 
 namespace po = boost::program_options;
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 constexpr const char *operands_key = "operands";
 

@@ -15,7 +15,8 @@
 #include <boost/program_options/variables_map.hpp>
 #include <vmctl/vmctl.hpp>
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
 // Exit statuses; run and wait also give the guest's own.
 enum status : int {
@@ -35,8 +36,7 @@ struct failure {
 	error cause;
 };
 
-template <class T>
-using outcome = std::expected<T, failure>;
+template <class T> using outcome = std::expected<T, failure>;
 
 [[nodiscard]] inline std::unexpected<failure> give_up(int status, error cause)
 {
@@ -55,7 +55,7 @@ struct context {
 	std::FILE *err;
 	bool out_is_terminal = false;
 	bool err_is_terminal = false;
-	int in = -1; // descriptor of standard input
+	int in = -1;   // descriptor of standard input
 	int rows = 24; // of the terminal
 	std::vector<std::string> image_folders{};
 	std::string_view verb{};
@@ -69,7 +69,8 @@ struct context {
 };
 
 // One command line, after its verb.
-class invocation {
+class invocation
+{
 public:
 	invocation() = default;
 	invocation(boost::program_options::variables_map options, std::vector<std::string> own,
@@ -153,10 +154,10 @@ outcome<device> open_device(const context &world);
 } // namespace vmctl::cli
 
 // The value of `expr`, or report its failure and return the exit status.
-#define CLI_TRY(world, expr)                                            \
-	({                                                              \
-		auto try_outcome = (expr);                              \
-		if (!try_outcome)                                       \
-			return (world).end(try_outcome.error());        \
-		*std::move(try_outcome);                                \
+#define CLI_TRY(world, expr)                                                                                           \
+	({                                                                                                             \
+		auto try_outcome = (expr);                                                                             \
+		if (!try_outcome)                                                                                      \
+			return (world).end(try_outcome.error());                                                       \
+		*std::move(try_outcome);                                                                               \
 	})

@@ -11,9 +11,11 @@
 #include "select.hpp"
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 using clock = std::chrono::steady_clock;
 
@@ -29,7 +31,7 @@ std::string why(operation what, int code)
 	case ESRCH:
 		return "has ended already";
 	case EALREADY:
-		return what == operation::start	  ? "is started already"
+		return what == operation::start   ? "is started already"
 		       : what == operation::pause ? "is paused already"
 						  : "is not paused";
 	case EBUSY:
@@ -49,7 +51,8 @@ bool is_moot(operation what, int code)
 }
 
 // Complaints, a few in full and the rest counted.
-class complaints {
+class complaints
+{
 public:
 	explicit complaints(const context &world) : world_(&world) {}
 	complaints(const complaints &) = delete;
@@ -82,7 +85,8 @@ private:
 };
 
 // The device, the VMs meant, and what went wrong so far.
-class job {
+class job
+{
 public:
 	static outcome<job> begin(const context &world, const invocation &in)
 	{
@@ -131,9 +135,9 @@ public:
 	{
 		if (picked.vms.size() < 2)
 			return;
-		fmt::print(world.err, "{} {}{} in {}\n", done, count_text(count), more,
-			   time_text(static_cast<std::uint64_t>(
-				   std::chrono::nanoseconds(clock::now() - since).count())));
+		fmt::print(
+			world.err, "{} {}{} in {}\n", done, count_text(count), more,
+			time_text(static_cast<std::uint64_t>(std::chrono::nanoseconds(clock::now() - since).count())));
 	}
 
 private:
@@ -198,8 +202,8 @@ int remove(const context &world, const invocation &in, bool force)
 
 // The latest rows of `ids`: a default one where a VM is gone. Comes back when
 // all have ended or gone, or when `deadline_ms` have passed (-1: never).
-outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &to,
-					    std::span<const std::uint64_t> ids, std::int64_t deadline_ms)
+outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &to, std::span<const std::uint64_t> ids,
+					    std::int64_t deadline_ms)
 {
 	const auto start = clock::now();
 	std::vector<vm_info> latest(ids.size());
@@ -219,8 +223,7 @@ outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &
 			waiting |= there && !found->ended();
 		}
 
-		const auto passed =
-			std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - start).count();
+		const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - start).count();
 
 		if (!waiting || (deadline_ms >= 0 && passed >= deadline_ms))
 			return latest;

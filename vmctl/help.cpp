@@ -12,9 +12,11 @@
 #define VMCTL_VERSION "0.1.0"
 #endif
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 // Edits that turn one word into the other.
 std::size_t distance(std::string_view from, std::string_view to)
@@ -133,8 +135,9 @@ void print_help(const context &world, const verb &which)
 	}
 	fmt::print(world.out, "  {:<22}  this text\n", "-h, --help");
 	if (std::string_view(which.synopsis).find("VM") != std::string_view::npos)
-		fmt::print(world.out, "\nA VM is an id, a name, the start of just one name, a glob such as 'web-*' or a\n"
-				      "range of ids such as 1-1000.\n");
+		fmt::print(world.out,
+			   "\nA VM is an id, a name, the start of just one name, a glob such as 'web-*' or a\n"
+			   "range of ids such as 1-1000.\n");
 	if (std::string_view(which.synopsis).find("IMAGE") != std::string_view::npos)
 		fmt::print(world.out, "\nAn IMAGE is an ELF file or a bundled one ('vmctl images'); without: hello.\n");
 }
@@ -144,9 +147,10 @@ int verb_help(const context &world, const invocation &in)
 	if (in.operands.empty()) {
 		print_overview(world);
 		print_commands(world);
-		fmt::print(world.out, "\nExit statuses: the guest's own for run and wait (137 killed, 125 any other end),\n"
-				      "0 done, 1 some failed, 2 usage, 125 vmctl or the module failed, 126 the image\n"
-				      "cannot be started, 127 no such image, 130 Ctrl-C.\n");
+		fmt::print(world.out,
+			   "\nExit statuses: the guest's own for run and wait (137 killed, 125 any other end),\n"
+			   "0 done, 1 some failed, 2 usage, 125 vmctl or the module failed, 126 the image\n"
+			   "cannot be started, 127 no such image, 130 Ctrl-C.\n");
 		return status::ok;
 	}
 

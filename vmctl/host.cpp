@@ -5,9 +5,11 @@
 #include "json.hpp"
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 std::string_view word(host_check::verdict outcome)
 {
@@ -107,7 +109,8 @@ int verb_doctor(const context &world, const invocation &in)
 			array.add({{"check", found.subject},
 				   {"result", word(found.outcome)},
 				   {"text", found.text},
-				   {"fix", found.fix.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(found.fix)}});
+				   {"fix",
+				    found.fix.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(found.fix)}});
 	} else {
 		lines.print(world.out);
 		fmt::print(world.out, "{}\n",

@@ -5,7 +5,8 @@
 
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
 using json = nlohmann::ordered_json;
 

@@ -7,7 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <vmctl/vmctl.hpp>
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
 // A row of `ps --json`. Addresses are strings: readers of JSON count in doubles.
 nlohmann::ordered_json to_json(const vm_info &row);
@@ -16,7 +17,8 @@ nlohmann::ordered_json to_json(const vm_info &row);
 nlohmann::ordered_json to_json(const mayfly_vm_stat &stat);
 
 // Prints one array, an element a line, without holding it whole.
-class json_array {
+class json_array
+{
 public:
 	explicit json_array(std::FILE *out);
 	json_array(const json_array &) = delete;

@@ -8,15 +8,17 @@
 #include <filesystem>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <malloc.h>
+#include <nlohmann/json.hpp>
 #include <sys/mman.h>
 
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 constexpr std::size_t largest_image = 256 << 20;
 
@@ -27,7 +29,8 @@ std::vector<std::string> bundled_names(const context &world)
 	for (const std::string &folder : world.image_folders) {
 		std::error_code wrong;
 
-		for (std::filesystem::directory_iterator at(folder, wrong), end; !wrong && at != end; at.increment(wrong))
+		for (std::filesystem::directory_iterator at(folder, wrong), end; !wrong && at != end;
+		     at.increment(wrong))
 			if (at->is_regular_file(wrong))
 				names.push_back(at->path().filename().string());
 	}
@@ -56,8 +59,8 @@ outcome<std::string> parse_name(const invocation &in, std::uint32_t count)
 	if (!in.has("name"))
 		return name;
 	if (!is_name(name))
-		return bad_usage(fmt::format(
-			"{}: a name is a letter, then letters, digits, '.', '_' or '-'", printable(name)));
+		return bad_usage(fmt::format("{}: a name is a letter, then letters, digits, '.', '_' or '-'",
+					     printable(name)));
 	if (name.size() + suffix >= MAYFLY_NAME_SIZE)
 		return bad_usage(fmt::format("{}: the name is longer than {} characters", name,
 					     MAYFLY_NAME_SIZE - 1 - suffix));
@@ -105,7 +108,8 @@ failure unreadable(error cause)
 
 // While a large batch is made: a line that is drawn over itself on a terminal,
 // and one for every tenth elsewhere.
-class progress {
+class progress
+{
 public:
 	enum class kind { none, bar, lines };
 
@@ -140,7 +144,8 @@ private:
 
 // Memory held while VMs are made and let go before we report: VMs are charged to
 // our cgroup, and when they have filled it our next page fault would be the end of us.
-class reserve {
+class reserve
+{
 public:
 	// Our code stays in memory too: the kernel would reclaim it first. Where that is
 	// not allowed we take the risk.
@@ -155,7 +160,8 @@ public:
 			asm volatile("" : : "r"(written.data()) : "memory"); // or it would be left out
 		}
 		static_cast<void>(::mlockall(MCL_CURRENT));
-		bytes_ = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		bytes_ = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1,
+				0);
 	}
 	// Not by munmap, which may split a mapping and takes memory for that.
 	void let_go()
@@ -241,8 +247,8 @@ result<void> summarize(const context &world, const device &to, const std::vector
 {
 	const auto view = VMCTL_TRY(wait_until_run(world, to, ids, start, started));
 	const auto took = std::chrono::steady_clock::now() - start;
-	const std::string late =
-		started && view.waiting > 0 ? fmt::format(", {} of them still to run", view.waiting) : "";
+	const std::string late = started && view.waiting > 0 ? fmt::format(", {} of them still to run", view.waiting)
+							     : "";
 
 	fmt::print(world.err, "{} {} in {}{}, {:.1f} KiB/VM\n", count_text(ids.size()), started ? "up" : "made",
 		   time_text(static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count())), late,

@@ -8,7 +8,8 @@
 
 #include "cli.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
 // An image's file, found and read.
 struct guest_file {

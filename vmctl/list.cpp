@@ -10,9 +10,11 @@
 #include "select.hpp"
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 constexpr std::array all_states{vm_state::running, vm_state::ready, vm_state::parked, vm_state::paused,
 				vm_state::ended};

@@ -9,7 +9,8 @@
 
 #include "cli.hpp"
 
-namespace {
+namespace
+{
 
 // Images lie beside the executable, or where the package puts them.
 std::vector<std::string> image_folders()

@@ -10,15 +10,18 @@
 #include "select.hpp"
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 constexpr std::byte escape{0x1d}; // Ctrl-]
 constexpr std::byte interrupt{0x03};
 
 // While it lives, keys come one by one, unechoed, and make no signals.
-class raw_keys {
+class raw_keys
+{
 public:
 	explicit raw_keys(int fd) : fd_(fd), changed_(::tcgetattr(fd, &before_) == 0)
 	{
@@ -48,7 +51,8 @@ private:
 };
 
 // Writes console bytes, with a VM's name before every line if there are several.
-class printer {
+class printer
+{
 public:
 	printer(std::FILE *out, std::string prefix) : out_(out), prefix_(std::move(prefix)) {}
 
@@ -105,8 +109,8 @@ outcome<void> print_retained(const context &world, const device &from, const vm_
 	if (const auto prepared = opened->set_nonblocking(); !prepared)
 		return give_up(status::broken, prepared.error());
 	if (const auto stat = opened->stat(); stat && stat->console_lost > 0)
-		world.complain({0, fmt::format("{}: {} older bytes are lost", printable(row.name()),
-					       stat->console_lost)});
+		world.complain({0,
+				fmt::format("{}: {} older bytes are lost", printable(row.name()), stat->console_lost)});
 
 	printer lines(world.out, prefixed ? printable(row.name()) + " | " : "");
 	const auto copied = copy(world, *opened, lines);

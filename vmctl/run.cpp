@@ -11,9 +11,11 @@
 #include "launch.hpp"
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 constexpr unsigned grace_seconds = 10;
 
@@ -41,7 +43,8 @@ void on_signal(int number)
 
 // While it lives, SIGINT and SIGTERM ask the VM to stop, and kill it the second
 // time or after the grace.
-class stop_on_signal {
+class stop_on_signal
+{
 public:
 	explicit stop_on_signal(const vm &target)
 	{

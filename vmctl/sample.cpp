@@ -5,9 +5,11 @@
 #include <cerrno>
 #include <unordered_map>
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 // Never negative: where one side is from LIST, its exits by reason are zero.
 double per_second(std::uint64_t before, std::uint64_t now, double seconds)
@@ -126,9 +128,8 @@ outcome<sample> audience::look(const device &from) const
 
 bool audience::is_over(const sample &last) const
 {
-	return !can_grow_ && std::ranges::all_of(last.vms, [](const reading &one) {
-		return one.stat.info.state == MAYFLY_ENDED;
-	});
+	return !can_grow_ &&
+	       std::ranges::all_of(last.vms, [](const reading &one) { return one.stat.info.state == MAYFLY_ENDED; });
 }
 
 } // namespace vmctl::cli

@@ -11,7 +11,8 @@
 
 #include "select.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
 using sample_clock = std::chrono::steady_clock;
 
@@ -27,7 +28,7 @@ struct pace {
 // One VM's counters.
 struct reading {
 	sample_clock::time_point taken;
-	mayfly_vm_stat stat{}; // only `info`, unless STAT was asked
+	mayfly_vm_stat stat{};       // only `info`, unless STAT was asked
 	std::optional<pace> speed{}; // once compared with an earlier one
 };
 
@@ -46,7 +47,8 @@ struct sample {
 outcome<void> ask_counters(const device &from, std::vector<reading> &vms);
 
 // The VMs that a command line means, as they come and go.
-class audience {
+class audience
+{
 public:
 	// Without words: all, the ended ones only if `ended_too`. With words, those they
 	// mean: a glob or a range always whatever fits it, all else the VM it means now.

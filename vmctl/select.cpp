@@ -9,9 +9,11 @@
 
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 constexpr std::string_view digits = "0123456789";
 
@@ -66,8 +68,8 @@ outcome<std::vector<std::size_t>> selector::match_name(std::span<const vm_info> 
 	// Root sees several owners' VMs, whose names may be the same.
 	if (exact.size() > 1)
 		return give_up(status::some_failed,
-			       {EINVAL, fmt::format("{}: {} owners have a VM of this name; use its id", word_,
-						    exact.size())});
+			       {EINVAL,
+				fmt::format("{}: {} owners have a VM of this name; use its id", word_, exact.size())});
 	if (exact.size() == 1)
 		return exact;
 	if (prefix.size() > 1)

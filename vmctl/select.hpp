@@ -9,11 +9,13 @@
 
 #include "cli.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
 // One word that names VMs: an id, a range of ids, an exact name, a prefix of
 // just one name, or a glob.
-class selector {
+class selector
+{
 public:
 	enum class kind { id, range, name, glob };
 
@@ -48,7 +50,7 @@ struct chosen {
 
 // What came of a selection.
 struct selection {
-	std::vector<chosen> vms; // in the order asked for, each once
+	std::vector<chosen> vms;    // in the order asked for, each once
 	std::vector<error> missing; // selectors that mean nothing
 };
 

@@ -14,9 +14,11 @@
 #include "sample.hpp"
 #include "text.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 using std::chrono::milliseconds;
 
@@ -34,8 +36,8 @@ struct look {
 	bool stream; // one after the other
 
 	look(const context &world, const invocation &in)
-		: json(in.has("json")), by_reason(in.has("exits")), live(false),
-		  cut(world.out_is_terminal && !json), stream(!in.has("no-stream"))
+		: json(in.has("json")), by_reason(in.has("exits")), live(false), cut(world.out_is_terminal && !json),
+		  stream(!in.has("no-stream"))
 	{
 		live = cut && stream;
 	}
@@ -129,8 +131,8 @@ table usage_table(std::span<const reading> shown, const totals &all)
 		   {true, false, false, true, true, true, true, true, true});
 
 	for (const reading &one : shown)
-		made.add(usage_cells(id_of(one), name_of(one),
-				     std::string(to_string(vm_info(one.stat.info).state())), one));
+		made.add(usage_cells(id_of(one), name_of(one), std::string(to_string(vm_info(one.stat.info).state())),
+				     one));
 	if (all.vms > 1) {
 		auto cells = usage_cells("", "TOTAL", count_text(all.vms), all.sum);
 
@@ -225,12 +227,11 @@ std::size_t rows_that_fit(const context &world, const look &how)
 	return rows > others ? rows - others : 1;
 }
 
-outcome<std::vector<std::string>> lines_of(const context &world, const device &from, const look &how,
-					   const sample &now)
+outcome<std::vector<std::string>> lines_of(const context &world, const device &from, const look &how, const sample &now)
 {
 	const std::size_t fits = how.cut ? rows_that_fit(world, how) : SIZE_MAX;
 	const bool cut = now.vms.size() > fits;
-	auto shown = !cut	     ? now.vms
+	auto shown = !cut            ? now.vms
 		     : how.by_reason ? busiest(now.vms, fits, &pace::exits, &pace::cpu_percent)
 				     : busiest(now.vms, fits, &pace::cpu_percent, &pace::exits);
 

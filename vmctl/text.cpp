@@ -7,7 +7,8 @@
 
 #include <fmt/format.h>
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
 std::optional<std::uint64_t> parse_number(std::string_view text)
 {
@@ -57,7 +58,8 @@ std::optional<std::uint64_t> parse_seconds(std::string_view text)
 	return *whole * 1000 + part;
 }
 
-namespace {
+namespace
+{
 
 // `value` in tenths of `unit`, rounded.
 std::uint64_t tenths_of(std::uint64_t value, std::uint64_t unit)
@@ -122,7 +124,8 @@ std::string printable(std::string_view text)
 {
 	std::string clean(text);
 
-	std::ranges::replace_if(clean, [](unsigned char byte) { return byte < 0x20 || byte >= 0x7f; }, '?');
+	std::ranges::replace_if(
+		clean, [](unsigned char byte) { return byte < 0x20 || byte >= 0x7f; }, '?');
 	return clean;
 }
 
@@ -163,8 +166,7 @@ std::vector<std::size_t> table::widths() const
 	return widest;
 }
 
-void table::add_line(std::string &to, const std::vector<std::string> &row,
-		     std::span<const std::size_t> widths) const
+void table::add_line(std::string &to, const std::vector<std::string> &row, std::span<const std::size_t> widths) const
 {
 	for (std::size_t i = 0; i < row.size(); i++) {
 		const bool last = i + 1 == row.size();

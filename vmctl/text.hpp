@@ -12,7 +12,8 @@
 
 #include "cli.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
 // Why guests leave guest mode, by MAYFLY_EXIT_*.
 inline constexpr std::array<const char *, MAYFLY_EXIT_REASONS> exit_reasons{
@@ -46,7 +47,8 @@ std::string count_text(std::uint64_t vms);
 int exit_status(const vm_info &row);
 
 // Columns as wide as their widest cell; numbers[i] aligns column i right.
-class table {
+class table
+{
 public:
 	table(std::vector<std::string> titles, std::vector<bool> numbers);
 	void add(std::vector<std::string> cells);
@@ -56,8 +58,7 @@ public:
 
 private:
 	[[nodiscard]] std::vector<std::size_t> widths() const;
-	void add_line(std::string &to, const std::vector<std::string> &row,
-		      std::span<const std::size_t> widths) const;
+	void add_line(std::string &to, const std::vector<std::string> &row, std::span<const std::size_t> widths) const;
 
 	std::vector<bool> numbers_;
 	std::vector<std::vector<std::string>> rows_;

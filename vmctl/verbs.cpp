@@ -5,9 +5,11 @@
 
 #include "cli.hpp"
 
-namespace vmctl::cli {
+namespace vmctl::cli
+{
 
-namespace {
+namespace
+{
 
 constexpr std::size_t any = SIZE_MAX;
 
@@ -60,6 +62,7 @@ constexpr std::array wait_options{all, json};
 constexpr std::array json_options{json};
 constexpr std::array images_options{option{"quiet,q", "", "only names"}, json};
 
+// clang-format off
 constexpr std::array table{
 	verb{"run", "", life, "run [-d] [--name NAME] [-m SIZE] [IMAGE] [-- ARGS…]",
 	     "Run a VM in the foreground; ends with the guest's status", run_options, 1, true, verb_run},
@@ -102,6 +105,7 @@ constexpr std::array table{
 	verb{"completion", "", host, "completion bash", "Print a completion script for the shell", {}, 1, false,
 	     verb_completion},
 };
+// clang-format on
 
 } // namespace
 

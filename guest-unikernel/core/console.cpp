@@ -34,8 +34,7 @@ std::size_t mayfly::write(std::string_view text)
 	std::size_t done = 0;
 
 	while (done != text.size()) {
-		const auto taken = hypercall(MAYFLY_HC_CONSOLE, gpa_of(text.data() + done),
-					     text.size() - done);
+		const auto taken = hypercall(MAYFLY_HC_CONSOLE, gpa_of(text.data() + done), text.size() - done);
 		if (taken <= 0)
 			break;
 		done += static_cast<std::size_t>(taken);
@@ -101,5 +100,4 @@ int snprintf(char *buffer, std::size_t size, const char *text, ...)
 	va_end(arguments);
 	return length;
 }
-
 }

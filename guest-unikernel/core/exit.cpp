@@ -52,8 +52,7 @@ void abort() noexcept
 }
 
 // What <assert.h> calls.
-[[noreturn]] void __assert_fail(const char *assertion, const char *file, unsigned line,
-				const char *function) noexcept
+[[noreturn]] void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function) noexcept
 {
 	mayfly::print("%s:%u: %s: assertion failed: %s\n", file, line, function, assertion);
 	mayfly::end_vm(aborted);
@@ -64,7 +63,6 @@ void abort() noexcept
 {
 	abort();
 }
-
 }
 
 // What libstdc++'s checks call when they fail (std::array::at, std::optional …).
@@ -81,8 +79,8 @@ namespace std
 	abort();
 }
 
-[[noreturn, gnu::cold]] void __glibcxx_assert_fail(const char *file, int line,
-						    const char *function, const char *condition) noexcept
+[[noreturn, gnu::cold]] void __glibcxx_assert_fail(const char *file, int line, const char *function,
+						   const char *condition) noexcept
 {
 	__assert_fail(condition, file, static_cast<unsigned>(line), function);
 }

@@ -49,15 +49,24 @@ struct argument_list {
 bool parse_flag(const char c, conversion &spec)
 {
 	switch (c) {
-	case '-': spec.left = true; return true;
-	case '0': spec.zeros = true; return true;
-	case '#': spec.alternate = true; return true;
-	case '+': spec.plus = '+'; return true;
+	case '-':
+		spec.left = true;
+		return true;
+	case '0':
+		spec.zeros = true;
+		return true;
+	case '#':
+		spec.alternate = true;
+		return true;
+	case '+':
+		spec.plus = '+';
+		return true;
 	case ' ':
 		if (spec.plus == 0)
 			spec.plus = ' ';
 		return true;
-	default: return false;
+	default:
+		return false;
 	}
 }
 
@@ -91,8 +100,11 @@ char parse_length(const char *&at)
 		return 'l';
 	case 'z':
 	case 'j':
-	case 't': ++at; return 'l';
-	default: return 0;
+	case 't':
+		++at;
+		return 'l';
+	default:
+		return 0;
 	}
 }
 
@@ -120,8 +132,8 @@ conversion parse(const char *&at, argument_list &arguments)
 }
 
 // Prefix (sign, 0x), zeros and digits, padded to the width.
-void put_padded(sink &out, const conversion &spec, const char *prefix, std::size_t prefix_length,
-		std::size_t zeros, const char *text, std::size_t length)
+void put_padded(sink &out, const conversion &spec, const char *prefix, std::size_t prefix_length, std::size_t zeros,
+		const char *text, std::size_t length)
 {
 	const auto content = prefix_length + zeros + length;
 	const auto padding = spec.width > content ? spec.width - content : 0;
@@ -151,8 +163,7 @@ void put_number(sink &out, const conversion &spec, std::uint64_t value, unsigned
 	}
 	for (; value != 0; value /= base) {
 		const auto digit = static_cast<char>(value % base);
-		digits[sizeof digits - ++length] =
-			static_cast<char>(digit < 10 ? '0' + digit : letter + (digit - 10));
+		digits[sizeof digits - ++length] = static_cast<char>(digit < 10 ? '0' + digit : letter + (digit - 10));
 	}
 
 	std::size_t wanted = spec.has_precision ? spec.precision : 1;
@@ -168,9 +179,12 @@ std::uint64_t unsigned_argument(const conversion &spec, argument_list &arguments
 		return va_arg(arguments.list, std::uint64_t);
 	const auto value = va_arg(arguments.list, unsigned);
 	switch (spec.length) {
-	case 'b': return static_cast<std::uint8_t>(value);
-	case 'h': return static_cast<std::uint16_t>(value);
-	default: return value;
+	case 'b':
+		return static_cast<std::uint8_t>(value);
+	case 'h':
+		return static_cast<std::uint16_t>(value);
+	default:
+		return value;
 	}
 }
 
@@ -180,9 +194,12 @@ std::int64_t signed_argument(const conversion &spec, argument_list &arguments)
 		return va_arg(arguments.list, std::int64_t);
 	const auto value = va_arg(arguments.list, int);
 	switch (spec.length) {
-	case 'b': return static_cast<std::int8_t>(value);
-	case 'h': return static_cast<std::int16_t>(value);
-	default: return value;
+	case 'b':
+		return static_cast<std::int8_t>(value);
+	case 'h':
+		return static_cast<std::int16_t>(value);
+	default:
+		return value;
 	}
 }
 
@@ -224,18 +241,31 @@ bool convert(sink &out, const conversion &spec, argument_list &arguments)
 
 	switch (spec.kind) {
 	case 'd':
-	case 'i': put_signed(out, spec, arguments); return true;
-	case 'u': put_number(out, spec, unsigned_argument(spec, arguments), 10, 0); return true;
+	case 'i':
+		put_signed(out, spec, arguments);
+		return true;
+	case 'u':
+		put_number(out, spec, unsigned_argument(spec, arguments), 10, 0);
+		return true;
 	case 'x':
-	case 'X': put_number(out, spec, unsigned_argument(spec, arguments), 16, 0); return true;
-	case 'p': put_pointer(out, spec, va_arg(arguments.list, const void *)); return true;
-	case 's': put_string(out, spec, va_arg(arguments.list, const char *)); return true;
+	case 'X':
+		put_number(out, spec, unsigned_argument(spec, arguments), 16, 0);
+		return true;
+	case 'p':
+		put_pointer(out, spec, va_arg(arguments.list, const void *));
+		return true;
+	case 's':
+		put_string(out, spec, va_arg(arguments.list, const char *));
+		return true;
 	case 'c':
 		c = static_cast<char>(va_arg(arguments.list, int));
 		put_padded(out, spec, nullptr, 0, 0, &c, 1);
 		return true;
-	case '%': out.put('%'); return true;
-	default: return false;
+	case '%':
+		out.put('%');
+		return true;
+	default:
+		return false;
 	}
 }
 

@@ -12,7 +12,7 @@ public:
 	/// @p flush gets the sink and may clear() it; without it, or if it does
 	/// not, the rest is only counted.
 	sink(char *buffer, std::size_t size, void (*flush)(sink &) = nullptr)
-	    : buffer_(buffer), size_(size), flush_(flush)
+		: buffer_(buffer), size_(size), flush_(flush)
 	{
 	}
 

@@ -36,8 +36,8 @@ public:
 
 private:
 	struct block {
-		std::size_t size;	// header included, a multiple of 16
-		block *next;		// if free, the next free one, else used_mark
+		std::size_t size; // header included, a multiple of 16
+		block *next;      // if free, the next free one, else used_mark
 	};
 
 	static std::uintptr_t address(const block *b) { return reinterpret_cast<std::uintptr_t>(b); }

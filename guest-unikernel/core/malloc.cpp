@@ -23,8 +23,7 @@ constinit heap all;
 heap &the_heap()
 {
 	if (all.top() == 0)
-		all = heap(mayfly::direct_map + mayfly::gpa_of(image_end),
-			   mayfly::direct_map + mayfly::memory_bytes());
+		all = heap(mayfly::direct_map + mayfly::gpa_of(image_end), mayfly::direct_map + mayfly::memory_bytes());
 	return all;
 }
 
@@ -85,7 +84,6 @@ void *realloc(void *pointer, size_t size) noexcept
 	free(pointer);
 	return larger;
 }
-
 }
 
 // There are no exceptions: where new finds no room it aborts.

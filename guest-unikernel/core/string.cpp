@@ -91,5 +91,4 @@ char *strcpy(char *to, const char *from)
 {
 	return static_cast<char *>(memcpy(to, from, strlen(from) + 1));
 }
-
 }

@@ -18,9 +18,8 @@ namespace
 {
 
 constexpr char names[32][4] = {
-	"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",   "#TS",
-	"#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
-	"22",  "23",  "24",  "25",  "26",  "27",  "#HV", "#VC", "#SX", "31",
+	"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "9",  "#TS", "#NP", "#SS", "#GP", "#PF", "15",
+	"#MF", "#AC", "#MC", "#XM", "#VE", "#CP", "22",  "23",  "24",  "25", "26",  "27",  "#HV", "#VC", "#SX", "31",
 };
 
 constexpr int status_base = 128; // exit status of a fault: this plus its vector
@@ -42,8 +41,8 @@ std::uint64_t fault_address()
 	// A fault while reporting one: no words, but still a status.
 	if (!reporting) {
 		reporting = true;
-		mayfly::print("fault: %s at rip %#lx address %#lx error %#lx\n", names[vector],
-			      fault.rip, fault.address, fault.error_code);
+		mayfly::print("fault: %s at rip %#lx address %#lx error %#lx\n", names[vector], fault.rip,
+			      fault.address, fault.error_code);
 	}
 	mayfly::end_vm(status_base + vector);
 }

@@ -52,8 +52,8 @@ TEST(format, every_combination_for_numbers)
 			for (const std::string precision : precisions) {
 				const auto start = "<%" + flag + width + precision;
 				for (const int value : {0, 1, -1, 42, INT_MAX, INT_MIN})
-					for (const std::string kind : {"d>", "i>", "u>", "x>", "X>",
-								       "hd>", "hhd>", "hu>", "hhx>"})
+					for (const std::string kind :
+					     {"d>", "i>", "u>", "x>", "X>", "hd>", "hhd>", "hu>", "hhx>"})
 						expect_as_libc((start + kind).c_str(), value);
 				for (const long value : {0l, -7l, LONG_MAX, LONG_MIN})
 					for (const std::string kind :

@@ -115,8 +115,7 @@ TEST_F(heap_test, random_use)
 		auto *block = static_cast<unsigned char *>(heap_.allocate(bytes, align));
 		if (block == nullptr || random() % 3 == 0) {
 			if (!blocks.empty())
-				check_and_free(std::next(blocks.begin(),
-							 static_cast<long>(random() % blocks.size())));
+				check_and_free(std::next(blocks.begin(), static_cast<long>(random() % blocks.size())));
 		}
 		if (block != nullptr) {
 			ASSERT_EQ(reinterpret_cast<std::uintptr_t>(block) % align, 0u);

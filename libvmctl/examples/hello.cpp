@@ -7,7 +7,8 @@
 
 #include <vmctl/vmctl.hpp>
 
-namespace {
+namespace
+{
 
 vmctl::result<void> greet(const std::string &path)
 {

@@ -13,9 +13,11 @@
 #include "vmctl/elf_image.hpp"
 #include "vmctl/host_check.hpp"
 
-namespace vmctl {
+namespace vmctl
+{
 
-namespace {
+namespace
+{
 
 // Copies \p text with its NUL; false when it does not fit.
 bool put_name(char (&field)[MAYFLY_NAME_SIZE], std::string_view text)
@@ -43,8 +45,8 @@ result<std::string> pack_arguments(std::span<const std::string> arguments)
 		packed.append(argument).push_back('\0');
 	}
 	if (packed.size() > MAYFLY_ARGS_MAX)
-		return fail(E2BIG, fmt::format("the arguments take {} bytes; {} are allowed", packed.size(),
-					       MAYFLY_ARGS_MAX));
+		return fail(E2BIG,
+			    fmt::format("the arguments take {} bytes; {} are allowed", packed.size(), MAYFLY_ARGS_MAX));
 	return packed;
 }
 
@@ -204,7 +206,8 @@ error device::spawn_error(int code, const spawn_request &request, std::uint64_t 
 		return now ? limit_error(*now, missing) : now.error();
 	}
 	case EAGAIN:
-		return {code, "the threads that would run them are more than you may have", "raise the limit: ulimit -u"};
+		return {code, "the threads that would run them are more than you may have",
+			"raise the limit: ulimit -u"};
 	case ENOMEM:
 		return {code, "the host, or the cgroup, has no memory left"};
 	case EBUSY:
@@ -294,8 +297,7 @@ result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) 
 	return rows;
 }
 
-result<std::vector<int>> device::control(operation what, std::span<const std::uint64_t> ids,
-					 std::uint32_t port) const
+result<std::vector<int>> device::control(operation what, std::span<const std::uint64_t> ids, std::uint32_t port) const
 {
 	std::vector<int> results;
 

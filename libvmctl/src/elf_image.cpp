@@ -13,9 +13,11 @@
 
 #include <mayfly.h>
 
-namespace vmctl {
+namespace vmctl
+{
 
-namespace {
+namespace
+{
 
 // Far more than any linker writes; keeps a hostile count from costing time.
 constexpr std::size_t max_program_headers = 1024;

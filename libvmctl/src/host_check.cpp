@@ -13,9 +13,11 @@
 #include <fcntl.h>
 #include <mayfly.h>
 
-namespace vmctl {
+namespace vmctl
+{
 
-namespace {
+namespace
+{
 
 using verdict = host_check::verdict;
 
@@ -186,8 +188,8 @@ host_check::finding host_check::owner() const
 	constexpr const char *subject = "other hypervisors";
 	const std::string modules = text_of("/proc/modules");
 	const auto users = std::max(module_users(modules, "kvm_amd"), module_users(modules, "kvm_intel"));
-	const bool built_in = !users && (system_->exists("/sys/module/kvm_amd") ||
-					 system_->exists("/sys/module/kvm_intel"));
+	const bool built_in = !users &&
+			      (system_->exists("/sys/module/kvm_amd") || system_->exists("/sys/module/kvm_intel"));
 
 	// An open /dev/kvm is a user too: who has VMs here need not look at it.
 	if (has_vms())

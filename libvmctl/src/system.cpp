@@ -10,17 +10,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace vmctl {
+namespace vmctl
+{
 
-namespace {
+namespace
+{
 
-template <class T>
-T negative_errno(T value)
+template <class T> T negative_errno(T value)
 {
 	return value < 0 ? static_cast<T>(-errno) : value;
 }
 
-class closer final {
+class closer final
+{
 public:
 	explicit closer(int fd) : fd_(fd) {}
 	~closer() { ::close(fd_); }

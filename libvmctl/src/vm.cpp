@@ -4,7 +4,8 @@
 
 #include <cerrno>
 
-namespace vmctl {
+namespace vmctl
+{
 
 result<void> vm::call(unsigned long request, void *argument, const char *what) const
 {

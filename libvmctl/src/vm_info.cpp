@@ -8,13 +8,16 @@
 
 #include <fmt/format.h>
 
-namespace vmctl {
+namespace vmctl
+{
 
-namespace {
+namespace
+{
 
 // The register at an offset in mayfly_vcpu_state.
 std::string register_at(std::uint64_t offset)
 {
+// clang-format off
 #define REGISTER(name) {offsetof(mayfly_vcpu_state, name), #name}
 	static constexpr std::pair<std::size_t, const char *> registers[] = {
 		REGISTER(rip), REGISTER(rflags), REGISTER(cr0), REGISTER(cr3), REGISTER(cr4), REGISTER(efer),
@@ -24,6 +27,7 @@ std::string register_at(std::uint64_t offset)
 		REGISTER(sysenter_eip), REGISTER(exception), REGISTER(fpu),
 	};
 #undef REGISTER
+	// clang-format on
 
 	for (const auto &[at, name] : registers)
 		if (at == offset)

@@ -41,8 +41,8 @@ void print_table(const costs &ours, const costs &theirs, const parts &parts)
 {
 	std::fprintf(stderr, "%-18s %12s %12s  %10s\n", "instructions", "Mayfly", "KVM", "goal");
 	for (const row &row : rows)
-		std::fprintf(stderr, "%-18s %12.0f %12.0f  %10s  %s\n", row.key, ours.*row.value,
-			     theirs.*row.value, row.goal, row.meaning);
+		std::fprintf(stderr, "%-18s %12.0f %12.0f  %10s  %s\n", row.key, ours.*row.value, theirs.*row.value,
+			     row.goal, row.meaning);
 	print_part("  spawn", parts.spawn, "", "SPAWN of 1000 without START, per VM");
 	print_part("  run", parts.run, "", "START of those until all have parked, per VM");
 	print_part("  first batch", parts.cold_first, "", "create_cold in memory never used before");

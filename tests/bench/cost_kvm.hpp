@@ -50,14 +50,15 @@ namespace bench
 {
 
 /// KVM, by its bare ioctls.
-class kvm final {
+class kvm final
+{
 public:
 	kvm() : device_(open("/dev/kvm", O_RDWR | O_CLOEXEC))
 	{
 		if (device_ < 0)
 			die("/dev/kvm");
-		run_size_ = static_cast<std::size_t>(
-			call(device_, KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE"));
+		run_size_ = static_cast<std::size_t>(call(device_, KVM_GET_VCPU_MMAP_SIZE, 0,
+							  "KVM_GET_VCPU_MMAP_SIZE"));
 	}
 	kvm(const kvm &) = delete;
 	kvm &operator=(const kvm &) = delete;

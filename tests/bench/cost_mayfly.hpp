@@ -66,8 +66,8 @@ mayfly_cpuid:
 mayfly_cpuid_end:
 	.popsection
 )");
-extern "C" const std::byte mayfly_wait[], mayfly_wait_end[], mayfly_call[], mayfly_call_end[],
-	mayfly_cpuid[], mayfly_cpuid_end[];
+extern "C" const std::byte mayfly_wait[], mayfly_wait_end[], mayfly_call[], mayfly_call_end[], mayfly_cpuid[],
+	mayfly_cpuid_end[];
 
 namespace bench
 {
@@ -75,7 +75,7 @@ namespace bench
 /// Parts of create_cold, and what comes after it, per VM.
 struct parts {
 	double spawn = 0;      ///< SPAWN without START
-	double run = 0;	       ///< START of those, until all have parked
+	double run = 0;        ///< START of those, until all have parked
 	double wake = 0;       ///< NOTIFY of all, until all have parked again
 	double wake_cold = 0;  ///< the same after all have gone cold
 	double kill = 0;       ///< of destroy
@@ -84,7 +84,8 @@ struct parts {
 };
 
 /// Mayfly, by its bare ioctls.
-class mayfly final {
+class mayfly final
+{
 public:
 	mayfly() : device_(open(MAYFLY_DEVICE, O_RDWR | O_CLOEXEC))
 	{
@@ -158,8 +159,7 @@ private:
 		parked_ = info().parked;
 		call(device_, MAYFLY_CONTROL, &control, "MAYFLY_CONTROL");
 		if (control.done != control.count) {
-			std::fprintf(stderr, "bench: operation %u: %llu of %u\n", op, control.done,
-				     control.count);
+			std::fprintf(stderr, "bench: operation %u: %llu of %u\n", op, control.done, control.count);
 			std::exit(1);
 		}
 	}
@@ -178,8 +178,7 @@ private:
 		}
 	}
 
-	template <class Work>
-	static double per_vm(Work work)
+	template <class Work> static double per_vm(Work work)
 	{
 		const std::uint64_t start = ticks();
 
@@ -203,7 +202,8 @@ private:
 
 	void measure_life(int image, costs &result, parts &parts)
 	{
-		std::vector<double> colds, colds_own, destroys, own, deferred, kills, removes, spawns, runs, wakes, wakes_cold;
+		std::vector<double> colds, colds_own, destroys, own, deferred, kills, removes, spawns, runs, wakes,
+			wakes_cold;
 
 		for (unsigned i = 0; i < batches; i++) {
 			taken_by_others(quiet);
@@ -241,8 +241,13 @@ private:
 		result.destroy = median(destroys);
 		result.destroy_own = median(own);
 		result.destroy_deferred = median(deferred);
-		parts = {.spawn = median(spawns), .run = median(runs), .wake = median(wakes),
-			 .wake_cold = median(wakes_cold), .kill = median(kills), .remove = median(removes), .cold_first = colds[0]};
+		parts = {.spawn = median(spawns),
+			 .run = median(runs),
+			 .wake = median(wakes),
+			 .wake_cold = median(wakes_cold),
+			 .kill = median(kills),
+			 .remove = median(removes),
+			 .cold_first = colds[0]};
 	}
 
 	double measure_exit(const std::byte *code, const std::byte *end)
@@ -261,10 +266,9 @@ private:
 			call(device_, MAYFLY_SPAWN, &spawn, "MAYFLY_SPAWN");
 			call(spawn.fd, MAYFLY_RUN, &run, "MAYFLY_RUN");
 			call(spawn.fd, MAYFLY_STAT, &stat, "MAYFLY_STAT");
-			if (run.outcome != MAYFLY_RAN_ENDED ||
-			    stat.info.reason != MAYFLY_END_EXITED) {
-				std::fprintf(stderr, "bench: the guest ended for reason %u at %llx\n",
-					     stat.info.reason, stat.info.rip);
+			if (run.outcome != MAYFLY_RAN_ENDED || stat.info.reason != MAYFLY_END_EXITED) {
+				std::fprintf(stderr, "bench: the guest ended for reason %u at %llx\n", stat.info.reason,
+					     stat.info.rip);
 				std::exit(1);
 			}
 			values.push_back(static_cast<double>(stat.info.status) / trips);

@@ -21,7 +21,8 @@ namespace bench
 /// clock would jump.
 enum class waiting { asleep, awake };
 
-class crowd final {
+class crowd final
+{
 public:
 	crowd(vmctl::device &device, vmctl::image image, waiting how = waiting::asleep)
 		: device_(&device), image_(std::move(image)), how_(how)
@@ -127,12 +128,13 @@ inline void check_empty(crowd &crowd, report &report, const std::string &when)
 
 	const auto info = crowd.info();
 	report.check(!info.vms && !info.images && !info.pools && !info.pages,
-		     fmt::format("counters {}: {} VMs, {} images, {} pools, {} pages", when, info.vms,
-				 info.images, info.pools, info.pages));
+		     fmt::format("counters {}: {} VMs, {} images, {} pools, {} pages", when, info.vms, info.images,
+				 info.pools, info.pages));
 	const long objects = slab_objects();
 	report.check(!objects && slab_is_ours(),
 		     fmt::format("slab objects {}: {}{}", when, objects,
-				 slab_is_ours() ? "" : ", but other caches are merged with it: boot with slab_nomerge"));
+				 slab_is_ours() ? ""
+						: ", but other caches are merged with it: boot with slab_nomerge"));
 }
 
 }

@@ -36,8 +36,7 @@ struct request {
 	std::optional<long> cold_age;
 };
 
-template <class Number>
-bool parse(std::string_view text, Number &number)
+template <class Number> bool parse(std::string_view text, Number &number)
 {
 	const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
 

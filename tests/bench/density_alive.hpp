@@ -19,7 +19,8 @@
 namespace bench
 {
 
-class alive final {
+class alive final
+{
 public:
 	/// With \p wanted_cold_age VMs go cold at this age (ms) once they have been
 	/// weighed, else as the module is set.
@@ -49,16 +50,15 @@ private:
 	static constexpr std::uint32_t weighed_at = 10'000;
 	static constexpr std::uint32_t timed_up_to = 100'000;
 	static constexpr std::size_t woken = 1000;
-	static constexpr double cold_limit = 12;   // KiB
-	static constexpr double ps_limit = 1;	   // s
-	static constexpr double end_limit = 60;	   // s
+	static constexpr double cold_limit = 12; // KiB
+	static constexpr double ps_limit = 1;    // s
+	static constexpr double end_limit = 60;  // s
 
 	[[nodiscard]] bool is_svm() const { return crowd_->info().backend == 1; }
 	[[nodiscard]] double warm_limit() const { return is_svm() ? 36 : 32; }
 
 	// Seconds that some work takes.
-	template <class Work>
-	static double seconds(Work work)
+	template <class Work> static double seconds(Work work)
 	{
 		const auto start = std::chrono::steady_clock::now();
 
@@ -166,7 +166,8 @@ private:
 			report_->check(cold, fmt::format("{} VMs have gone cold by age", crowd_->info().cold));
 		}
 		report_->check(all_parked(), fmt::format("{} VMs alive, all parked", vms_));
-		report_->note("busy_percent", fmt::format("CPU time with {} VMs parked, of one CPU", vms_), busy(), "%");
+		report_->note("busy_percent", fmt::format("CPU time with {} VMs parked, of one CPU", vms_), busy(),
+			      "%");
 	}
 
 	[[nodiscard]] bool all_parked() const

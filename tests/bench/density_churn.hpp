@@ -28,7 +28,7 @@ namespace bench
 struct holdings {
 	std::uint64_t vms = 0, images = 0, pools = 0, pages = 0; ///< the module's counters
 	long slab_objects = 0;
-	long files = 0;	  ///< open ones, of the whole machine; /proc/sys/fs/file-nr is too vague
+	long files = 0;   ///< open ones, of the whole machine; /proc/sys/fs/file-nr is too vague
 	long threads = 0; ///< the kernel's, without its kworkers, which come and go by themselves
 };
 
@@ -53,7 +53,8 @@ inline long kernel_threads()
 /// Makes an image through a device; the file it comes from has been read before.
 using image_loader = std::function<vmctl::image(vmctl::device &)>;
 
-class churn final {
+class churn final
+{
 public:
 	churn(crowd &crowd, report &report, image_loader load, std::uint32_t cycles)
 		: crowd_(&crowd), report_(&report), load_(std::move(load)), cycles_(cycles)
@@ -75,13 +76,12 @@ private:
 	static constexpr std::uint32_t step = 100;
 	static constexpr std::uint32_t reading_every = 1000;
 	static constexpr double memory_limit = 512;   // KiB from the first reading to the last
-	static constexpr long files_error = 32;	      // a CPU's own slab counts as full: 16 on each
+	static constexpr long files_error = 32;       // a CPU's own slab counts as full: 16 on each
 	static constexpr unsigned longest_life = 100; // ms of a client
 
 	// Works until so many VMs have come and gone, and compares what there is then
 	// with what there was after the first thousand.
-	template <class Work>
-	void repeat(const std::string &key, const std::string &how, Work work)
+	template <class Work> void repeat(const std::string &key, const std::string &how, Work work)
 	{
 		const auto start = crowd_->info().spawned;
 		std::vector<double> free, slab;
@@ -117,7 +117,10 @@ private:
 	{
 		const auto info = crowd_->info();
 
-		return {.vms = info.vms, .images = info.images, .pools = info.pools, .pages = info.pages,
+		return {.vms = info.vms,
+			.images = info.images,
+			.pools = info.pools,
+			.pages = info.pages,
 			.slab_objects = slab_objects(),
 			.files = slab_objects("filp"),
 			.threads = kernel_threads()};
@@ -128,8 +131,7 @@ private:
 		report_->check(last.vms == alive && last.slab_objects == alive && all_parked(),
 			       fmt::format("{}: {} VMs, {} structures, as many as ever, all parked", how, last.vms,
 					   last.slab_objects));
-		report_->check(last.images == first.images && last.pools == first.pools &&
-				       last.pages == first.pages,
+		report_->check(last.images == first.images && last.pools == first.pools && last.pages == first.pages,
 			       fmt::format("{}: {} images, {} pools, {} pages; were {}, {}, {}", how, last.images,
 					   last.pools, last.pages, first.images, first.pools, first.pages));
 		report_->check(last.files <= first.files + files_error,
@@ -140,9 +142,8 @@ private:
 
 	[[nodiscard]] bool all_parked() const
 	{
-		return std::ranges::all_of(must(crowd_->device().list()), [](const auto &row) {
-			return row.state() == vmctl::vm_state::parked;
-		});
+		return std::ranges::all_of(must(crowd_->device().list()),
+					   [](const auto &row) { return row.state() == vmctl::vm_state::parked; });
 	}
 
 	// \p free: what is left, in KiB, reading by reading.
@@ -168,8 +169,8 @@ private:
 			die("fork");
 		if (id == 0)
 			live_as_client();
-		std::this_thread::sleep_for(std::chrono::milliseconds(
-			std::uniform_int_distribution<unsigned>(0, longest_life)(random_)));
+		std::this_thread::sleep_for(
+			std::chrono::milliseconds(std::uniform_int_distribution<unsigned>(0, longest_life)(random_)));
 		::kill(id, SIGKILL);
 		waitpid(id, &status, 0);
 		if (!WIFSIGNALED(status))

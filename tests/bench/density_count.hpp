@@ -11,7 +11,8 @@
 namespace bench
 {
 
-class count final {
+class count final
+{
 public:
 	count(crowd &crowd, report &report, std::uint32_t vms) : crowd_(&crowd), report_(&report), vms_(vms) {}
 
@@ -30,8 +31,8 @@ public:
 		judge_others("others_percent", "parked");
 		end(batch, "warm");
 		if (!go_cold())
-			report_->check(false, fmt::format("only {} of {} VMs go cold", crowd_->info().cold,
-							  crowd_->size()));
+			report_->check(false,
+				       fmt::format("only {} of {} VMs go cold", crowd_->info().cold, crowd_->size()));
 		judge_others("others_cold_percent", "parked and cold");
 		end(crowd_->size(), "cold");
 	}
@@ -39,14 +40,13 @@ public:
 private:
 	static constexpr std::uint32_t batch = 1000;
 	static constexpr std::uint64_t window = 1'000'000'000; // ticks
-	static constexpr long cold_after = 1000; // ms
+	static constexpr long cold_after = 1000;               // ms
 	static constexpr double growth_limit = 1.2;
 	static constexpr double others_limit = 1; // percent
 
 	void judge_others(const char *key, const char *how) const
 	{
-		report_->limit(key,
-			       fmt::format("instructions of others with {} VMs {}, of all", crowd_->size(), how),
+		report_->limit(key, fmt::format("instructions of others with {} VMs {}, of all", crowd_->size(), how),
 			       others(), others_limit, "%");
 	}
 
@@ -59,8 +59,7 @@ private:
 
 	static double others() { return 100 * taken_by_others(window) / static_cast<double>(window); }
 
-	template <class Work>
-	static double ticks_of(Work work)
+	template <class Work> static double ticks_of(Work work)
 	{
 		const std::uint64_t start = ticks();
 

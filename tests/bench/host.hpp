@@ -48,8 +48,7 @@ inline std::chrono::steady_clock::time_point give_up_at()
 }
 
 /// Asks every \p pause until \p condition holds; false when that takes too long.
-template <class Condition>
-bool wait_until(Condition condition, std::chrono::milliseconds pause = 10ms)
+template <class Condition> bool wait_until(Condition condition, std::chrono::milliseconds pause = 10ms)
 {
 	const auto end = give_up_at();
 
@@ -62,8 +61,7 @@ bool wait_until(Condition condition, std::chrono::milliseconds pause = 10ms)
 }
 
 /// The same, letting others have the CPU in between but never idle.
-template <class Condition>
-bool wait_awake(Condition condition)
+template <class Condition> bool wait_awake(Condition condition)
 {
 	const auto end = give_up_at();
 
@@ -143,7 +141,10 @@ inline bool slab_is_ours()
 /// After how many ms parked VMs go cold; 0 is never by age. Not in every module.
 inline constexpr const char *cold_age = "/sys/module/mayfly/parameters/cold_after_ms";
 
-inline bool can_go_cold() { return read_number(cold_age).has_value(); }
+inline bool can_go_cold()
+{
+	return read_number(cold_age).has_value();
+}
 
 /// Sets it; what it was.
 inline long set_cold_age(long ms)

@@ -33,8 +33,7 @@ inline std::uint64_t own_ticks()
 	timespec now{};
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-	       static_cast<std::uint64_t>(now.tv_nsec);
+	return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 /// Says what went wrong, with errno, and ends the program.
@@ -45,8 +44,7 @@ inline std::uint64_t own_ticks()
 }
 
 /// ioctl(2) that must work. What the kernel returned.
-template <class Argument>
-int call(int fd, unsigned long request, Argument argument, const char *what)
+template <class Argument> int call(int fd, unsigned long request, Argument argument, const char *what)
 {
 	int result = ioctl(fd, request, argument);
 
@@ -105,8 +103,7 @@ inline void check_clock()
 	const std::uint64_t found = ticks_of_loop(rounds);
 
 	std::fprintf(stderr, "counted with the TSC: %llu ticks for a loop of %llu instructions\n",
-		     static_cast<unsigned long long>(found),
-		     static_cast<unsigned long long>(instructions));
+		     static_cast<unsigned long long>(found), static_cast<unsigned long long>(instructions));
 	if (found < instructions || found > instructions + instructions / 1000) {
 		std::fprintf(stderr, "bench: the TSC does not count instructions: --icount does that\n");
 		std::exit(1);
@@ -155,8 +152,8 @@ struct costs {
 	double destroy_deferred = 0; ///< later, by others: RCU and workers
 };
 
-inline constexpr unsigned trips = 1000;		   // per reading of exit
-inline constexpr unsigned readings = 15;	   // of exit; their median counts
+inline constexpr unsigned trips = 1000;            // per reading of exit
+inline constexpr unsigned readings = 15;           // of exit; their median counts
 inline constexpr std::uint64_t quiet = 60'000'000; // ticks in which others catch up
 
 }

@@ -17,7 +17,7 @@ namespace
 
 constexpr std::uint32_t vms = 1000, quarter = 250;
 constexpr unsigned cycles = 10;
-constexpr double vm_limit = 64;	   // KiB of a VM
+constexpr double vm_limit = 64;    // KiB of a VM
 constexpr double slope_limit = 64; // KiB a cycle
 
 void measure_vms(crowd &crowd, report &report)
@@ -32,8 +32,8 @@ void measure_vms(crowd &crowd, report &report)
 	report.note("slope_per_vm_kib", fmt::format("per VM between VM {} and {}", quarter, vms),
 		    (at_quarter - at_end) / (vms - quarter), "KiB");
 	report.note("private_bytes_kib", "private_bytes of the rows, mean", crowd.told() / (vms + 1), "KiB");
-	report.limit("per_vm_kib", "memory per VM by MemAvailable, 1000 hello VMs parked",
-		     (before - at_end) / vms, vm_limit, "KiB");
+	report.limit("per_vm_kib", "memory per VM by MemAvailable, 1000 hello VMs parked", (before - at_end) / vms,
+		     vm_limit, "KiB");
 }
 
 void measure_cycles(crowd &crowd, report &report)
@@ -49,8 +49,7 @@ void measure_cycles(crowd &crowd, report &report)
 		if (cycle > 1)
 			free.push_back(now);
 	}
-	report.limit("cycle_slope_kib", "MemFree lost per cycle, cycles 2 to 10", -slope(free), slope_limit,
-		     "KiB");
+	report.limit("cycle_slope_kib", "MemFree lost per cycle, cycles 2 to 10", -slope(free), slope_limit, "KiB");
 }
 
 }

@@ -25,15 +25,15 @@ namespace bench
 }
 
 /// The value of a call that must work.
-template <class T>
-T must(vmctl::result<T> result)
+template <class T> T must(vmctl::result<T> result)
 {
 	if (!result)
 		bail_out(result.error().what);
 	return *std::move(result);
 }
 
-class report final {
+class report final
+{
 public:
 	/// With \p json the numbers are the last line.
 	explicit report(bool json) : json_(json) {}

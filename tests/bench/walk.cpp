@@ -67,7 +67,8 @@ struct cost {
 };
 
 /// Counts a tracepoint on all CPUs for as long as it exists.
-class counter final {
+class counter final
+{
 public:
 	explicit counter(const std::string &event)
 	{

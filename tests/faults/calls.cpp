@@ -73,7 +73,8 @@ protected:
 	{
 		const machine vm(wait_image(), device);
 
-		sweep(name, [] { return 0; }, [&](int) { return call(vm); });
+		sweep(
+			name, [] { return 0; }, [&](int) { return call(vm); });
 	}
 	const live::fd &wait_image()
 	{
@@ -124,17 +125,19 @@ private:
 
 TEST_F(Faults, Info)
 {
-	sweep("INFO", [] { return mayfly_info{}; },
-	      [this](mayfly_info &info) { return live::call(device, MAYFLY_INFO, &info); });
+	sweep(
+		"INFO", [] { return mayfly_info{}; },
+		[this](mayfly_info &info) { return live::call(device, MAYFLY_INFO, &info); });
 }
 
 TEST_F(Faults, ImageCreate)
 {
-	sweep("IMAGE_CREATE", [] { return live::image_request(guests::remember); },
-	      [this](live::image_request &request) {
-		      return live::call(device, MAYFLY_IMAGE_CREATE, &request.create);
-	      },
-	      [](auto &, int ret) { live::fd(ret).reset(); });
+	sweep(
+		"IMAGE_CREATE", [] { return live::image_request(guests::remember); },
+		[this](live::image_request &request) {
+			return live::call(device, MAYFLY_IMAGE_CREATE, &request.create);
+		},
+		[](auto &, int ret) { live::fd(ret).reset(); });
 }
 
 /// The CPUs are taken, a pool and its workers are made: nothing exists before.
@@ -142,25 +145,27 @@ TEST_F(Faults, SpawnOfTheFirst)
 {
 	const live::fd image = live::make_image(device, guests::exit42);
 
-	sweep("SPAWN, the first", [&] { return live::spawn_request(image); },
-	      [this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
-	      [this](mayfly_spawn &spawn, int ret) {
-		      live::fd(ret ? -1 : spawn.fd).reset();
-		      EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
-		      EXPECT_EQ(live::info(device).vms, 0u);
-	      });
+	sweep(
+		"SPAWN, the first", [&] { return live::spawn_request(image); },
+		[this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
+		[this](mayfly_spawn &spawn, int ret) {
+			live::fd(ret ? -1 : spawn.fd).reset();
+			EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
+			EXPECT_EQ(live::info(device).vms, 0u);
+		});
 }
 
 TEST_F(Faults, SpawnOfOneMore)
 {
 	const machine neighbour(wait_image(), device);
 
-	sweep("SPAWN, one more", [this] { return live::spawn_request(wait_image()); },
-	      [this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
-	      [this](mayfly_spawn &spawn, int ret) {
-		      live::fd(ret ? -1 : spawn.fd).reset();
-		      EXPECT_TRUE(live::eventually([this] { return live::info(device).vms == 1; }));
-	      });
+	sweep(
+		"SPAWN, one more", [this] { return live::spawn_request(wait_image()); },
+		[this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
+		[this](mayfly_spawn &spawn, int ret) {
+			live::fd(ret ? -1 : spawn.fd).reset();
+			EXPECT_TRUE(live::eventually([this] { return live::info(device).vms == 1; }));
+		});
 }
 
 /// A batch: what was made before the error lives, and created says how many.
@@ -169,29 +174,30 @@ TEST_F(Faults, SpawnOfABatch)
 	static constexpr char args[] = "one\0two";
 	std::array<std::uint64_t, 3> ids{};
 
-	sweep("SPAWN, 3 detached",
-	      [&] {
-		      mayfly_spawn spawn =
-			      live::spawn_request(wait_image(), MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_START, 3);
+	sweep(
+		"SPAWN, 3 detached",
+		[&] {
+			mayfly_spawn spawn = live::spawn_request(wait_image(),
+								 MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_START, 3);
 
-		      spawn.args = live::address(args);
-		      spawn.args_length = sizeof(args);
-		      spawn.ids = live::address(ids.data());
-		      return spawn;
-	      },
-	      [this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
-	      [this](const mayfly_spawn &spawn, int ret) {
-		      const std::vector<mayfly_vm_info> made = list();
+			spawn.args = live::address(args);
+			spawn.args_length = sizeof(args);
+			spawn.ids = live::address(ids.data());
+			return spawn;
+		},
+		[this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
+		[this](const mayfly_spawn &spawn, int ret) {
+			const std::vector<mayfly_vm_info> made = list();
 
-		      // Where the answer could not be copied out there is none to compare.
-		      if (ret != -EFAULT) {
-			      EXPECT_EQ(made.size(), spawn.created);
-		      }
-		      for (const mayfly_vm_info &vm : made) {
-			      EXPECT_EQ(on_device(MAYFLY_OP_KILL, vm.id), 0);
-			      EXPECT_EQ(on_device(MAYFLY_OP_REMOVE, vm.id), 0);
-		      }
-	      });
+			// Where the answer could not be copied out there is none to compare.
+			if (ret != -EFAULT) {
+				EXPECT_EQ(made.size(), spawn.created);
+			}
+			for (const mayfly_vm_info &vm : made) {
+				EXPECT_EQ(on_device(MAYFLY_OP_KILL, vm.id), 0);
+				EXPECT_EQ(on_device(MAYFLY_OP_REMOVE, vm.id), 0);
+			}
+		});
 }
 
 TEST_F(Faults, List)
@@ -199,15 +205,16 @@ TEST_F(Faults, List)
 	const machine vm(wait_image(), device);
 	mayfly_vm_info rows[4];
 
-	sweep("LIST",
-	      [&] {
-		      mayfly_list list{};
+	sweep(
+		"LIST",
+		[&] {
+			mayfly_list list{};
 
-		      list.rows = live::address(rows);
-		      list.count = 4;
-		      return list;
-	      },
-	      [this](mayfly_list &list) { return live::call(device, MAYFLY_LIST, &list); });
+			list.rows = live::address(rows);
+			list.count = 4;
+			return list;
+		},
+		[this](mayfly_list &list) { return live::call(device, MAYFLY_LIST, &list); });
 }
 
 TEST_F(Faults, Open)
@@ -216,9 +223,10 @@ TEST_F(Faults, Open)
 	mayfly_open request{};
 
 	request.id = vm.info().id;
-	sweep("OPEN", [&] { return request; },
-	      [this](mayfly_open &open) { return live::call(device, MAYFLY_OPEN, &open); },
-	      [](const mayfly_open &open, int ret) { live::fd(ret ? -1 : open.fd).reset(); });
+	sweep(
+		"OPEN", [&] { return request; },
+		[this](mayfly_open &open) { return live::call(device, MAYFLY_OPEN, &open); },
+		[](const mayfly_open &open, int ret) { live::fd(ret ? -1 : open.fd).reset(); });
 }
 
 TEST_F(Faults, StatAndState)
@@ -237,7 +245,8 @@ TEST_F(Faults, StatAndState)
 	const machine vm(wait_image(), device);
 	const mayfly_vcpu_state state = vm.state();
 
-	sweep("SET_STATE", [] { return 0; }, [&](int) { return vm.set_state(state); });
+	sweep(
+		"SET_STATE", [] { return 0; }, [&](int) { return vm.set_state(state); });
 }
 
 /// What CONTROL answers to the same request, once it has been done. -EFAULT may say
@@ -249,13 +258,14 @@ int again(int ret, int when_done)
 
 TEST_F(Faults, Start)
 {
-	sweep("CONTROL, start", [this] { return machine(wait_image(), device); },
-	      [](const machine &vm) { return again(vm.control(MAYFLY_OP_START), -EALREADY); },
-	      [](const machine &vm, int ret) {
-		      if (ret != -EFAULT) {
-			      EXPECT_EQ(vm.info().flags & MAYFLY_VM_STARTED, ret ? 0u : MAYFLY_VM_STARTED);
-		      }
-	      });
+	sweep(
+		"CONTROL, start", [this] { return machine(wait_image(), device); },
+		[](const machine &vm) { return again(vm.control(MAYFLY_OP_START), -EALREADY); },
+		[](const machine &vm, int ret) {
+			if (ret != -EFAULT) {
+				EXPECT_EQ(vm.info().flags & MAYFLY_VM_STARTED, ret ? 0u : MAYFLY_VM_STARTED);
+			}
+		});
 }
 
 /// The workers are made, and brought into the caller's cgroup.
@@ -265,12 +275,13 @@ TEST_F(Faults, StartOfTheFirstInACgroup)
 
 	wait_image();
 	group.enter();
-	sweep("CONTROL, the first start",
-	      [this] {
-		      EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
-		      return machine(wait_image(), device);
-	      },
-	      [](const machine &vm) { return again(vm.control(MAYFLY_OP_START), -EALREADY); });
+	sweep(
+		"CONTROL, the first start",
+		[this] {
+			EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
+			return machine(wait_image(), device);
+		},
+		[](const machine &vm) { return again(vm.control(MAYFLY_OP_START), -EALREADY); });
 	live::cgroup::leave();
 	EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
 }
@@ -280,48 +291,49 @@ TEST_F(Faults, PauseResumeNotify)
 	wait_image();
 	const machine vm = started();
 
-	sweep("CONTROL, pause", [] { return 0; },
-	      [&](int) { return again(vm.control(MAYFLY_OP_PAUSE), -EALREADY); },
-	      [&](int, int ret) {
-		      const int resumed = vm.control(MAYFLY_OP_RESUME);
+	sweep(
+		"CONTROL, pause", [] { return 0; }, [&](int) { return again(vm.control(MAYFLY_OP_PAUSE), -EALREADY); },
+		[&](int, int ret) {
+			const int resumed = vm.control(MAYFLY_OP_RESUME);
 
-		      EXPECT_TRUE(resumed == 0 || (ret == -EFAULT && resumed == -EALREADY)) << resumed;
-	      });
+			EXPECT_TRUE(resumed == 0 || (ret == -EFAULT && resumed == -EALREADY)) << resumed;
+		});
 	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
-	sweep("CONTROL, resume", [] { return 0; },
-	      [&](int) { return again(vm.control(MAYFLY_OP_RESUME), -EALREADY); },
-	      [&](int, int ret) {
-		      const int paused = vm.control(MAYFLY_OP_PAUSE);
+	sweep(
+		"CONTROL, resume", [] { return 0; },
+		[&](int) { return again(vm.control(MAYFLY_OP_RESUME), -EALREADY); },
+		[&](int, int ret) {
+			const int paused = vm.control(MAYFLY_OP_PAUSE);
 
-		      EXPECT_TRUE(paused == 0 || (ret == -EFAULT && paused == -EALREADY)) << paused;
-	      });
-	sweep("CONTROL, notify", [] { return 0; },
-	      [&](int) { return vm.control(MAYFLY_OP_NOTIFY, 1); });
+			EXPECT_TRUE(paused == 0 || (ret == -EFAULT && paused == -EALREADY)) << paused;
+		});
+	sweep(
+		"CONTROL, notify", [] { return 0; }, [&](int) { return vm.control(MAYFLY_OP_NOTIFY, 1); });
 }
 
 TEST_F(Faults, KillAndRemove)
 {
 	wait_image();
-	sweep("CONTROL, kill", [this] { return started(); },
-	      [](const machine &vm) { return again(vm.control(MAYFLY_OP_KILL), -ESRCH); },
-	      [](const machine &vm, int ret) {
-		      if (ret != -EFAULT) {
-			      EXPECT_EQ(vm.info().state, unsigned{MAYFLY_ENDED});
-		      }
-	      });
-	sweep("CONTROL, remove",
-	      [this] {
-		      mayfly_spawn spawn = live::spawn_request(wait_image(), MAYFLY_SPAWN_DETACHED);
-		      std::uint64_t id = 0;
+	sweep(
+		"CONTROL, kill", [this] { return started(); },
+		[](const machine &vm) { return again(vm.control(MAYFLY_OP_KILL), -ESRCH); },
+		[](const machine &vm, int ret) {
+			if (ret != -EFAULT) {
+				EXPECT_EQ(vm.info().state, unsigned{MAYFLY_ENDED});
+			}
+		});
+	sweep(
+		"CONTROL, remove",
+		[this] {
+			mayfly_spawn spawn = live::spawn_request(wait_image(), MAYFLY_SPAWN_DETACHED);
+			std::uint64_t id = 0;
 
-		      spawn.ids = live::address(&id);
-		      EXPECT_EQ(live::call(device, MAYFLY_SPAWN, &spawn), 0);
-		      EXPECT_EQ(on_device(MAYFLY_OP_KILL, id), 0);
-		      return id;
-	      },
-	      [this](std::uint64_t id) {
-		      return again(on_device(MAYFLY_OP_REMOVE, id), -ENOENT);
-	      });
+			spawn.ids = live::address(&id);
+			EXPECT_EQ(live::call(device, MAYFLY_SPAWN, &spawn), 0);
+			EXPECT_EQ(on_device(MAYFLY_OP_KILL, id), 0);
+			return id;
+		},
+		[this](std::uint64_t id) { return again(on_device(MAYFLY_OP_REMOVE, id), -ENOENT); });
 }
 
 TEST_F(Faults, ConsoleReadAndPoll)
@@ -330,20 +342,21 @@ TEST_F(Faults, ConsoleReadAndPoll)
 	const machine vm(image, device);
 
 	ASSERT_EQ(vm.run(), 0);
-	sweep("read",
-	      [&] {
-		      mayfly_open open{};
+	sweep(
+		"read",
+		[&] {
+			mayfly_open open{};
 
-		      open.id = vm.info().id;
-		      EXPECT_EQ(live::call(device, MAYFLY_OPEN, &open), 0);
-		      return live::fd(open.fd);
-	      },
-	      [](const live::fd &handle) {
-		      char bytes[256];
-		      const ssize_t n = read(handle.get(), bytes, sizeof(bytes));
+			open.id = vm.info().id;
+			EXPECT_EQ(live::call(device, MAYFLY_OPEN, &open), 0);
+			return live::fd(open.fd);
+		},
+		[](const live::fd &handle) {
+			char bytes[256];
+			const ssize_t n = read(handle.get(), bytes, sizeof(bytes));
 
-		      return n < 0 ? -errno : static_cast<int>(n);
-	      });
+			return n < 0 ? -errno : static_cast<int>(n);
+		});
 }
 
 /// Each page the guest touches and each table is allocated in RUN itself.
@@ -351,28 +364,29 @@ TEST_F(Faults, Run)
 {
 	const live::fd image = live::make_image(device, guests::stamp);
 
-	sweep("RUN, 64 pages",
-	      [&] {
-		      machine vm(image, device);
+	sweep(
+		"RUN, 64 pages",
+		[&] {
+			machine vm(image, device);
 
-		      vm.set_parameters(guests::range_gpa, 64);
-		      return vm;
-	      },
-	      [](const machine &vm) {
-		      const int ret = vm.run();
+			vm.set_parameters(guests::range_gpa, 64);
+			return vm;
+		},
+		[](const machine &vm) {
+			const int ret = vm.run();
 
-		      // It ran to its end, though the answer got lost.
-		      return ret == -ESRCH ? 0 : ret;
-	      },
-	      [](const machine &vm, int ret) {
-		      if (ret != 0)
-			      return;
-		      const mayfly_vm_info end = vm.info();
+			// It ran to its end, though the answer got lost.
+			return ret == -ESRCH ? 0 : ret;
+		},
+		[](const machine &vm, int ret) {
+			if (ret != 0)
+				return;
+			const mayfly_vm_info end = vm.info();
 
-		      EXPECT_EQ(end.state, unsigned{MAYFLY_ENDED});
-		      EXPECT_TRUE(end.reason == MAYFLY_END_EXITED || end.reason == MAYFLY_END_NO_MEMORY)
-			      << end.reason;
-	      });
+			EXPECT_EQ(end.state, unsigned{MAYFLY_ENDED});
+			EXPECT_TRUE(end.reason == MAYFLY_END_EXITED || end.reason == MAYFLY_END_NO_MEMORY)
+				<< end.reason;
+		});
 }
 
 }

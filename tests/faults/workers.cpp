@@ -34,8 +34,9 @@ protected:
 	}
 	static std::size_t count(const std::vector<machine> &vms, unsigned reason)
 	{
-		return static_cast<std::size_t>(
-			std::ranges::count_if(vms, [&](const machine &vm) { return vm.info().reason == reason; }));
+		return static_cast<std::size_t>(std::ranges::count_if(vms, [&](const machine &vm) {
+			return vm.info().reason == reason;
+		}));
 	}
 
 	static constexpr const char *cold_after = "/sys/module/mayfly/parameters/cold_after_ms";

@@ -30,7 +30,8 @@ class arena final
 public:
 	arena()
 	{
-		base_ = static_cast<std::byte *>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		base_ = static_cast<std::byte *>(mmap(nullptr, size, PROT_READ | PROT_WRITE,
+						      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 		mprotect(base_ + read_only_at, page_size, PROT_READ);
 		mprotect(base_ + size - page_size, page_size, PROT_NONE);
 	}
@@ -102,7 +103,8 @@ private:
 		default: { // not aligned
 			const std::uint64_t at = place_well(bytes);
 
-			std::ranges::copy(bytes.first(std::min(bytes.size(), most)), reinterpret_cast<std::byte *>(at + 1));
+			std::ranges::copy(bytes.first(std::min(bytes.size(), most)),
+					  reinterpret_cast<std::byte *>(at + 1));
 			return at + 1;
 		}
 		}
@@ -165,11 +167,15 @@ inline mayfly_image_create image_of(arena &memory, std::string_view code)
 {
 	static const std::array<std::uint64_t, 512> table = window_table();
 	const std::array segments = {
-		mayfly_segment{.gpa = FUZZ_TABLES, .length = sizeof(table),
-			       .source = memory.place_well(std::as_bytes(std::span(table))), .flags = MAYFLY_SEGMENT_WRITE,
+		mayfly_segment{.gpa = FUZZ_TABLES,
+			       .length = sizeof(table),
+			       .source = memory.place_well(std::as_bytes(std::span(table))),
+			       .flags = MAYFLY_SEGMENT_WRITE,
 			       .reserved = 0},
-		mayfly_segment{.gpa = FUZZ_DESCRIPTORS, .length = code.size(),
-			       .source = memory.place_well(std::as_bytes(std::span(code))), .flags = MAYFLY_SEGMENT_EXECUTE,
+		mayfly_segment{.gpa = FUZZ_DESCRIPTORS,
+			       .length = code.size(),
+			       .source = memory.place_well(std::as_bytes(std::span(code))),
+			       .flags = MAYFLY_SEGMENT_EXECUTE,
 			       .reserved = 0},
 	};
 	mayfly_image_create create{};
@@ -197,7 +203,8 @@ inline std::vector<mayfly_segment> random_segments(random &r, arena &memory)
 		one.length = r.chance(90) ? 1 + r.below(5 * page_size) : r.word();
 		one.source = memory.room(r, 6 * page_size);
 		one.flags = static_cast<std::uint32_t>(r.below(4));
-		gpa = (one.gpa + one.length + page_size - 1 + (r.chance(70) ? 0 : r.below(1ull << r.below(38)))) & ~0xfffull;
+		gpa = (one.gpa + one.length + page_size - 1 + (r.chance(70) ? 0 : r.below(1ull << r.below(38)))) &
+		      ~0xfffull;
 		bend_words(r, one, 4);
 		all.push_back(one);
 	}
@@ -221,8 +228,8 @@ inline mayfly_image_create random_image(random &r, arena &memory)
 
 inline void random_name(random &r, char (&name)[MAYFLY_NAME_SIZE])
 {
-	static constexpr std::string_view names[] = {"a"sv, "b"sv, "pool"sv, "vm"sv, "vm1"sv, "vm07"sv, "1x"sv, "a b"sv, "-"sv,
-						     "x.y_z-1"sv};
+	static constexpr std::string_view names[] = {"a"sv,    "b"sv,  "pool"sv, "vm"sv, "vm1"sv,
+						     "vm07"sv, "1x"sv, "a b"sv,  "-"sv,  "x.y_z-1"sv};
 
 	std::memset(name, 0, sizeof(name));
 	if (r.chance(90)) {
@@ -237,8 +244,8 @@ inline void random_name(random &r, char (&name)[MAYFLY_NAME_SIZE])
 inline mayfly_spawn random_spawn(random &r, arena &memory, int image)
 {
 	static constexpr std::uint32_t counts[] = {0, 1, 2, 3, 5, 70, 0x7fffffff, 0xffffffff};
-	static constexpr std::uint64_t memories[] = {0, 4096, 1 << 20, MAYFLY_MEMORY_DEFAULT, MAYFLY_MEMORY_MAX,
-						     MAYFLY_MEMORY_MAX + 4096, 0x21000, 3 << 20};
+	static constexpr std::uint64_t memories[] = {
+		0, 4096, 1 << 20, MAYFLY_MEMORY_DEFAULT, MAYFLY_MEMORY_MAX, MAYFLY_MEMORY_MAX + 4096, 0x21000, 3 << 20};
 	mayfly_spawn spawn{};
 
 	spawn.image = image;
@@ -249,7 +256,8 @@ inline mayfly_spawn random_spawn(random &r, arena &memory, int image)
 		random_name(r, spawn.name);
 	if (r.chance(spawn.name[0] ? 50 : 3)) {
 		spawn.flags |= MAYFLY_SPAWN_NUMBERED;
-		spawn.first = r.chance(80) ? static_cast<std::uint32_t>(r.below(5)) : static_cast<std::uint32_t>(r.word());
+		spawn.first = r.chance(80) ? static_cast<std::uint32_t>(r.below(5))
+					   : static_cast<std::uint32_t>(r.word());
 	}
 	if (r.chance(30)) {
 		spawn.args_length = static_cast<std::uint32_t>(r.below(r.chance(90) ? 64 : MAYFLY_ARGS_MAX + 2));

@@ -45,7 +45,8 @@ struct plan {
 
 inline plan make_plan(random r, bool svm)
 {
-	static constexpr std::uint64_t memories[] = {1 << 20, 2 << 20, 4 << 20, 16 << 20, (4 << 20) + 4096, 64ull << 30};
+	static constexpr std::uint64_t memories[] = {1 << 20,  2 << 20,          4 << 20,
+						     16 << 20, (4 << 20) + 4096, 64ull << 30};
 	plan p;
 
 	p.mode = {.idt = r.chance(75), .user = r.chance(25), .bits32 = r.chance(15), .svm = svm};
@@ -58,7 +59,8 @@ inline plan make_plan(random r, bool svm)
 		p.steps.push_back(static_cast<plan::meddle>(r.below(10)));
 	// Most should live to see the others.
 	if (r.chance(90))
-		std::erase_if(p.steps, [](plan::meddle m) { return m == plan::meddle::close || m == plan::meddle::kill; });
+		std::erase_if(p.steps,
+			      [](plan::meddle m) { return m == plan::meddle::close || m == plan::meddle::kill; });
 	return p;
 }
 
@@ -140,7 +142,8 @@ private:
 	void expect(bool holds, std::uint64_t index, const char *what, int got) const
 	{
 		if (!holds)
-			fail(index, fmt::format("{} answered {} ({})", what, got, got < 0 ? strerror(-got) : "no error"));
+			fail(index,
+			     fmt::format("{} answered {} ({})", what, got, got < 0 ? strerror(-got) : "no error"));
 	}
 	void expect_one_of(std::uint64_t index, const char *what, int got, std::initializer_list<int> good) const
 	{
@@ -153,8 +156,8 @@ private:
 		const code_mode &mode = one.what.mode;
 
 		return {static_cast<char>(one.index % batch_size + 1),
-			static_cast<char>(FUZZ_MODE | (mode.idt ? FUZZ_MODE_IDT : 0) | (mode.user ? FUZZ_MODE_USER : 0) |
-					  (mode.bits32 ? FUZZ_MODE_32 : 0)),
+			static_cast<char>(FUZZ_MODE | (mode.idt ? FUZZ_MODE_IDT : 0) |
+					  (mode.user ? FUZZ_MODE_USER : 0) | (mode.bits32 ? FUZZ_MODE_32 : 0)),
 			0};
 	}
 
@@ -310,7 +313,8 @@ private:
 		switch (what) {
 		case plan::meddle::notify:
 			expect_one_of(one.index, "NOTIFY",
-				      control(one, MAYFLY_OP_NOTIFY, static_cast<std::uint32_t>(one.dice.below(64))), {0, -ESRCH});
+				      control(one, MAYFLY_OP_NOTIFY, static_cast<std::uint32_t>(one.dice.below(64))),
+				      {0, -ESRCH});
 			break;
 		case plan::meddle::pause:
 			pause(one, false);
@@ -464,10 +468,12 @@ private:
 	void check_end(const guest &one, const mayfly_vm_stat &s) const
 	{
 		const auto wrong = [&](const char *what) {
-			const char *const reason = s.info.reason < std::size(end_names) ? end_names[s.info.reason] : "?";
+			const char *const reason = s.info.reason < std::size(end_names) ? end_names[s.info.reason]
+											: "?";
 
-			fail(one.index, fmt::format("{}: ended {}, status {}, rip {:#x}, address {:#x}, detail {:#x}{}", what, reason,
-						    s.info.status, s.info.rip, s.info.address, s.info.detail, one.history));
+			fail(one.index, fmt::format("{}: ended {}, status {}, rip {:#x}, address {:#x}, detail {:#x}{}",
+						    what, reason, s.info.status, s.info.rip, s.info.address,
+						    s.info.detail, one.history));
 		};
 		std::uint64_t sum = 0;
 
@@ -513,7 +519,8 @@ private:
 	[[nodiscard]] static bool is_of_its_own_making(const mayfly_vm_info &row)
 	{
 		return row.reason == MAYFLY_END_BAD_STATE && row.exits > 1 &&
-		       row.address >= offsetof(mayfly_vcpu_state, cs) && row.address < offsetof(mayfly_vcpu_state, gdtr);
+		       row.address >= offsetof(mayfly_vcpu_state, cs) &&
+		       row.address < offsetof(mayfly_vcpu_state, gdtr);
 	}
 
 	surroundings around_;

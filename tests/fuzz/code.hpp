@@ -30,7 +30,7 @@ struct code_mode {
 	bool idt;  ///< exceptions go on with the next slot; else they end the guest
 	bool user; ///< CPL 3
 	bool bits32;
-	bool svm;  ///< which hypercall instruction is the right one
+	bool svm; ///< which hypercall instruction is the right one
 };
 
 /// Bytes of code, with an end.
@@ -84,6 +84,7 @@ enum reg : unsigned { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi };
 
 using namespace std::string_view_literals;
 
+// clang-format off
 /// Instructions that need nothing but what is in the registers. Memory is at rsi.
 inline constexpr std::string_view plain_instructions[] = {
 	"\xf4"sv, "\xf3\x90"sv, "\x0f\x06"sv, "\x0f\x08"sv, "\x0f\x09"sv, "\x0f\x0b"sv, "\x0f\x31"sv, "\x0f\x33"sv,
@@ -134,10 +135,12 @@ inline constexpr std::uint32_t interesting_leaves[] = {
 	0, 1, 2, 4, 5, 6, 7, 0xa, 0xb, 0xd, 0x12, 0x14, 0x40000000, 0x40000001, 0x80000000, 0x80000001, 0x80000007,
 	0x80000008, 0x8000000a, 0x8000001f, 0xffffffff,
 };
+// clang-format on
 
 /// A guest-physical address at which something is, or is not.
 inline std::uint64_t interesting_gpa(random &r)
 {
+	// clang-format off
 	static constexpr std::uint64_t own[] = {FUZZ_TABLES, FUZZ_TABLES + 0x1000, FUZZ_TABLES + 0x3000, FUZZ_TABLES + 0x9000,
 						FUZZ_DESCRIPTORS + FUZZ_TSS, FUZZ_DESCRIPTORS + FUZZ_IDT,
 						FUZZ_DESCRIPTORS + FUZZ_OPERANDS, FUZZ_PRIVATE, FUZZ_STACK, FUZZ_CASES};
@@ -147,8 +150,9 @@ inline std::uint64_t interesting_gpa(random &r)
 		FUZZ_READ_ONLY, 0xfee00000, 0x100000000, 64ull << 30, 1ull << 39, 1ull << 51, 0xff000, 0x100000, 0x1ff000,
 		0x200000, 0x3ff000, 0x400000, 0xfff000, 0x1000000,
 	};
+	// clang-format on
 	const std::uint64_t chance = r.below(100);
-	const std::uint64_t gpa = chance < 80 ? FUZZ_SCRATCH + page_size * (1 + r.below(64))
+	const std::uint64_t gpa = chance < 80   ? FUZZ_SCRATCH + page_size * (1 + r.below(64))
 				  : chance < 95 ? r.pick(own)
 						: r.pick(forbidden);
 
@@ -183,8 +187,8 @@ inline std::uint64_t interesting_address(random &r)
 
 inline std::uint64_t interesting_flags(random &r)
 {
-	static constexpr std::uint64_t flags[] = {0x100, 0x200, 0x400, 0x3000, 0x1000, 0x4000, 0x10000, 0x20000, 0x40000,
-						  0x80000, 0x100000, 0x200000};
+	static constexpr std::uint64_t flags[] = {0x100,   0x200,   0x400,   0x3000,  0x1000,   0x4000,
+						  0x10000, 0x20000, 0x40000, 0x80000, 0x100000, 0x200000};
 	std::uint64_t value = 2;
 
 	for (std::uint64_t n = r.below(4); n; n--)
@@ -194,8 +198,10 @@ inline std::uint64_t interesting_flags(random &r)
 
 inline unsigned interesting_selector(random &r)
 {
+	// clang-format off
 	static constexpr unsigned selectors[] = {0, 3, FUZZ_CODE, FUZZ_DATA, FUZZ_CODE32, FUZZ_USER_DATA, FUZZ_USER_CODE,
 						 FUZZ_USER_CODE32, FUZZ_TASK, FUZZ_TASK + 8, 0xfffc};
+	// clang-format on
 
 	return r.chance(40) ? static_cast<unsigned>(FUZZ_RANDOM + 8 * r.below(16) + r.below(8)) : r.pick(selectors);
 }
@@ -219,8 +225,8 @@ inline void plain(random &r, assembly &a)
 
 inline void prefixed(random &r, assembly &a)
 {
-	static constexpr unsigned prefixes[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65,
-						0x40, 0x41, 0x44, 0x48, 0x4f};
+	static constexpr unsigned prefixes[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x36, 0x3e,
+						0x26, 0x64, 0x65, 0x40, 0x41, 0x44, 0x48, 0x4f};
 
 	for (std::uint64_t n = 1 + r.below(r.chance(10) ? 15 : 3); n; n--)
 		a.bytes({r.pick(prefixes)});
@@ -238,7 +244,9 @@ inline void set_register(random &r, assembly &a)
 {
 	const std::uint64_t which = r.below(20);
 
-	a.set(which < 8 ? static_cast<unsigned>(which) : which % 2 ? rsi : rdi,
+	a.set(which < 8   ? static_cast<unsigned>(which)
+	      : which % 2 ? rsi
+			  : rdi,
 	      r.chance(70) ? interesting_address(r) : r.word());
 }
 
@@ -322,7 +330,8 @@ inline void reload_tables(assembly &a)
 
 inline void load_cr3(random &r, assembly &a)
 {
-	static constexpr std::uint64_t tables[] = {FUZZ_TABLES, FUZZ_TABLES + 8, FUZZ_TABLES + 0x18, FUZZ_TABLES + 0x1000};
+	static constexpr std::uint64_t tables[] = {FUZZ_TABLES, FUZZ_TABLES + 8, FUZZ_TABLES + 0x18,
+						   FUZZ_TABLES + 0x1000};
 
 	a.set(rax, r.chance(90) ? r.pick(tables) : r.chance(50) ? interesting_gpa(r) : r.word());
 	reload_tables(a);
@@ -338,8 +347,8 @@ inline void load_flags(random &r, assembly &a)
 
 inline void load_segment(random &r, assembly &a)
 {
-	static constexpr std::string_view how[] = {"\x8e\xd8"sv, "\x8e\xc0"sv, "\x8e\xd0"sv, "\x8e\xe0"sv, "\x8e\xe8"sv,
-						   "\x0f\x00\xd0"sv, "\x0f\x00\xd8"sv, "\x0f\x02\xc8"sv};
+	static constexpr std::string_view how[] = {"\x8e\xd8"sv, "\x8e\xc0"sv,     "\x8e\xd0"sv,     "\x8e\xe0"sv,
+						   "\x8e\xe8"sv, "\x0f\x00\xd0"sv, "\x0f\x00\xd8"sv, "\x0f\x02\xc8"sv};
 
 	a.set(rax, interesting_selector(r));
 	a.bytes(r.pick(how));
@@ -372,7 +381,8 @@ inline void far_return(random &r, assembly &a)
 inline void interrupt_return(random &r, assembly &a)
 {
 	const unsigned stack = r.chance(70) ? unsigned{FUZZ_USER_DATA} : interesting_selector(r);
-	const unsigned code = r.chance(70) ? FUZZ_USER_CODE + 8 * static_cast<unsigned>(r.below(2)) : interesting_selector(r);
+	const unsigned code = r.chance(70) ? FUZZ_USER_CODE + 8 * static_cast<unsigned>(r.below(2))
+					   : interesting_selector(r);
 
 	a.bytes({0x6a, stack & 0x7f, 0x54, 0x68}); // push stack; push rsp; push flags
 	a.number(interesting_flags(r), 4);
@@ -388,8 +398,8 @@ inline void interrupt(random &r, assembly &a)
 
 inline void port(random &r, assembly &a)
 {
-	static constexpr std::string_view how[] = {"\xec"sv, "\xed"sv, "\xee"sv, "\xef"sv, "\x66\xef"sv, "\xf3\x6c"sv,
-						   "\xf3\x6f"sv, "\xe4\x60"sv, "\xe6\x80"sv};
+	static constexpr std::string_view how[] = {"\xec"sv,     "\xed"sv,     "\xee"sv,     "\xef"sv,    "\x66\xef"sv,
+						   "\xf3\x6c"sv, "\xf3\x6f"sv, "\xe4\x60"sv, "\xe6\x80"sv};
 
 	a.set(rdx, r.word() & 0xffff);
 	a.set(rcx, r.below(3000));
@@ -399,7 +409,7 @@ inline void port(random &r, assembly &a)
 inline void string(random &r, assembly &a)
 {
 	static constexpr std::string_view how[] = {"\xf3\xa4"sv, "\xf3\x48\xa5"sv, "\xf3\xaa"sv, "\xf3\x48\xab"sv,
-						   "\xf3\xac"sv, "\xf3\xa6"sv, "\xf2\xae"sv};
+						   "\xf3\xac"sv, "\xf3\xa6"sv,     "\xf2\xae"sv};
 
 	a.set(rcx, r.chance(90) ? r.below(0x3000) : r.word());
 	a.set(rdi, interesting_address(r));
@@ -411,9 +421,9 @@ inline void string(random &r, assembly &a)
 /// Reads, writes, runs or invalidates some address.
 inline void memory(random &r, assembly &a)
 {
-	static constexpr std::string_view how[] = {"\x48\x89\x06"sv, "\x48\x8b\x06"sv, "\xff\xe6"sv, "\xff\xd6"sv,
-						   "\xf0\x48\x0f\xc1\x06"sv, "\x0f\x01\x3e"sv, "\x48\xff\x2e"sv,
-						   "\x0f\xae\x06"sv, "\x0f\xae\x0e"sv};
+	static constexpr std::string_view how[] = {"\x48\x89\x06"sv, "\x48\x8b\x06"sv,         "\xff\xe6"sv,
+						   "\xff\xd6"sv,     "\xf0\x48\x0f\xc1\x06"sv, "\x0f\x01\x3e"sv,
+						   "\x48\xff\x2e"sv, "\x0f\xae\x06"sv,         "\x0f\xae\x0e"sv};
 
 	a.set(rsi, interesting_address(r));
 	a.bytes(r.pick(how));
@@ -459,9 +469,10 @@ inline void edge(random &r, assembly &a)
 }
 
 inline constexpr void (*all[])(random &, assembly &) = {
-	plain, plain, plain, prefixed, random_opcode, set_register, set_register, wrmsr, wrmsr, rdmsr, cpuid, hypercall,
-	hypercall, hypercall, control_register, load_cr3, load_flags, load_flags, load_segment, load_segment, load_table,
-	far_return, interrupt_return, interrupt, port, string, string, memory, memory, memory, write_table, write_table,
+	plain,      plain,      plain,        prefixed,     random_opcode, set_register, set_register,     wrmsr,
+	wrmsr,      rdmsr,      cpuid,        hypercall,    hypercall,     hypercall,    control_register, load_cr3,
+	load_flags, load_flags, load_segment, load_segment, load_table,    far_return,   interrupt_return, interrupt,
+	port,       string,     string,       memory,       memory,        memory,       write_table,      write_table,
 	write_code, move_stack, edge,
 };
 

@@ -70,7 +70,8 @@ inline std::array<std::uint64_t, 2> gate(unsigned vector)
 	const std::uint64_t to = FUZZ_WINDOW + FUZZ_SYSTEM + FUZZ_HANDLERS + vector * FUZZ_HANDLER_SIZE;
 	constexpr std::uint64_t attributes = 0xee01; // present, DPL 3, interrupt gate, IST 1
 
-	return {(to & 0xffff) | std::uint64_t{FUZZ_CODE} << 16 | attributes << 32 | (to >> 16 & 0xffff) << 48, to >> 32};
+	return {(to & 0xffff) | std::uint64_t{FUZZ_CODE} << 16 | attributes << 32 | (to >> 16 & 0xffff) << 48,
+		to >> 32};
 }
 
 /// What LGDT and LIDT load: limit and base.
@@ -84,10 +85,16 @@ inline page descriptors(random &r)
 {
 	constexpr std::uint64_t base = FUZZ_WINDOW + FUZZ_DESCRIPTORS, tss = base + FUZZ_TSS;
 	constexpr std::uint64_t gdt[] = {
-		0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff, 0x00cff3000000ffff, 0x00affb000000ffff,
+		0,
+		0x00af9b000000ffff,
+		0x00cf93000000ffff,
+		0x00cf9b000000ffff,
+		0x00cff3000000ffff,
+		0x00affb000000ffff,
 		0x00cffb000000ffff,
 		// The available TSS of 104 bytes.
-		0x0000890000000067 | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56, tss >> 32,
+		0x0000890000000067 | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56,
+		tss >> 32,
 	};
 	page result{};
 
@@ -110,8 +117,9 @@ inline page descriptors(random &r)
 /// Code whose last instruction ends with the page: what comes next has no address.
 inline page edge_page(random &r, bool svm)
 {
-	static constexpr std::string_view last[] = {"\x0f\xa2"sv, "\xf4"sv, "\x0f\x32"sv, "\xec"sv, "\x90"sv, "\x0f\x0b"sv,
-						    "\x0f\x01\xc1"sv, "\x0f\x01\xd9"sv, "\x0f\x05"sv, "\xcc"sv};
+	static constexpr std::string_view last[] = {"\x0f\xa2"sv, "\xf4"sv,     "\x0f\x32"sv,     "\xec"sv,
+						    "\x90"sv,     "\x0f\x0b"sv, "\x0f\x01\xc1"sv, "\x0f\x01\xd9"sv,
+						    "\x0f\x05"sv, "\xcc"sv};
 	const std::string_view chosen = r.chance(30) ? svm ? "\x0f\x01\xd9"sv : "\x0f\x01\xc1"sv : r.pick(last);
 	page result;
 
@@ -168,8 +176,8 @@ public:
 private:
 	template <class T> void piece(std::uint64_t gpa, const T *bytes, std::size_t length, std::uint32_t flags)
 	{
-		segments_.push_back({.gpa = gpa, .length = length, .source = live::address(bytes), .flags = flags,
-				     .reserved = 0});
+		segments_.push_back(
+			{.gpa = gpa, .length = length, .source = live::address(bytes), .flags = flags, .reserved = 0});
 	}
 	void describe(std::uint64_t batch)
 	{

@@ -34,9 +34,15 @@ public:
 		const auto table = vmctl_table();
 		const std::size_t length = static_cast<std::size_t>(fuzz_canary_end - fuzz_canary);
 		mayfly_segment segments[] = {
-			{.gpa = 0x10000, .length = sizeof(table), .source = address(table.data()),
-			 .flags = MAYFLY_SEGMENT_WRITE, .reserved = 0},
-			{.gpa = 0x20000, .length = length, .source = address(fuzz_canary), .flags = MAYFLY_SEGMENT_EXECUTE,
+			{.gpa = 0x10000,
+			 .length = sizeof(table),
+			 .source = address(table.data()),
+			 .flags = MAYFLY_SEGMENT_WRITE,
+			 .reserved = 0},
+			{.gpa = 0x20000,
+			 .length = length,
+			 .source = address(fuzz_canary),
+			 .flags = MAYFLY_SEGMENT_EXECUTE,
 			 .reserved = 0},
 		};
 		mayfly_image_create create{};
@@ -68,12 +74,14 @@ public:
 		control.op = MAYFLY_OP_NOTIFY;
 		control.port = MAYFLY_EVENT_STOP;
 		const int told = live::call(handle_, MAYFLY_CONTROL, &control);
-		const bool ended = live::eventually([&] { return !live::call(handle_, MAYFLY_STAT, &stat) &&
-							   stat.info.state == MAYFLY_ENDED; }, patience_);
+		const bool ended = live::eventually(
+			[&] { return !live::call(handle_, MAYFLY_STAT, &stat) && stat.info.state == MAYFLY_ENDED; },
+			patience_);
 
 		if (told || !ended || stat.info.reason != MAYFLY_END_EXITED || stat.info.status != 42)
-			throw broken_rule(fmt::format("the canary: NOTIFY {}, state {}, reason {}, status {}, rip {:#x}", told,
-						      stat.info.state, stat.info.reason, stat.info.status, stat.info.rip));
+			throw broken_rule(
+				fmt::format("the canary: NOTIFY {}, state {}, reason {}, status {}, rip {:#x}", told,
+					    stat.info.state, stat.info.reason, stat.info.status, stat.info.rip));
 		handle_.reset();
 	}
 
@@ -145,8 +153,11 @@ private:
 	void one_batch(unsigned thread, std::uint64_t first, std::uint64_t last)
 	{
 		try {
-			batch now({.given = given_, .device = device_, .post = watchdog_.post_of(thread),
-				   .budget = std::chrono::milliseconds(budget_), .svm = svm_},
+			batch now({.given = given_,
+				   .device = device_,
+				   .post = watchdog_.post_of(thread),
+				   .budget = std::chrono::milliseconds(budget_),
+				   .svm = svm_},
 				  first / batch_size, first, last);
 			const tally result = now.run();
 			const std::lock_guard lock(mutex_);
@@ -163,12 +174,16 @@ private:
 	{
 		mayfly_info left{};
 
-		if (!live::eventually([&] {
-			    left = info(device_);
-			    return !left.vms && !left.images && !left.pages && !left.bytes && !left.pools && !left.user_vms;
-		    }, given_.patience))
-			throw broken_rule(fmt::format("before case {}: left are VMs {}, images {}, pages {}, bytes {}, pools {}",
-						      next_, left.vms, left.images, left.pages, left.bytes, left.pools));
+		if (!live::eventually(
+			    [&] {
+				    left = info(device_);
+				    return !left.vms && !left.images && !left.pages && !left.bytes && !left.pools &&
+					   !left.user_vms;
+			    },
+			    given_.patience))
+			throw broken_rule(
+				fmt::format("before case {}: left are VMs {}, images {}, pages {}, bytes {}, pools {}",
+					    next_, left.vms, left.images, left.pages, left.bytes, left.pools));
 	}
 
 	options given_;

@@ -196,23 +196,25 @@ public:
 
 	[[nodiscard]] std::string replay() const
 	{
-		return fmt::format("build/tests/fuzz-ioctls --seed {} --steps {} --program {}{}", given_.seed, given_.steps,
-				   to_string(now_), given_.user ? " --user" : "");
+		return fmt::format("build/tests/fuzz-ioctls --seed {} --steps {} --program {}{}", given_.seed,
+				   given_.steps, to_string(now_), given_.user ? " --user" : "");
 	}
 	void report(double seconds) const
 	{
 		const answers seen = crew_->seen();
 
 		if (given_.json)
-			fmt::print("{{\"seed\":{},\"programs\":{},\"ioctls\":{},\"seconds\":{:.1f},\"places\":{},\"corpus\":{},"
-				   "\"digest\":\"{:016x}\",\"answers\":{}}}\n",
-				   given_.seed, done_, seen.ioctls(), seconds, places_.size(), corpus_.size(), digest_.value(),
-				   seen.to_json());
+			fmt::print(
+				"{{\"seed\":{},\"programs\":{},\"ioctls\":{},\"seconds\":{:.1f},\"places\":{},\"corpus\":{},"
+				"\"digest\":\"{:016x}\",\"answers\":{}}}\n",
+				given_.seed, done_, seen.ioctls(), seconds, places_.size(), corpus_.size(),
+				digest_.value(), seen.to_json());
 		else
-			fmt::print("{} programs, {} ioctls in {:.1f} s, {:.0f} ioctls a second\n{}  places {}, programs kept {}\n"
-				   "  digest {:016x}\n",
-				   done_, seen.ioctls(), seconds, static_cast<double>(seen.ioctls()) / seconds, seen.to_text(),
-				   places_.size(), corpus_.size(), digest_.value());
+			fmt::print(
+				"{} programs, {} ioctls in {:.1f} s, {:.0f} ioctls a second\n{}  places {}, programs kept {}\n"
+				"  digest {:016x}\n",
+				done_, seen.ioctls(), seconds, static_cast<double>(seen.ioctls()) / seconds,
+				seen.to_text(), places_.size(), corpus_.size(), digest_.value());
 	}
 
 private:
@@ -316,12 +318,14 @@ private:
 
 		mayfly_info left{};
 
-		if (!live::eventually([&] {
-			    left = info(device_);
-			    return !left.vms && !left.images && !left.pages && !left.bytes && !left.pools;
-		    }, given_.patience))
-			fail(fmt::format("at the end are left: VMs {}, images {}, pages {}, bytes {}, pools {}", left.vms, left.images,
-					 left.pages, left.bytes, left.pools));
+		if (!live::eventually(
+			    [&] {
+				    left = info(device_);
+				    return !left.vms && !left.images && !left.pages && !left.bytes && !left.pools;
+			    },
+			    given_.patience))
+			fail(fmt::format("at the end are left: VMs {}, images {}, pages {}, bytes {}, pools {}",
+					 left.vms, left.images, left.pages, left.bytes, left.pools));
 	}
 
 	void set_up()
@@ -356,13 +360,15 @@ private:
 
 		if (killed)
 			keeper_.reset();
-		if (!live::eventually([&] {
-			    remove_all();
-			    left = info(device_);
-			    return left.vms == !killed && left.images == 3;
-		    }, given_.patience))
-			fail(fmt::format("after the program are left: VMs {} and images {}, not {:d} and 3", left.vms, left.images,
-					 !killed));
+		if (!live::eventually(
+			    [&] {
+				    remove_all();
+				    left = info(device_);
+				    return left.vms == !killed && left.images == 3;
+			    },
+			    given_.patience))
+			fail(fmt::format("after the program are left: VMs {} and images {}, not {:d} and 3", left.vms,
+					 left.images, !killed));
 		if (killed)
 			make_keeper();
 	}

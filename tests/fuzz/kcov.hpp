@@ -27,7 +27,8 @@ public:
 	{
 		if (fd_ < 0 || ioctl(fd_, KCOV_INIT_TRACE, words))
 			return;
-		void *const all = mmap(nullptr, words * sizeof(std::uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+		void *const all = mmap(nullptr, words * sizeof(std::uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd_,
+				       0);
 
 		if (all != MAP_FAILED)
 			trace_ = static_cast<std::uint64_t *>(all);

@@ -289,9 +289,19 @@ private:
 	/// Commands that the descriptor does not know, of Mayfly and of others.
 	void strange(int on, random &r)
 	{
-		static constexpr unsigned long commands[] = {MAYFLY_INFO, MAYFLY_IMAGE_CREATE, MAYFLY_SPAWN, MAYFLY_LIST,
-							     MAYFLY_OPEN, MAYFLY_CONTROL, MAYFLY_STAT, MAYFLY_RUN,
-							     MAYFLY_GET_STATE, MAYFLY_SET_STATE, 0x5401, 0x541b, 0xae01};
+		static constexpr unsigned long commands[] = {MAYFLY_INFO,
+							     MAYFLY_IMAGE_CREATE,
+							     MAYFLY_SPAWN,
+							     MAYFLY_LIST,
+							     MAYFLY_OPEN,
+							     MAYFLY_CONTROL,
+							     MAYFLY_STAT,
+							     MAYFLY_RUN,
+							     MAYFLY_GET_STATE,
+							     MAYFLY_SET_STATE,
+							     0x5401,
+							     0x541b,
+							     0xae01};
 		const unsigned long command = r.chance(70) ? r.pick(commands) ^ (r.chance(50) ? 1ul << r.below(32) : 0)
 							   : static_cast<std::uint32_t>(r.next());
 		const std::uint64_t at = memory_.room(r, 2048);
@@ -319,7 +329,8 @@ private:
 	/// None of our descriptors can be mapped.
 	void map(int on, random &r)
 	{
-		void *const at = mmap(nullptr, page_size, PROT_READ | PROT_WRITE, r.chance(50) ? MAP_SHARED : MAP_PRIVATE, on,
+		void *const at = mmap(nullptr, page_size, PROT_READ | PROT_WRITE,
+				      r.chance(50) ? MAP_SHARED : MAP_PRIVATE, on,
 				      static_cast<off_t>(page_size * r.below(3)));
 
 		count("mmap", at == MAP_FAILED ? -1 : 0);

@@ -32,10 +32,10 @@ public:
 
 struct options {
 	std::uint64_t seed = 0;
-	std::uint64_t start = 0;   ///< index of the first case
-	std::uint64_t count = 0;   ///< cases; 0: no end
-	unsigned seconds = 0;      ///< 0: no end
-	unsigned patience = 0;     ///< seconds after which a call hangs
+	std::uint64_t start = 0; ///< index of the first case
+	std::uint64_t count = 0; ///< cases; 0: no end
+	unsigned seconds = 0;    ///< 0: no end
+	unsigned patience = 0;   ///< seconds after which a call hangs
 	bool json = false;
 
 	/// The command that does one case again.
@@ -128,10 +128,7 @@ public:
 	}
 
 private:
-	static void say(const std::string &line)
-	{
-		std::fprintf(stderr, "# %s\n", line.c_str());
-	}
+	static void say(const std::string &line) { std::fprintf(stderr, "# %s\n", line.c_str()); }
 	void log() const
 	{
 		const std::string &line = where_.empty() ? fmt::format("{}: seed {} start {}", program_, options_.seed,

@@ -28,26 +28,46 @@ inline constexpr std::size_t max_lineage = 24;
 enum slot : std::uint8_t {
 	slot_device,
 	slot_image,
-	slot_fresh,	///< a VM that nobody has started
-	slot_waiting,	///< one that the workers have, and waits
+	slot_fresh,   ///< a VM that nobody has started
+	slot_waiting, ///< one that the workers have, and waits
 	slot_spinning,
 	slot_ended,
 	slot_pipe,
 	slot_null,
-	slot_made,	///< from here on: what the program makes itself
+	slot_made, ///< from here on: what the program makes itself
 	slots = slot_made + 5,
 };
 
 enum class what : std::uint8_t {
-	info, image_create, spawn, list, open, control_many, control, stat, run, get_state, set_state, strange,
-	read, write, poll, seek, map, dup, dup2, close, fork, nonblock,
+	info,
+	image_create,
+	spawn,
+	list,
+	open,
+	control_many,
+	control,
+	stat,
+	run,
+	get_state,
+	set_state,
+	strange,
+	read,
+	write,
+	poll,
+	seek,
+	map,
+	dup,
+	dup2,
+	close,
+	fork,
+	nonblock,
 };
 
 struct step {
 	what call;
-	std::uint8_t on;	///< slot
-	std::uint8_t to;	///< slot of what it makes
-	std::uint64_t dice;	///< decides its arguments
+	std::uint8_t on;    ///< slot
+	std::uint8_t to;    ///< slot of what it makes
+	std::uint64_t dice; ///< decides its arguments
 };
 
 struct program {
@@ -59,10 +79,12 @@ using lineage = std::vector<std::uint64_t>;
 inline what random_call(random &r)
 {
 	static constexpr what mostly[] = {
-		what::info, what::image_create, what::image_create, what::spawn, what::spawn, what::spawn, what::list,
-		what::open, what::open, what::control_many, what::control_many, what::control, what::control, what::control,
-		what::control, what::stat, what::run, what::run, what::run, what::get_state, what::set_state, what::set_state,
-		what::strange, what::read, what::poll, what::close, what::dup,
+		what::info,         what::image_create, what::image_create, what::spawn,   what::spawn,
+		what::spawn,        what::list,         what::open,         what::open,    what::control_many,
+		what::control_many, what::control,      what::control,      what::control, what::control,
+		what::stat,         what::run,          what::run,          what::run,     what::get_state,
+		what::set_state,    what::set_state,    what::strange,      what::read,    what::poll,
+		what::close,        what::dup,
 	};
 
 	if (r.chance(92))
@@ -95,7 +117,8 @@ inline std::uint8_t random_slot(random &r, what call)
 		return r.chance(70) ? r.pick(vms) : static_cast<std::uint8_t>(slot_made + r.below(slots - slot_made));
 	case what::close:
 	case what::dup2:
-		return static_cast<std::uint8_t>(r.chance(80) ? slot_made + r.below(slots - slot_made) : r.below(slots));
+		return static_cast<std::uint8_t>(r.chance(80) ? slot_made + r.below(slots - slot_made)
+							      : r.below(slots));
 	default:
 		return static_cast<std::uint8_t>(r.below(slots));
 	}
@@ -105,8 +128,10 @@ inline step random_step(random &r)
 {
 	const what call = random_call(r);
 
-	return {.call = call, .on = random_slot(r, call),
-		.to = static_cast<std::uint8_t>(slot_made + r.below(slots - slot_made)), .dice = r.next()};
+	return {.call = call,
+		.on = random_slot(r, call),
+		.to = static_cast<std::uint8_t>(slot_made + r.below(slots - slot_made)),
+		.dice = r.next()};
 }
 
 inline program fresh_program(random r, std::size_t max_steps)

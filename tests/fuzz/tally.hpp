@@ -14,8 +14,8 @@
 namespace fuzz
 {
 
-inline constexpr const char *end_names[] = {"none",        "exited",    "killed",       "triple-fault", "bad-access",
-					    "bad-state",   "no-memory", "entry-failed", "limit"};
+inline constexpr const char *end_names[] = {"none",      "exited",    "killed",       "triple-fault", "bad-access",
+					    "bad-state", "no-memory", "entry-failed", "limit"};
 inline constexpr const char *exit_names[] = {"interrupt", "hypercall", "cpuid",     "hlt",      "msr",
 					     "memory",    "denied",    "exception", "shutdown", "invalid"};
 
@@ -26,13 +26,13 @@ struct tally {
 	std::uint64_t cases = 0;
 	std::array<std::uint64_t, std::size(end_names)> ends{};
 	std::array<std::uint64_t, std::size(exit_names)> exits{};
-	std::uint64_t done = 0;		///< guests that came to the end of their code
-	std::uint64_t faulted = 0;	///< that had too many exceptions
-	std::uint64_t closed = 0;	///< whose last descriptor was closed while they lived
+	std::uint64_t done = 0;    ///< guests that came to the end of their code
+	std::uint64_t faulted = 0; ///< that had too many exceptions
+	std::uint64_t closed = 0;  ///< whose last descriptor was closed while they lived
 	std::uint64_t states_set = 0;
 	std::uint64_t states_refused = 0;
 	std::uint64_t own_state_refused = 0; ///< a running guest's, given back as it was
-	std::uint64_t digest = 0;	///< of all images, in any order
+	std::uint64_t digest = 0;            ///< of all images, in any order
 
 	void add(const tally &other)
 	{
@@ -81,12 +81,14 @@ inline std::string to_text(const tally &t, double seconds)
 	for (std::size_t i = 0; i < t.ends.size(); i++)
 		if (t.ends[i])
 			text += fmt::format("  ended {:<14}{:>12}\n", end_names[i], t.ends[i]);
-	text += fmt::format("  closed alive        {:>12}\n  code run to its end {:>12}\n  too many faults     {:>12}\n",
-			    t.closed, t.done, t.faulted);
+	text += fmt::format(
+		"  closed alive        {:>12}\n  code run to its end {:>12}\n  too many faults     {:>12}\n", t.closed,
+		t.done, t.faulted);
 	for (std::size_t i = 0; i < t.exits.size(); i++)
 		text += fmt::format("  exits {:<14}{:>12}\n", exit_names[i], t.exits[i]);
-	text += fmt::format("  states set          {:>12}\n  states refused      {:>12}\n  own state refused   {:>12}\n",
-			    t.states_set, t.states_refused, t.own_state_refused);
+	text += fmt::format(
+		"  states set          {:>12}\n  states refused      {:>12}\n  own state refused   {:>12}\n",
+		t.states_set, t.states_refused, t.own_state_refused);
 	return text + fmt::format("  digest {:016x}\n", t.digest);
 }
 

@@ -27,8 +27,8 @@ inline constexpr std::uint64_t counter_gpa = 0x180000;
 inline constexpr std::uint64_t range_gpa = 0x200000;
 inline constexpr std::uint64_t range_pages = 16;
 
-#define GUEST(name)                                                                                \
-	extern "C" const std::byte guest_##name[], guest_##name##_end[];                           \
+#define GUEST(name)                                                                                                    \
+	extern "C" const std::byte guest_##name[], guest_##name##_end[];                                               \
 	inline const std::span<const std::byte> name{guest_##name, guest_##name##_end};
 
 // Ends, calls, waits.

@@ -26,7 +26,8 @@ protected:
 		image.reset();
 		Live::TearDown();
 	}
-	int create(const std::function<void(live::image_request &)> &bend, std::span<const std::byte> code = guests::exit42)
+	int create(const std::function<void(live::image_request &)> &bend,
+		   std::span<const std::byte> code = guests::exit42)
 	{
 		live::image_request request(code);
 
@@ -52,10 +53,11 @@ TEST_F(Calls, NullPointers)
 {
 	const machine vm(image, device);
 
-	for (const unsigned long request : {MAYFLY_INFO, MAYFLY_IMAGE_CREATE, MAYFLY_SPAWN, MAYFLY_LIST, MAYFLY_OPEN,
-					    MAYFLY_CONTROL})
+	for (const unsigned long request :
+	     {MAYFLY_INFO, MAYFLY_IMAGE_CREATE, MAYFLY_SPAWN, MAYFLY_LIST, MAYFLY_OPEN, MAYFLY_CONTROL})
 		EXPECT_EQ(call<void>(device, request, nullptr), -EFAULT) << request;
-	for (const unsigned long request : {MAYFLY_CONTROL, MAYFLY_STAT, MAYFLY_RUN, MAYFLY_GET_STATE, MAYFLY_SET_STATE})
+	for (const unsigned long request :
+	     {MAYFLY_CONTROL, MAYFLY_STAT, MAYFLY_RUN, MAYFLY_GET_STATE, MAYFLY_SET_STATE})
 		EXPECT_EQ(call<void>(vm.handle(), request, nullptr), -EFAULT) << request;
 }
 
@@ -69,7 +71,11 @@ TEST_F(Calls, KernelPointers)
 	EXPECT_EQ(call(vm.handle(), MAYFLY_GET_STATE, kernel), -EFAULT);
 	EXPECT_EQ(create([&](auto &r) { r.segments[1].source = live::address(kernel); }), -EFAULT);
 	EXPECT_EQ(create([&](auto &r) { r.create.segments = live::address(kernel); }), -EFAULT);
-	EXPECT_EQ(spawn([&](auto &s) { s.args = live::address(kernel); s.args_length = 8; }), -EFAULT);
+	EXPECT_EQ(spawn([&](auto &s) {
+			  s.args = live::address(kernel);
+			  s.args_length = 8;
+		  }),
+		  -EFAULT);
 	EXPECT_EQ(spawn([&](auto &s) { s.ids = live::address(kernel); }), -EFAULT);
 }
 
@@ -144,15 +150,20 @@ TEST_F(Calls, SpawnRefusals)
 	EXPECT_EQ(spawn([](auto &s) { s.memory = ~0ull << 12; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.args_length = MAYFLY_ARGS_MAX + 1; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.args_length = 1; }), -EFAULT);
-	EXPECT_EQ(spawn([](auto &s) { s.args = live::address("abc"); s.args_length = 3; }), -EINVAL);
+	EXPECT_EQ(spawn([](auto &s) {
+			  s.args = live::address("abc");
+			  s.args_length = 3;
+		  }),
+		  -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.first = 1; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.flags = MAYFLY_SPAWN_NUMBERED; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) {
-		s.flags = MAYFLY_SPAWN_NUMBERED | MAYFLY_SPAWN_DETACHED;
-		std::strcpy(s.name, "n");
-		s.first = ~0u;
-		s.count = 2;
-	}), -EINVAL);
+			  s.flags = MAYFLY_SPAWN_NUMBERED | MAYFLY_SPAWN_DETACHED;
+			  std::strcpy(s.name, "n");
+			  s.first = ~0u;
+			  s.count = 2;
+		  }),
+		  -EINVAL);
 	for (const char *name : {"1abc", "-a", "a b", "a/b", "\xc3\xa9", "vm1", "vm", "vm0x"}) {
 		const bool good = !std::strcmp(name, "vm") || !std::strcmp(name, "vm0x");
 
@@ -164,8 +175,16 @@ TEST_F(Calls, SpawnRefusals)
 
 TEST_F(Calls, SpawnBeyondTheLimitMakesNothing)
 {
-	EXPECT_EQ(spawn([](auto &s) { s.flags = MAYFLY_SPAWN_DETACHED; s.count = 10000000; }), -EDQUOT);
-	EXPECT_EQ(spawn([](auto &s) { s.flags = MAYFLY_SPAWN_DETACHED; s.count = 0xffffffff; }), -EDQUOT);
+	EXPECT_EQ(spawn([](auto &s) {
+			  s.flags = MAYFLY_SPAWN_DETACHED;
+			  s.count = 10000000;
+		  }),
+		  -EDQUOT);
+	EXPECT_EQ(spawn([](auto &s) {
+			  s.flags = MAYFLY_SPAWN_DETACHED;
+			  s.count = 0xffffffff;
+		  }),
+		  -EDQUOT);
 	EXPECT_EQ(live::info(device).vms, 0u);
 }
 
@@ -297,7 +316,11 @@ TEST_F(Calls, ControlRefusals)
 	EXPECT_EQ(control([](auto &c) { c.op = 0; }), -EINVAL);
 	EXPECT_EQ(control([](auto &c) { c.op = 7; }), -EINVAL);
 	EXPECT_EQ(control([](auto &c) { c.port = 64; }), -EINVAL);
-	EXPECT_EQ(control([](auto &c) { c.op = MAYFLY_OP_KILL; c.port = 1; }), -EINVAL);
+	EXPECT_EQ(control([](auto &c) {
+			  c.op = MAYFLY_OP_KILL;
+			  c.port = 1;
+		  }),
+		  -EINVAL);
 	EXPECT_EQ(control([](auto &c) { c.flags = 1; }), -EINVAL);
 	EXPECT_EQ(control([](auto &c) { c.reserved[0] = 1; }), -EINVAL);
 	EXPECT_EQ(control([](auto &c) { c.count = 0; }), -EINVAL);

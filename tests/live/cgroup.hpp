@@ -31,7 +31,8 @@ public:
 	{
 		if (removed_)
 			return;
-		EXPECT_TRUE(eventually([this] { return rmdir(path_.c_str()) == 0; })) << path_ << ": " << strerror(errno);
+		EXPECT_TRUE(eventually([this] { return rmdir(path_.c_str()) == 0; }))
+			<< path_ << ": " << strerror(errno);
 	}
 	cgroup(const cgroup &) = delete;
 	cgroup &operator=(const cgroup &) = delete;
@@ -136,7 +137,8 @@ public:
 	{
 		siginfo_t info{};
 
-		return waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+		return waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		       info.si_pid;
 	}
 	/// Waits for its end. As wait(2).
 	int status()

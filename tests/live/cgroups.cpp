@@ -26,7 +26,8 @@ class timer final
 public:
 	[[nodiscard]] std::int64_t ms() const
 	{
-		return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start_).count();
+		return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start_)
+			.count();
 	}
 
 private:
@@ -109,7 +110,8 @@ protected:
 	}
 	static void expect_no_stall(std::int32_t longest, std::int32_t in_control_run, const char *whose)
 	{
-		std::printf("%s longest wait for 1 ms: %d us, without pressure %d us\n", whose, longest, in_control_run);
+		std::printf("%s longest wait for 1 ms: %d us, without pressure %d us\n", whose, longest,
+			    in_control_run);
 		EXPECT_LT(longest, 3 * in_control_run + 500'000) << whose;
 	}
 };
@@ -341,7 +343,8 @@ protected:
 		const std::uint64_t vm_before = vm.info().cpu_ns, peer_before = peer.info().cpu_ns;
 
 		EXPECT_TRUE(live::eventually([&] { return peer.info().cpu_ns > peer_before + 2'000'000'000; }, 120));
-		return static_cast<double>(vm.info().cpu_ns - vm_before) / static_cast<double>(peer.info().cpu_ns - peer_before);
+		return static_cast<double>(vm.info().cpu_ns - vm_before) /
+		       static_cast<double>(peer.info().cpu_ns - peer_before);
 	}
 };
 
@@ -426,8 +429,7 @@ TEST_F(CgroupsCpu, CpusetMovesAnAttachedVm)
 }
 
 class CgroupsFreeze : public Cgroups
-{
-};
+{};
 
 TEST_F(CgroupsFreeze, StopsVmsUntilTheThaw)
 {
@@ -494,8 +496,7 @@ TEST_F(CgroupsFreeze, TheLastVmOfAFrozenCgroupGoes)
 }
 
 class CgroupsEnd : public Cgroups
-{
-};
+{};
 
 TEST_F(CgroupsEnd, KillEndsWhatItsProcessesHoldAndLeavesWhatIsDetached)
 {

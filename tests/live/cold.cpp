@@ -151,7 +151,7 @@ TEST_F(Cold, CanBePausedReadKilledAndRunAttached)
 	const mayfly_vcpu_state state = vms[1].state();
 
 	EXPECT_EQ(state.regs[13], vms[1].info().id); // where the guest keeps it
-	EXPECT_EQ(vms[1].set_state(state), 0); // it waits no more
+	EXPECT_EQ(vms[1].set_state(state), 0);       // it waits no more
 	ASSERT_EQ(vms[1].control(MAYFLY_OP_RESUME), 0);
 	expect_good_end(vms[1]);
 

@@ -16,7 +16,7 @@ struct expectation {
 	std::uint32_t reason;
 	std::int32_t status = 0;
 	std::uint64_t address = 0;
-	std::uint32_t exit_reason = MAYFLY_EXIT_HYPERCALL;	///< one that must be counted
+	std::uint32_t exit_reason = MAYFLY_EXIT_HYPERCALL; ///< one that must be counted
 };
 
 constexpr std::uint32_t exited = MAYFLY_END_EXITED;
@@ -104,8 +104,7 @@ INSTANTIATE_TEST_SUITE_P(All, Guest, ::testing::ValuesIn(table),
 			 [](const auto &test) { return std::string(test.param.name); });
 
 class Exits : public live::Live
-{
-};
+{};
 
 TEST_F(Exits, AreCountedExactly)
 {

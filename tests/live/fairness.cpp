@@ -33,7 +33,8 @@ protected:
 			std::string name;
 
 			if (std::getline(file, name) && name.starts_with("mayfly/")) {
-				EXPECT_EQ(sched_setaffinity(std::stoi(entry.path().filename()), sizeof(first), &first), 0);
+				EXPECT_EQ(sched_setaffinity(std::stoi(entry.path().filename()), sizeof(first), &first),
+					  0);
 				workers++;
 			}
 		}

@@ -26,13 +26,13 @@ class torn final
 {
 public:
 	torn(std::span<const std::byte> bytes, std::size_t in_first)
-		: in_first_(in_first),
-		  pages_(static_cast<std::byte *>(mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE,
-						       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)))
+		: in_first_(in_first), pages_(static_cast<std::byte *>(mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE,
+									    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)))
 	{
 		uffdio_api api{.api = UFFD_API, .features = 0, .ioctls = 0};
 		uffdio_register range{.range = {live::address(pages_ + page), page},
-				      .mode = UFFDIO_REGISTER_MODE_MISSING, .ioctls = 0};
+				      .mode = UFFDIO_REGISTER_MODE_MISSING,
+				      .ioctls = 0};
 
 		std::memcpy(at(), bytes.data(), in_first);
 		std::memcpy(rest_.data(), bytes.data() + in_first, bytes.size() - in_first);
@@ -61,8 +61,11 @@ private:
 	void serve()
 	{
 		uffd_msg message;
-		uffdio_copy copy{.dst = live::address(pages_ + page), .src = live::address(rest_.data()),
-				 .len = page, .mode = 0, .copy = 0};
+		uffdio_copy copy{.dst = live::address(pages_ + page),
+				 .src = live::address(rest_.data()),
+				 .len = page,
+				 .mode = 0,
+				 .copy = 0};
 
 		EXPECT_EQ(read(faults_.get(), &message, sizeof(message)), static_cast<ssize_t>(sizeof(message)));
 		std::memset(at(), 0xff, in_first_);
@@ -86,8 +89,7 @@ protected:
 			GTEST_SKIP() << "needs a kernel with userfaultfd: " << strerror(errno);
 	}
 	/// The same for a split before each field of 8 bytes.
-	template <class T>
-	void every_split(const T &argument, const std::function<void(T *)> &expect)
+	template <class T> void every_split(const T &argument, const std::function<void(T *)> &expect)
 	{
 		for (std::size_t split = 8; split < sizeof(T); split += 8) {
 			SCOPED_TRACE(split);

@@ -26,10 +26,7 @@ protected:
 		file << text << std::flush;
 		return file.good();
 	}
-	static bool set_online(bool online)
-	{
-		return write("/sys/devices/system/cpu/cpu1/online", online ? "1" : "0");
-	}
+	static bool set_online(bool online) { return write("/sys/devices/system/cpu/cpu1/online", online ? "1" : "0"); }
 	[[nodiscard]] static bool has_two_cpus() { return sysconf(_SC_NPROCESSORS_ONLN) > 1; }
 
 	/// The threads that run VMs.

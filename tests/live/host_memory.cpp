@@ -108,7 +108,8 @@ private:
 
 	const live::cgroup group_{"mayfly-live-innocent"};
 	/// Shared with the innocent.
-	counter *const rounds_ = new (mmap(nullptr, sizeof(counter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) counter(0);
+	counter *const rounds_ = new (mmap(nullptr, sizeof(counter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+					   -1, 0)) counter(0);
 	std::unique_ptr<live::resident> innocent_;
 	std::unique_ptr<memory> ballast_;
 	std::uint64_t oom_kills_ = 0;
@@ -216,8 +217,11 @@ TEST_F(HostMemory, ImagesThatFillItToTheBrimLeaveEnoughForAnInnocent)
 		std::array<mayfly_segment, 3> segments{request.segments[0], request.segments[1]};
 		int ret = 0;
 
-		segments[2] = {.gpa = 4 * mib, .length = size, .source = live::address(zeroes),
-			       .flags = MAYFLY_SEGMENT_WRITE, .reserved = 0};
+		segments[2] = {.gpa = 4 * mib,
+			       .length = size,
+			       .source = live::address(zeroes),
+			       .flags = MAYFLY_SEGMENT_WRITE,
+			       .reserved = 0};
 		request.create.segments = live::address(segments.data());
 		request.create.nr_segments = 3;
 		for (int i = 0; i < 200 && (ret = call(device, MAYFLY_IMAGE_CREATE, &request.create)) >= 0; i++)

@@ -21,8 +21,7 @@ using live::inside;
 using live::machine;
 
 class Limits : public live::Live
-{
-};
+{};
 
 TEST_F(Limits, ACgroupsLimitEndsTheVmAndKillsNobody)
 {
@@ -85,7 +84,8 @@ TEST_F(Limits, SpawnAtTheLimitKeepsWhatItMade)
 TEST_F(Limits, TenThousandVmsInACgroupThatHoldsAThirdOfThem)
 {
 	const std::uint64_t each = guests::range_pages * 4096;
-	const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(live::many(10000), free_memory() / (3 * each / 2)));
+	const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(live::many(10000),
+									      free_memory() / (3 * each / 2)));
 	const live::fd clock = live::make_image(device, guests::wait_worst);
 	machine neighbour(clock, device, MAYFLY_SPAWN_START);
 	const cgroup group;
@@ -142,8 +142,9 @@ TEST_F(Limits, AFullCgroupHasRoomForItsProcesses)
 		crowd all(own, image, 10000, MAYFLY_SPAWN_START);
 
 		// The last of them, whose memory is free again, is not what there is room by.
-		if (all.result() != -ENOMEM ||
-		    !live::eventually([&] { return all.count(live::is_parked) + all.count(live::is_ended) == all.size(); }))
+		if (all.result() != -ENOMEM || !live::eventually([&] {
+			    return all.count(live::is_parked) + all.count(live::is_ended) == all.size();
+		    }))
 			return false;
 
 		void *const more = mmap(nullptr, wanted, PROT_READ | PROT_WRITE,

@@ -46,10 +46,16 @@ struct image_request {
 
 	explicit image_request(std::span<const std::byte> code)
 	{
-		segments[0] = {.gpa = elf_image::table_gpa, .length = sizeof(table),
-			       .source = address(table.data()), .flags = MAYFLY_SEGMENT_WRITE, .reserved = 0};
-		segments[1] = {.gpa = guests::gpa, .length = code.size(),
-			       .source = address(code.data()), .flags = MAYFLY_SEGMENT_EXECUTE, .reserved = 0};
+		segments[0] = {.gpa = elf_image::table_gpa,
+			       .length = sizeof(table),
+			       .source = address(table.data()),
+			       .flags = MAYFLY_SEGMENT_WRITE,
+			       .reserved = 0};
+		segments[1] = {.gpa = guests::gpa,
+			       .length = code.size(),
+			       .source = address(code.data()),
+			       .flags = MAYFLY_SEGMENT_EXECUTE,
+			       .reserved = 0};
 		create.segments = address(segments.data());
 		create.nr_segments = 2;
 		create.rip = guests::entry;

@@ -124,8 +124,8 @@ protected:
 	}
 	/// With \p which in force, \p code runs as ever and exactly \p expected fire;
 	/// without it, none.
-	void expect_seen(mutation which, const names &expected,
-			 std::span<const std::byte> code = guests::exit42, std::int32_t status = 42) const
+	void expect_seen(mutation which, const names &expected, std::span<const std::byte> code = guests::exit42,
+			 std::int32_t status = 42) const
 	{
 		run(code, status);
 		const hits before = all_hits();

@@ -171,14 +171,17 @@ TEST_F(Quotas, BytesHeldAreTheSumOfTheVms)
 	const machine discarder(discards, device);
 
 	EXPECT_EQ(discarder.run(), 0);
-	EXPECT_TRUE(live::eventually(
-		[&] { return talkers.count(live::is_parked) + writers.count(live::is_parked) == 8; }));
+	EXPECT_TRUE(live::eventually([&] {
+		return talkers.count(live::is_parked) + writers.count(live::is_parked) == 8;
+	}));
 
 	const auto held = [](crowd &some) {
 		const std::vector<mayfly_vm_info> &rows = some.rows();
 
 		return std::accumulate(rows.begin(), rows.end(), std::uint64_t{0},
-				       [](std::uint64_t sum, const mayfly_vm_info &row) { return sum + row.private_bytes; });
+				       [](std::uint64_t sum, const mayfly_vm_info &row) {
+					       return sum + row.private_bytes;
+				       });
 	};
 	const std::uint64_t sum = held(talkers) + held(writers) + held(fresh) + discarder.info().private_bytes;
 

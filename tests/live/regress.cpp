@@ -149,7 +149,7 @@ bool lends_its_ldt()
 	std::memset(memory, 1, bytes);
 	if (!run_on(1))
 		return false;
-	usleep(5000);	// a few slices there
+	usleep(5000); // a few slices there
 	munmap(memory, bytes);
 	usleep(5000);
 	return true;
@@ -374,7 +374,8 @@ TEST_F(Regress, DataSegmentsHaveBasesOf32Bits)
 	const machine vm(image, device);
 	const mayfly_vcpu_state start = vm.state();
 
-	for (mayfly_segment_register mayfly_vcpu_state::*const segment : {&mayfly_vcpu_state::ds, &mayfly_vcpu_state::es}) {
+	for (mayfly_segment_register mayfly_vcpu_state::*const segment :
+	     {&mayfly_vcpu_state::ds, &mayfly_vcpu_state::es}) {
 		mayfly_vcpu_state state = start;
 
 		(state.*segment).base = 1ull << 32;

@@ -123,9 +123,9 @@ TEST_F(Security, EveryMsrButItsOwnIsRefused)
 TEST_F(Security, DebugAndSpeculationMsrsTakeNoValue)
 {
 	for (const std::uint64_t value : {1ull, 2ull, 0xc0ull, ~0ull})
-		for (const std::uint32_t number : {0x48u, 0x49u, 0x10bu, 0x122u, 0x123u, 0x1d9u, 0xda0u, 0xc0000103u,
-						   0xc0010015u, 0xc0010114u, 0xc0011019u, 0xc001101au, 0xc001101bu,
-						   0xc0011020u, 0xc0011027u, 0xc0011029u, 0xc001011fu}) {
+		for (const std::uint32_t number :
+		     {0x48u, 0x49u, 0x10bu, 0x122u, 0x123u, 0x1d9u, 0xda0u, 0xc0000103u, 0xc0010015u, 0xc0010114u,
+		      0xc0011019u, 0xc001101au, 0xc001101bu, 0xc0011020u, 0xc0011027u, 0xc0011029u, 0xc001011fu}) {
 			const auto got = what_passes(guests::msr_walk, number, 1, value);
 
 			EXPECT_TRUE(got.empty()) << text_of(got) << std::hex << value;
@@ -433,12 +433,15 @@ TEST_F(Security, NmisInGuestModeAreTheHosts)
 				if (line->starts_with("NMI backtrace for cpu "))
 					of_other = line->starts_with("NMI backtrace for cpu 1");
 				// Where it was, or that it was idle.
-				if (of_other && rip.empty() && (line->starts_with("RIP: ") || line->find("skipped") != std::string::npos))
+				if (of_other && rip.empty() &&
+				    (line->starts_with("RIP: ") || line->find("skipped") != std::string::npos))
 					rip = *line;
 			}
 			return !rip.empty();
-		})) << "round " << i;
-		in_guest_mode += rip.find("svm_enter") != std::string::npos || rip.find("vmx_do_nmi") != std::string::npos;
+		})) << "round "
+		    << i;
+		in_guest_mode += rip.find("svm_enter") != std::string::npos ||
+				 rip.find("vmx_do_nmi") != std::string::npos;
 	}
 	EXPECT_EQ(in_guest_mode, 3);
 	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);

@@ -13,8 +13,7 @@ namespace
 using live::machine;
 
 class State : public live::Live
-{
-};
+{};
 
 mayfly_segment_register data_segment(std::uint64_t base, std::uint16_t selector)
 {

@@ -82,8 +82,7 @@ protected:
 TEST_F(Traces, EveryExitIsTracedWithItsReason)
 {
 	static const char *const names[MAYFLY_EXIT_REASONS] = {
-		"interrupt", "hypercall", "cpuid", "hlt", "msr",
-		"memory", "denied", "exception", "shutdown", "invalid",
+		"interrupt", "hypercall", "cpuid", "hlt", "msr", "memory", "denied", "exception", "shutdown", "invalid",
 	};
 	const live::fd image = live::make_image(device, guests::stamp);
 	const machine vm(image, device);
@@ -130,9 +129,9 @@ TEST_F(Traces, StatesTellALife)
 	}
 
 	const std::vector<std::string> want = {
-		"ready -> ready reason=-",    // queued
-		"ready -> running reason=-",  "running -> parked reason=-",
-		"parked -> paused reason=-",  "paused -> parked reason=-",
+		"ready -> ready reason=-", // queued
+		"ready -> running reason=-",      "running -> parked reason=-",
+		"parked -> paused reason=-",      "paused -> parked reason=-",
 		"parked -> running reason=-", // claimed by its killer
 		"running -> ended reason=killed",
 	};

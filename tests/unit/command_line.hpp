@@ -14,7 +14,8 @@
 #include "elf_builder.hpp"
 #include "fake_module.hpp"
 
-class command_line : public testing::Test {
+class command_line : public testing::Test
+{
 protected:
 	fake_module fake;
 	std::string out, err;
@@ -26,10 +27,7 @@ protected:
 		fake.files["big.elf"] = fake.files["/guests/hello"] + std::string(10, 'x');
 	}
 
-	int run(std::initializer_list<const char *> words)
-	{
-		return run(std::span(words.begin(), words.size()));
-	}
+	int run(std::initializer_list<const char *> words) { return run(std::span(words.begin(), words.size())); }
 
 	int run(std::span<const char *const> words)
 	{

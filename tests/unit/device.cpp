@@ -5,12 +5,14 @@
 #include "elf_builder.hpp"
 #include "fake_module.hpp"
 
-namespace {
+namespace
+{
 
 using vmctl::device;
 using vmctl::operation;
 
-class device_test : public testing::Test {
+class device_test : public testing::Test
+{
 protected:
 	fake_module fake;
 
@@ -97,8 +99,7 @@ TEST_F(device_test, spawns_a_batch_in_one_call)
 	EXPECT_EQ(made.ids.size(), 1000u);
 	EXPECT_EQ(made.ids.back(), 1000u);
 	EXPECT_EQ(fake.calls[MAYFLY_SPAWN], 1);
-	EXPECT_EQ(fake.spawns[0].flags,
-		  unsigned{MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_NUMBERED});
+	EXPECT_EQ(fake.spawns[0].flags, unsigned{MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_NUMBERED});
 	EXPECT_EQ(fake.spawn_arguments[0], std::string("one\0\0three\0", 11));
 	EXPECT_STREQ(fake.vms[999].name, "web-1000");
 }

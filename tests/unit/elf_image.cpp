@@ -8,7 +8,8 @@
 
 #include "elf_builder.hpp"
 
-namespace {
+namespace
+{
 
 using vmctl::elf_image;
 
@@ -143,7 +144,8 @@ struct wrong_file {
 	const char *text;
 };
 
-class wrong_files : public testing::TestWithParam<wrong_file> {};
+class wrong_files : public testing::TestWithParam<wrong_file>
+{};
 
 TEST_P(wrong_files, are_refused)
 {
@@ -186,8 +188,7 @@ INSTANTIATE_TEST_SUITE_P(
 			   "segment 1 has more bytes in the file than in memory"},
 		wrong_file{"offset_outside", [](auto &elf) { elf.pieces[1].header.p_offset = 1 << 20; },
 			   "truncated: segment 1 ends beyond the file"},
-		wrong_file{"offset_wraps",
-			   [](auto &elf) { elf.pieces[1].header.p_offset = UINT64_MAX - 1; },
+		wrong_file{"offset_wraps", [](auto &elf) { elf.pieces[1].header.p_offset = UINT64_MAX - 1; },
 			   "truncated: segment 1 ends beyond the file"},
 		wrong_file{"address_wraps",
 			   [](auto &elf) {

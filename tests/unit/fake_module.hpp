@@ -16,7 +16,8 @@
 #include <sys/ioctl.h>
 #include <vmctl/vmctl.hpp>
 
-class fake_module final : public vmctl::system {
+class fake_module final : public vmctl::system
+{
 public:
 	// What the host looks like.
 	std::map<std::string, std::string> files;
@@ -29,14 +30,14 @@ public:
 	mayfly_info module_info{};
 	std::uint32_t list_most = MAYFLY_MAX_BATCH; // rows in one LIST, whatever is asked
 	int list_error = 0;
-	std::uint64_t spawn_most = UINT64_MAX;      // VMs until SPAWN fails ...
-	int spawn_error = ENOMEM;                   // ... like this
+	std::uint64_t spawn_most = UINT64_MAX; // VMs until SPAWN fails ...
+	int spawn_error = ENOMEM;              // ... like this
 	bool ends_when_notified = true;
-	int interruptions = 0; // how many CONTROLs are cut short
+	int interruptions = 0;                            // how many CONTROLs are cut short
 	std::map<std::uint64_t, mayfly_vm_stat> counters; // what STAT adds to a VM's row
-	std::function<void()> while_waiting; // what happens during a poll()
-	std::function<void(std::uint64_t)> before_open; // and right before an OPEN
-	winsize terminal{}; // no terminal while it has no rows
+	std::function<void()> while_waiting;              // what happens during a poll()
+	std::function<void(std::uint64_t)> before_open;   // and right before an OPEN
+	winsize terminal{};                               // no terminal while it has no rows
 
 	// What was asked of it.
 	std::map<unsigned long, int> calls;
@@ -182,11 +183,7 @@ public:
 private:
 	static constexpr int plain_fd = 50, device_fd = 100, image_fd = 200, vm_fd = 1000;
 
-	template <class T>
-	static T *at(std::uint64_t address)
-	{
-		return reinterpret_cast<T *>(address);
-	}
+	template <class T> static T *at(std::uint64_t address) { return reinterpret_cast<T *>(address); }
 
 	int grant(int fd)
 	{

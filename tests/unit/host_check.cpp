@@ -4,9 +4,11 @@
 
 #include "fake_module.hpp"
 
-namespace {
+namespace
+{
 
-class host_check_test : public testing::Test {
+class host_check_test : public testing::Test
+{
 protected:
 	fake_module fake;
 
@@ -24,10 +26,7 @@ protected:
 		return opened ? vmctl::error{} : opened.error();
 	}
 
-	vmctl::host_check::finding owner()
-	{
-		return vmctl::host_check(fake).report().back();
-	}
+	vmctl::host_check::finding owner() { return vmctl::host_check(fake).report().back(); }
 
 	bool healthy()
 	{
@@ -128,8 +127,7 @@ TEST_F(host_check_test, loaded_kvm_alone_is_no_trouble)
 	EXPECT_EQ(owner().text, "none holds the CPU");
 	fake.files["/proc/modules"] = "kvm_intel 155648 0 - Live 0x0\nkvm 1146880 1 kvm_intel, Live 0x0\n";
 	EXPECT_TRUE(healthy());
-	EXPECT_EQ(owner().text,
-		  "KVM is loaded and idle: whoever starts a VM first has the CPU, the other gets EBUSY");
+	EXPECT_EQ(owner().text, "KVM is loaded and idle: whoever starts a VM first has the CPU, the other gets EBUSY");
 }
 
 TEST_F(host_check_test, kvm_that_holds_the_cpu_from_its_load_on)
@@ -165,8 +163,7 @@ TEST_F(host_check_test, own_vms_hold_the_cpu)
 
 TEST_F(host_check_test, unknown_owner)
 {
-	EXPECT_EQ(vmctl::host_check(fake).explain(EBUSY).what,
-		  "another hypervisor holds the CPU's virtualization");
+	EXPECT_EQ(vmctl::host_check(fake).explain(EBUSY).what, "another hypervisor holds the CPU's virtualization");
 }
 
 TEST_F(host_check_test, device_node_missing)

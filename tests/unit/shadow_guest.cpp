@@ -9,8 +9,8 @@
 #include <gtest/gtest.h>
 
 extern "C" {
-#include "debug/shadow_guest.h"
 #include "cpu/state.h"
+#include "debug/shadow_guest.h"
 }
 
 namespace
@@ -183,10 +183,22 @@ TEST_F(ShadowGuest, ABrokenRuleIsNamed)
 		{"SYSENTER_ESP", [](auto &g) { g.sysenter_esp = 1ull << 47; }},
 		{"SYSENTER_EIP", [](auto &g) { g.sysenter_eip = 1ull << 62; }},
 		{"interruptibility", [](auto &g) { g.interruptibility = 3; }},
-		{"blocked by STI without IF", [](auto &g) { g.interruptibility = 1; g.rflags &= ~0x200ull; }},
+		{"blocked by STI without IF",
+		 [](auto &g) {
+			 g.interruptibility = 1;
+			 g.rflags &= ~0x200ull;
+		 }},
 		{"pending debug exceptions", [](auto &g) { g.pending_debug = 0x10; }},
-		{"pending single step", [](auto &g) { g.interruptibility = 1; g.rflags |= 0x100; }},
-		{"pending single step", [](auto &g) { g.interruptibility = 2; g.pending_debug = 0x4000; }},
+		{"pending single step",
+		 [](auto &g) {
+			 g.interruptibility = 1;
+			 g.rflags |= 0x100;
+		 }},
+		{"pending single step",
+		 [](auto &g) {
+			 g.interruptibility = 2;
+			 g.pending_debug = 0x4000;
+		 }},
 	};
 
 	for (const auto &one : cases) {

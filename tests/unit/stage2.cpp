@@ -19,15 +19,33 @@ namespace
 // APM 2 15.25.3 and SDM 3C 29.3.2.
 constexpr stage2_format npt_of(int levels)
 {
-	return {.present = 1, .table = 0x27, .leaf = 0x65, .write = 2, .execute = 0,
-		.no_execute = 1ull << 63, .large = 1 << 7, .owned = 1 << 9, .cow = 1 << 10,
-		.levels = levels, .large_pages = true, .large_code = true};
+	return {.present = 1,
+		.table = 0x27,
+		.leaf = 0x65,
+		.write = 2,
+		.execute = 0,
+		.no_execute = 1ull << 63,
+		.large = 1 << 7,
+		.owned = 1 << 9,
+		.cow = 1 << 10,
+		.levels = levels,
+		.large_pages = true,
+		.large_code = true};
 }
 
 constexpr stage2_format npt = npt_of(4), npt5 = npt_of(5);
-constexpr stage2_format ept{.present = 7, .table = 0x107, .leaf = 0x371, .write = 2, .execute = 4,
-			    .no_execute = 0, .large = 1 << 7, .owned = 1ull << 58, .cow = 1ull << 59,
-			    .levels = 4, .large_pages = true, .large_code = false};
+constexpr stage2_format ept{.present = 7,
+			    .table = 0x107,
+			    .leaf = 0x371,
+			    .write = 2,
+			    .execute = 4,
+			    .no_execute = 0,
+			    .large = 1 << 7,
+			    .owned = 1ull << 58,
+			    .cow = 1ull << 59,
+			    .levels = 4,
+			    .large_pages = true,
+			    .large_code = false};
 
 /// Pages for tables, and a way to run out of them.
 class pages
@@ -61,8 +79,7 @@ class Stage2 : public ::testing::TestWithParam<shape>
 protected:
 	stage2 make(u64 owned)
 	{
-		return {.format = GetParam().format, .root = memory.take(), .owned = owned, .changes = 0,
-			.model = 0};
+		return {.format = GetParam().format, .root = memory.take(), .owned = owned, .changes = 0, .model = 0};
 	}
 	stage2 image() { return make(0); }
 	stage2 vm_of(const stage2 &image)

@@ -84,7 +84,8 @@ TEST_F(States, EveryExceptionThatMayBeRaised)
 	for (u32 vector = 0; vector < 40; vector++) {
 		s.flags = MAYFLY_STATE_EXCEPTION;
 		s.exception = vector;
-		const bool good = vector < 20 && vector != 2 && vector != 3 && vector != 4 && vector != 9 && vector != 15 && vector != 18;
+		const bool good = vector < 20 && vector != 2 && vector != 3 && vector != 4 && vector != 9 &&
+				  vector != 15 && vector != 18;
 
 		EXPECT_EQ(state_is_valid(&s), good) << vector;
 	}

@@ -8,7 +8,8 @@
 
 #include "sample.hpp"
 
-namespace {
+namespace
+{
 
 using namespace std::chrono_literals;
 using vmctl::cli::reading;
@@ -16,8 +17,7 @@ using vmctl::cli::sample;
 
 // --- paces --------------------------------------------------------------------
 
-reading counted(std::uint64_t id, vmctl::cli::sample_clock::time_point taken, std::uint64_t cpu_ns,
-		std::uint64_t exits)
+reading counted(std::uint64_t id, vmctl::cli::sample_clock::time_point taken, std::uint64_t cpu_ns, std::uint64_t exits)
 {
 	reading made{.taken = taken};
 
@@ -67,7 +67,8 @@ TEST(sample, no_time_is_no_pace)
 
 // --- whole command lines ------------------------------------------------------
 
-class stats_test : public command_line {
+class stats_test : public command_line
+{
 protected:
 	std::vector<std::string> lines() const
 	{
@@ -126,9 +127,8 @@ TEST_F(stats_test, several_are_added_up)
 	fake.counters[1].parked = 5;
 	fake.counters[2].parked = 6;
 	ASSERT_EQ(run({"stats", "--no-stream"}), 0);
-	EXPECT_EQ(line_with("TOTAL"),
-		  (std::vector<std::string>{"TOTAL", "2", "VMs", "0.0", "0", "ns", "72.0", "KiB", "/", "32.0", "MiB",
-					    "42", "0.0", "11"}));
+	EXPECT_EQ(line_with("TOTAL"), (std::vector<std::string>{"TOTAL", "2", "VMs", "0.0", "0", "ns", "72.0", "KiB",
+								"/", "32.0", "MiB", "42", "0.0", "11"}));
 }
 
 TEST_F(stats_test, what_moved_between_two_samples_has_a_pace)
@@ -174,13 +174,13 @@ TEST_F(stats_test, exits_by_reason_with_totals)
 	fake.counters[1].exits[MAYFLY_EXIT_CPUID] = 7;
 	fake.counters[2].exits[MAYFLY_EXIT_CPUID] = 1;
 	ASSERT_EQ(run({"stats", "--no-stream", "--exits"}), 0);
-	EXPECT_EQ(line_with("NAME"), (std::vector<std::string>{"ID", "NAME", "EXITS", "EXITS/s", "INTERRUPT",
-							       "HYPERCALL", "CPUID", "HLT", "MSR", "MEMORY", "DENIED",
-							       "EXCEPTION", "SHUTDOWN", "INVALID"}));
-	EXPECT_EQ(line_with("one"), (std::vector<std::string>{"1", "one", "8", "0.0", "1", "0", "7", "0", "0", "0",
-							      "0", "0", "0", "0"}));
-	EXPECT_EQ(line_with("TOTAL"), (std::vector<std::string>{"TOTAL", "9", "0.0", "1", "0", "8", "0", "0", "0",
-								"0", "0", "0", "0"}));
+	EXPECT_EQ(line_with("NAME"),
+		  (std::vector<std::string>{"ID", "NAME", "EXITS", "EXITS/s", "INTERRUPT", "HYPERCALL", "CPUID", "HLT",
+					    "MSR", "MEMORY", "DENIED", "EXCEPTION", "SHUTDOWN", "INVALID"}));
+	EXPECT_EQ(line_with("one"),
+		  (std::vector<std::string>{"1", "one", "8", "0.0", "1", "0", "7", "0", "0", "0", "0", "0", "0", "0"}));
+	EXPECT_EQ(line_with("TOTAL"),
+		  (std::vector<std::string>{"TOTAL", "9", "0.0", "1", "0", "8", "0", "0", "0", "0", "0", "0", "0"}));
 	EXPECT_EQ(line_with("SECOND").size(), 13u);
 	EXPECT_EQ(lines().size(), 5u);
 }
@@ -214,9 +214,8 @@ TEST_F(stats_test, bad_intervals)
 {
 	for (const char *text : {"0", "0.05", "-1", "x", "", "1s", "86401", "99999999999999999999"}) {
 		EXPECT_EQ(run({"stats", "-i", text}), 2) << text;
-		EXPECT_EQ(err.substr(0, err.find('\n')),
-			  std::string("vmctl: stats: --interval ") + text +
-				  ": not a number of seconds from 0.1 to 86400");
+		EXPECT_EQ(err.substr(0, err.find('\n')), std::string("vmctl: stats: --interval ") + text +
+								 ": not a number of seconds from 0.1 to 86400");
 	}
 	EXPECT_EQ(fake.calls.size(), 0u);
 }

@@ -4,9 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
-namespace {
+namespace
+{
 
-class verbs_test : public command_line {};
+class verbs_test : public command_line
+{};
 
 // --- the command line -------------------------------------------------------
 
@@ -36,7 +38,9 @@ TEST_F(verbs_test, help_comes_in_every_way)
 TEST_F(verbs_test, help_after_dashes_is_the_guests)
 {
 	EXPECT_EQ(run({"spawn", "-q", "--", "--help", "-n", "7"}), 0);
-	EXPECT_EQ(fake.spawn_arguments.at(0), std::string("--help\0-n\0" "7\0", 12));
+	EXPECT_EQ(fake.spawn_arguments.at(0), std::string("--help\0-n\0"
+							  "7\0",
+							  12));
 	EXPECT_EQ(fake.spawns.at(0).count, 1u);
 }
 
@@ -125,7 +129,9 @@ TEST_F(verbs_test, spawn_refuses_bad_memory)
 
 TEST_F(verbs_test, spawn_refuses_bad_names)
 {
-	for (const char *name : {"", "1web", "-web", "we b", "web/1", "w\xc3\xa9" "b"})
+	for (const char *name : {"", "1web", "-web", "we b", "web/1",
+				 "w\xc3\xa9"
+				 "b"})
 		EXPECT_EQ(run({"spawn", "--name", name}), 2) << name;
 	EXPECT_EQ(run({"spawn", "--name", std::string(64, 'x').c_str()}), 2);
 	EXPECT_EQ(run({"spawn", "--name", std::string(63, 'x').c_str()}), 0);
@@ -387,8 +393,7 @@ TEST_F(verbs_test, stop_wakes_paused_vms_and_kills_unstarted_ones)
 
 	unstarted.flags = MAYFLY_VM_DETACHED;
 	EXPECT_EQ(run({"stop", "-t", "0", "--all"}), 0);
-	EXPECT_EQ(fake.operations,
-		  (std::vector<std::uint32_t>{MAYFLY_OP_NOTIFY, MAYFLY_OP_RESUME, MAYFLY_OP_KILL}));
+	EXPECT_EQ(fake.operations, (std::vector<std::uint32_t>{MAYFLY_OP_NOTIFY, MAYFLY_OP_RESUME, MAYFLY_OP_KILL}));
 	EXPECT_EQ(fake.find(2)->reason, unsigned{MAYFLY_END_KILLED});
 }
 
@@ -435,16 +440,22 @@ TEST_F(verbs_test, info_shows_every_limit)
 	fake.module_info.user_bytes = 96 << 10;
 	fake.module_info.max_bytes_user = 1 << 20;
 	EXPECT_EQ(run({"info"}), 0);
-	for (const char *line : {"VMs            7 of 100000 at most, 0 asleep and cold\n", "  yours        3 of 50 at most\n",
-				 "memory held    3.0 MiB, no limit\n", "  by yours     96.0 KiB of 1.0 MiB at most\n"})
+	for (const char *line :
+	     {"VMs            7 of 100000 at most, 0 asleep and cold\n", "  yours        3 of 50 at most\n",
+	      "memory held    3.0 MiB, no limit\n", "  by yours     96.0 KiB of 1.0 MiB at most\n"})
 		EXPECT_NE(out.find(line), std::string::npos) << line;
 	EXPECT_EQ(run({"info", "--json"}), 0);
 
 	const auto shown = nlohmann::json::parse(out)[0];
 
-	for (const auto &[key, value] : std::map<std::string, std::uint64_t>{
-		     {"vms", 7}, {"max_vms", 100000}, {"user_vms", 3}, {"max_vms_user", 50}, {"bytes", 3 << 20},
-		     {"max_bytes", 0}, {"user_bytes", 96 << 10}, {"max_bytes_user", 1 << 20}})
+	for (const auto &[key, value] : std::map<std::string, std::uint64_t>{{"vms", 7},
+									     {"max_vms", 100000},
+									     {"user_vms", 3},
+									     {"max_vms_user", 50},
+									     {"bytes", 3 << 20},
+									     {"max_bytes", 0},
+									     {"user_bytes", 96 << 10},
+									     {"max_bytes_user", 1 << 20}})
 		EXPECT_EQ(shown[key], value) << key;
 }
 

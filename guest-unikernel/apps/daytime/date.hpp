@@ -7,7 +7,7 @@
 struct date {
 	std::uint64_t year;
 	unsigned month; // 1 to 12
-	unsigned day;	// 1 to 31
+	unsigned day;   // 1 to 31
 	unsigned hour, minute, second;
 };
 
@@ -22,8 +22,7 @@ constexpr date date_of(std::uint64_t seconds)
 	const auto days = seconds / 86'400 + days_from_year_0;
 	const auto era = days / days_of_400_years;
 	const auto day_of_era = days % days_of_400_years;
-	const auto year_of_era =
-		(day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+	const auto year_of_era = (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
 	const auto day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	const auto month = (5 * day_of_year + 2) / 153; // 0 is March
 	const auto second_of_day = static_cast<unsigned>(seconds % 86'400);

@@ -20,8 +20,8 @@ void print_time(std::uint64_t wall)
 {
 	const auto now = date_of(wall / mayfly::nanoseconds_per_second);
 
-	mayfly::print("%04lu-%02u-%02uT%02u:%02u:%02uZ\n", now.year, now.month, now.day, now.hour,
-		      now.minute, now.second);
+	mayfly::print("%04lu-%02u-%02uT%02u:%02u:%02uZ\n", now.year, now.month, now.day, now.hour, now.minute,
+		      now.second);
 }
 
 // Sleeps until the wall clock shows @second; false if we shall stop before.

@@ -18,9 +18,7 @@ struct cpuid {
 
 	explicit cpuid(std::uint32_t leaf, std::uint32_t subleaf = 0)
 	{
-		asm volatile("cpuid"
-			     : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx)
-			     : "a"(leaf), "c"(subleaf));
+		asm volatile("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx) : "a"(leaf), "c"(subleaf));
 	}
 
 	bool is_zero() const { return (eax | ebx | ecx | edx) == 0; }
@@ -36,10 +34,10 @@ constexpr std::uint32_t bits(std::initializer_list<unsigned> numbers)
 
 // FPU DE PSE TSC MSR PAE CX8 SEP PGE CMOV CLFSH MMX FXSR SSE SSE2
 constexpr auto leaf_1_edx = bits({0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 19, 23, 24, 25, 26});
-constexpr auto leaf_1_ecx = bits({13, 31});		  // CX16 HYPERVISOR
-constexpr auto extended_1_edx = bits({11, 20, 26, 29});	  // SYSCALL NX PDPE1GB LM
-constexpr auto extended_1_ecx = bits({0});		  // LAHF
-constexpr std::uint32_t address_bits = 48 << 8 | 40;	  // virtual, physical
+constexpr auto leaf_1_ecx = bits({13, 31});             // CX16 HYPERVISOR
+constexpr auto extended_1_edx = bits({11, 20, 26, 29}); // SYSCALL NX PDPE1GB LM
+constexpr auto extended_1_ecx = bits({0});              // LAHF
+constexpr std::uint32_t address_bits = 48 << 8 | 40;    // virtual, physical
 
 bool is_signature(std::uint32_t first, std::uint32_t second, std::uint32_t third)
 {
@@ -48,8 +46,8 @@ bool is_signature(std::uint32_t first, std::uint32_t second, std::uint32_t third
 }
 
 constexpr std::array<std::uint32_t, 21> absent = {
-	2,	    4,		5,	    6,		7,	    0xa,	0xb,
-	0xd,	    0x14,	0x15,	    0x16,	0x1f,	    0x40000001, 0x40000010,
+	2,          4,          5,          6,          7,          0xa,        0xb,
+	0xd,        0x14,       0x15,       0x16,       0x1f,       0x40000001, 0x40000010,
 	0x80000002, 0x80000007, 0x80000009, 0x8000000a, 0x8000001e, 0x8fffffff, 0xffffffff,
 };
 

@@ -62,8 +62,8 @@ fpu_state park(const fpu_state &before, std::uint64_t deadline)
 		     "fxsave %[after]\n\t"
 		     "fxrstor %[own]"
 		     : [own] "=m"(own), [after] "=m"(after)
-		     : [before] "m"(before), [stub] "i"(mayfly::window + MAYFLY_GPA_STUB),
-		       "a"(MAYFLY_HC_WAIT), "D"(deadline)
+		     : [before] "m"(before), [stub] "i"(mayfly::window + MAYFLY_GPA_STUB), "a"(MAYFLY_HC_WAIT),
+		       "D"(deadline)
 		     : "memory", "cc");
 	return after;
 }

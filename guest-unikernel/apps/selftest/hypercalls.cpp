@@ -46,8 +46,7 @@ void check_bad_arguments()
 	check_call(hypercall(MAYFLY_HC_DISCARD, end, 1), invalid, "discard behind memory");
 	check_call(hypercall(MAYFLY_HC_DISCARD, end - 4096, 2), invalid, "discard across its end");
 	check_call(hypercall(MAYFLY_HC_DISCARD, end - 4096, 1ul << 52), invalid, "discard that wraps");
-	check_call(hypercall(MAYFLY_HC_DISCARD, MAYFLY_GPA_DEVICE, 1), invalid,
-		   "discard of the device page");
+	check_call(hypercall(MAYFLY_HC_DISCARD, MAYFLY_GPA_DEVICE, 1), invalid, "discard of the device page");
 
 	check_call(mayfly::notify(0), no_entry, "notify without a channel");
 	check_call(mayfly::notify(~0ul), no_entry, "notify far away");

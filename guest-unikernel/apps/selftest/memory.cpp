@@ -69,8 +69,7 @@ void check_heap()
 void check_discard()
 {
 	constexpr std::size_t pages = 3;
-	auto *memory = static_cast<std::uint64_t *>(
-		aligned_alloc(mayfly::page_size, pages * mayfly::page_size));
+	auto *memory = static_cast<std::uint64_t *>(aligned_alloc(mayfly::page_size, pages * mayfly::page_size));
 
 	std::fill_n(memory, pages * words_per_page, ~std::uint64_t{0});
 	check_equal(static_cast<unsigned long>(mayfly::discard(memory, pages)), 0, "discard");
@@ -81,8 +80,7 @@ void check_discard()
 	free(memory);
 
 	page_of_image[0] = 43;
-	check_equal(static_cast<unsigned long>(mayfly::discard(page_of_image, 1)), 0,
-		    "discard of a page of the image");
+	check_equal(static_cast<unsigned long>(mayfly::discard(page_of_image, 1)), 0, "discard of a page of the image");
 	asm volatile("" : : : "memory");
 	check_equal(page_of_image[0], 42, "it reads as in the image again");
 }

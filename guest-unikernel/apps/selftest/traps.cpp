@@ -31,6 +31,7 @@ void write_msr(std::uint32_t number)
 	asm volatile("wrmsr" : : "c"(number), "a"(0), "d"(0));
 }
 
+// clang-format off
 constexpr forbidden list[] = {
 	{"ud2 is #UD", vector::invalid_opcode, [] { asm volatile("ud2"); }},
 	{"int3 is #BP", vector::breakpoint, [] { asm volatile("int3"); }},
@@ -64,6 +65,7 @@ constexpr forbidden list[] = {
 	 [] { asm volatile("monitor" : : "a"(0), "c"(0), "d"(0)); }},
 	{"vmrun is #UD", vector::invalid_opcode, [] { asm volatile("vmrun" : : "a"(0)); }},
 };
+// clang-format on
 
 constexpr std::uint64_t write_error = 2; // bit of a page fault's error code
 

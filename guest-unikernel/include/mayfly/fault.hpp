@@ -25,9 +25,9 @@ enum class vector : std::uint8_t {
 /// What happened.
 struct fault {
 	mayfly::vector vector;
-	std::uint64_t rip;		///< the instruction, or the one after a trap
-	std::uint64_t error_code;	///< 0 for vectors without one
-	std::uint64_t address;		///< of a page fault, else 0
+	std::uint64_t rip;        ///< the instruction, or the one after a trap
+	std::uint64_t error_code; ///< 0 for vectors without one
+	std::uint64_t address;    ///< of a page fault, else 0
 };
 
 /// The fault that has been caught last.

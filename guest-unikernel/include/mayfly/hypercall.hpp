@@ -17,8 +17,7 @@ inline constexpr std::uint64_t window = 0xffffffff80000000;
 
 /// Calls Mayfly: @p number is MAYFLY_HC_*, the arguments' meaning depends on it
 /// (mayfly_guest.h). Returns what Mayfly answered: negative is an errno.
-inline std::int64_t hypercall(std::uint64_t number, std::uint64_t a = 0, std::uint64_t b = 0,
-			      std::uint64_t c = 0)
+inline std::int64_t hypercall(std::uint64_t number, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0)
 {
 	std::int64_t result;
 

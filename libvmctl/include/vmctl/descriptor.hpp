@@ -7,10 +7,12 @@
 
 #include "system.hpp"
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// Owns one file descriptor of one system.
-class descriptor final {
+class descriptor final
+{
 public:
 	/// Owns nothing.
 	descriptor() = default;
@@ -18,10 +20,7 @@ public:
 	/// Takes \p fd, which \p calls opened and will close.
 	descriptor(system &calls, int fd) : system_(&calls), fd_(fd) {}
 
-	descriptor(descriptor &&other) noexcept
-		: system_(other.system_), fd_(std::exchange(other.fd_, -1))
-	{
-	}
+	descriptor(descriptor &&other) noexcept : system_(other.system_), fd_(std::exchange(other.fd_, -1)) {}
 
 	descriptor &operator=(descriptor &&other) noexcept
 	{

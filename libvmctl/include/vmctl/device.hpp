@@ -17,7 +17,8 @@
 #include "vm.hpp"
 #include "vm_info.hpp"
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// What spawn needs to know.
 struct spawn_request {
@@ -45,7 +46,8 @@ struct spawn_report {
 };
 
 /// An open /dev/mayfly.
-class device final {
+class device final
+{
 public:
 	/// Opens \p path and checks that the module speaks this library's version.
 	/// A failure names the cause and what mends it: see host_check.

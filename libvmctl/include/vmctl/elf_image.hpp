@@ -11,7 +11,8 @@
 
 #include "error.hpp"
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// What Mayfly needs to know of a guest's ELF executable: pieces of memory and
 /// where to start. Nothing in the file is believed before it has been checked,
@@ -21,7 +22,8 @@ namespace vmctl {
 /// The file must be a static x86-64 executable linked at
 /// `0xffffffff80000000 + p_paddr`, its segments on pages of their own between
 /// guest-physical 128 KiB and 1 GiB.
-class elf_image final {
+class elf_image final
+{
 public:
 	/// Virtual address of guest-physical 0 in the kernel-model mapping (1 GiB).
 	static constexpr std::uint64_t kernel_base = 0xffffffff80000000;

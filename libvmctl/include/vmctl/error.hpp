@@ -8,7 +8,8 @@
 #include <string>
 #include <utility>
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// Why a call failed. Never thrown: it travels inside a result.
 struct error {
@@ -21,8 +22,7 @@ struct error {
 };
 
 /// A value, or why there is none. Test it before you dereference it.
-template <class T>
-using result = std::expected<T, error>;
+template <class T> using result = std::expected<T, error>;
 
 /// A failed result: \p code is a positive errno, \p what and \p fix as in error.
 [[nodiscard]] inline std::unexpected<error> fail(int code, std::string what, std::string fix = {})
@@ -39,10 +39,10 @@ using result = std::expected<T, error>;
 } // namespace vmctl
 
 /// The value of \p expr, or return its error to the caller.
-#define VMCTL_TRY(expr)                                                          \
-	({                                                                       \
-		auto try_result = (expr);                                        \
-		if (!try_result)                                                 \
-			return std::unexpected(std::move(try_result).error());   \
-		*std::move(try_result);                                          \
+#define VMCTL_TRY(expr)                                                                                                \
+	({                                                                                                             \
+		auto try_result = (expr);                                                                              \
+		if (!try_result)                                                                                       \
+			return std::unexpected(std::move(try_result).error());                                         \
+		*std::move(try_result);                                                                                \
 	})

@@ -8,12 +8,14 @@
 
 #include "system.hpp"
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// Looks at what Mayfly needs from its host: CPU, firmware, module, rights,
 /// and a CPU that no other hypervisor holds. Reads files and opens the device;
 /// changes nothing.
-class host_check final {
+class host_check final
+{
 public:
 	/// How a check came out.
 	enum class verdict {

@@ -9,12 +9,14 @@
 
 #include "descriptor.hpp"
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// What VMs are made from: pages and a start state, immutable, shared by them.
 /// Made by device::load_image(). VMs keep their image alive, so this handle may
 /// go as soon as the last spawn is done.
-class image final {
+class image final
+{
 public:
 	/// Takes the descriptor that IMAGE_CREATE returned.
 	image(descriptor handle, std::string name, std::uint64_t memory_min)

@@ -14,12 +14,14 @@
 
 #include "error.hpp"
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// Every system call the library makes. Tests put a fake in its place; programs
 /// use posix_system. Calls that return a number return a negative errno when
 /// they fail. The object must outlive everything that was made with it.
-class system {
+class system
+{
 public:
 	virtual ~system() = default;
 
@@ -59,7 +61,8 @@ protected:
 };
 
 /// The real thing. Holds nothing.
-class posix_system final : public system {
+class posix_system final : public system
+{
 public:
 	int open(const std::string &path, int flags) override;
 	int close(int fd) override;

@@ -10,7 +10,8 @@
 #include "descriptor.hpp"
 #include "vm_info.hpp"
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// Something to do with VMs.
 enum class operation : std::uint32_t {
@@ -24,7 +25,8 @@ enum class operation : std::uint32_t {
 
 /// A handle on one VM. A VM that was not spawned detached ends with its last
 /// handle; others do not notice.
-class vm final {
+class vm final
+{
 public:
 	/// Event channel that asks a guest to stop.
 	static constexpr std::uint32_t stop_port = 0;

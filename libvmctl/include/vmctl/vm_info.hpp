@@ -9,7 +9,8 @@
 
 #include <mayfly.h>
 
-namespace vmctl {
+namespace vmctl
+{
 
 /// Where a VM stands in its life.
 enum class vm_state : std::uint32_t {
@@ -43,7 +44,8 @@ enum class end_reason : std::uint32_t {
 [[nodiscard]] std::string_view to_string(end_reason reason);
 
 /// One row of device::list(): a copy, true when it was taken.
-class vm_info final {
+class vm_info final
+{
 public:
 	/// All zero: no VM has id 0.
 	vm_info() = default;
