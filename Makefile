@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make          everything: module, user space, guests, test programs
+# make help     print these lines
 # make deps     install what building and testing need (apt; sudo if not root)
 # make demo     a thousand VMs, from a fresh clone, on an emulated SVM machine
-# make test     every test tier; make check: only those that need no emulator
+# make test     every test tier
+# make check    only the tiers that need no emulator, and builds only what they run
 # make test-svm only the tiers of the emulated AMD machine; make test-vmx: Intel's
 # make test-debug  what KASAN, lockdep, kmemleak, failing allocations and fuzzers
 #               find, and what they reach; first builds a kernel, for 15 minutes;
@@ -11,6 +13,7 @@
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
+# make clean    remove what was built
 
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
 
@@ -19,11 +22,17 @@ test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
 test-debug-vmx_tiers := debug-live-vmx debug-faults-vmx debug-guests-vmx
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
-.PHONY: all kmod kmod-plain kmod-debug kmod-running kernel libvmctl vmctl \
-	guest-unikernel tests deps demo test test-svm test-vmx test-debug test-debug-vmx \
-	check density million clean
+test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
+
+.PHONY: all help kmod kmod-plain kmod-debug kmod-running kernel \
+	libvmctl vmctl guest-unikernel tests $(test_programs) deps \
+	demo test test-svm test-vmx test-debug test-debug-vmx check density \
+	million clean
 
 all: kmod vmctl guest-unikernel tests
+
+help:
+	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
 
 # --- the module -------------------------------------------------------------
 
@@ -59,6 +68,13 @@ tests: libvmctl vmctl guest-unikernel
 	+@$(MAKE) -C $@
 	+@$(MAKE) -C guest-unikernel test-binary
 
+# One program alone.
+$(build)/tests/live $(build)/tests/faults: libvmctl
+$(filter-out %/guest-unit,$(test_programs)):
+	+@$(MAKE) -C tests ../$@
+$(build)/tests/guest-unit:
+	+@$(MAKE) -C guest-unikernel test-binary
+
 # --- what people type -------------------------------------------------------
 
 deps:
@@ -89,7 +105,7 @@ test-debug test-debug-vmx: deps
 	@scripts/coverage
 
 check: deps
-	+@$(MAKE) tests kernel
+	+@$(MAKE) $(build)/tests/unit $(build)/tests/guest-unit kernel
 	@scripts/run-tests static unit guest
 
 density: deps
