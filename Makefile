@@ -6,6 +6,9 @@
 # make demo     a thousand VMs, from a fresh clone, on an emulated SVM machine
 # make test     every test tier
 # make check    only the tiers that need no emulator, and builds only what they run
+# make test-one T=TEST [TIER=TIER]  one test, or some of one tier, and builds only
+#               what it needs. T is Suite.Name with wildcards, or a pattern in the
+#               title of a bats test: T='Limits.TenThousand*' TIER=live-vmx
 # make test-svm only the tiers of the emulated AMD machine; make test-vmx: Intel's
 # make test-debug  what KASAN, lockdep, kmemleak, failing allocations and fuzzers
 #               find, and what they reach; first builds a kernel, for 15 minutes;
@@ -24,9 +27,9 @@ running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 
-.PHONY: all help kmod kmod-plain kmod-debug kmod-running kernel \
+.PHONY: all help kmod kmod-plain kmod-debug kmod-running kmod-debug-kernel kernel \
 	libvmctl vmctl guest-unikernel tests $(test_programs) deps \
-	demo test test-svm test-vmx test-debug test-debug-vmx check density \
+	demo test test-svm test-vmx test-debug test-debug-vmx test-one check density \
 	million clean
 
 all: kmod vmctl guest-unikernel tests
@@ -55,6 +58,10 @@ kmod-debug: kernel
 kmod-running: $(if $(DEBUG),kmod-debug,kmod-plain)
 	+@scripts/build-module --running $(if $(DEBUG),--debug)
 	@ln -sfr $(build)/kmod-$(shell uname -r)$(if $(DEBUG),-debug)/mayfly.ko kmod/mayfly.ko
+
+kmod-debug-kernel:
+	@scripts/install-deps --debug-kernel
+	+@scripts/build-module --debug --debug-kernel
 
 # --- user space, guests, tests ----------------------------------------------
 
@@ -98,11 +105,12 @@ test-vmx: deps
 	@scripts/run-tests live-vmx mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
 
 test-debug test-debug-vmx: deps
-	@scripts/install-deps --debug-kernel
-	+@$(MAKE) tests guest-unikernel
-	+@scripts/build-module --debug --debug-kernel
+	+@$(MAKE) tests guest-unikernel kmod-debug-kernel
 	@scripts/run-tests $($@_tiers)
 	@scripts/coverage
+
+test-one: deps
+	@scripts/run-tests --only "$$T" $(TIER)
 
 check: deps
 	+@$(MAKE) $(build)/tests/unit $(build)/tests/guest-unit kernel
