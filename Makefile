@@ -16,6 +16,7 @@
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
+# make compile_commands.json  what clangd and other tools read
 # make clean    remove what was built
 
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
@@ -28,7 +29,7 @@ running := $(wildcard /lib/modules/$(shell uname -r)/build)
 test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 
 .PHONY: all help kmod kmod-plain kmod-debug kmod-running kmod-debug-kernel kernel \
-	libvmctl vmctl guest-unikernel tests $(test_programs) deps \
+	libvmctl vmctl guest-unikernel tests $(test_programs) compile_commands.json deps \
 	demo test test-svm test-vmx test-debug test-debug-vmx test-one check density \
 	million clean
 
@@ -82,6 +83,10 @@ $(filter-out %/guest-unit,$(test_programs)):
 $(build)/tests/guest-unit:
 	+@$(MAKE) -C guest-unikernel test-binary
 
+compile_commands.json: kmod-debug
+	@scripts/compile-commands >$@.new
+	@mv $@.new $@
+
 # --- what people type -------------------------------------------------------
 
 deps:
@@ -126,4 +131,4 @@ million: deps
 	@scripts/bench-density --part alive --vms 1000000 --memory 20G --cold-after 1000
 
 clean:
-	rm -rf $(build) kmod/mayfly.ko
+	rm -rf $(build) kmod/mayfly.ko compile_commands.json
