@@ -119,7 +119,7 @@ test-one: deps
 
 check: deps
 	+@$(MAKE) $(build)/tests/unit $(build)/tests/guest-unit kernel
-	@scripts/run-tests static unit guest
+	@scripts/run-tests static rooms unit guest
 
 density: deps
 	+@$(MAKE) all
