@@ -108,6 +108,13 @@ void table_forget(struct vm *vm)
 		remove_vm_name(vm);
 }
 
+/* A reference to what a table led to, unless it is being made or has gone. */
+static struct vm *get_published(struct vm *vm)
+{
+	return vm && smp_load_acquire(&vm->published) &&
+	       kref_get_unless_zero(&vm->ref) ? vm : NULL;
+}
+
 /**
  * table_find - look an id up
  * @id: from user space
@@ -120,7 +127,7 @@ struct vm *table_find(u64 id)
 	struct vm *vm;
 
 	rcu_read_lock();
-	vm = vm_acquire(xa_load(&vms, id));
+	vm = get_published(xa_load(&vms, id));
 	rcu_read_unlock();
 	return vm;
 }
@@ -138,7 +145,7 @@ struct vm *table_find_from(u64 *id)
 
 	rcu_read_lock();
 	found = xa_find(&vms, &index, ULONG_MAX, XA_PRESENT);
-	while (found && !(vm = vm_acquire(found)))
+	while (found && !(vm = get_published(found)))
 		found = xa_find_after(&vms, &index, ULONG_MAX, XA_PRESENT);
 	rcu_read_unlock();
 	*id = index;
@@ -153,7 +160,7 @@ static struct vm *find_named(uid_t uid, const char *name)
 	strscpy(key.name, name, sizeof(key.name));
 	rcu_read_lock();
 	vm = rhashtable_lookup(&named, &key, named_params);
-	vm = vm_acquire(vm);
+	vm = get_published(vm);
 	rcu_read_unlock();
 	return vm;
 }

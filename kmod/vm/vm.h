@@ -102,7 +102,7 @@ struct vm {
 	u64 id;				/* [I] */
 	struct vm_key key;		/* [I] */
 	bool named;			/* [I] in the table of names */
-	bool published;			/* may be found; set last */
+	bool published;			/* table.c's: may be found; set last */
 	bool detached;			/* [I] */
 	struct rhash_head by_key;	/* table.c's own */
 	struct image *image;		/* [I] */
@@ -117,19 +117,6 @@ struct vm {
 	u64 ended_ns;			/* [P] Unix time */
 	struct rcu_head rcu;
 };
-
-/**
- * vm_acquire - take a reference to a VM that a table led to
- * @vm: found under rcu_read_lock(), or NULL
- *
- * Context: rcu_read_lock() held.
- * Return: @vm with a reference, or NULL when it is being made or has gone.
- */
-static inline struct vm *vm_acquire(struct vm *vm)
-{
-	return vm && smp_load_acquire(&vm->published) &&
-	       kref_get_unless_zero(&vm->ref) ? vm : NULL;
-}
 
 /**
  * struct vm_template - what all VMs of one SPAWN have in common
