@@ -15,6 +15,7 @@
 #include "call/spawn.h"
 #include "call/vmfd.h"
 #include "mem/image.h"
+#include "mem/pages.h"
 #include "sched/reclaim.h"
 #include "sched/worker.h"
 #include "vm/life.h"

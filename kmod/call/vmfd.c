@@ -14,6 +14,7 @@
 
 #include "call/control.h"
 #include "call/vmfd.h"
+#include "mem/pages.h"
 #include "sched/attach.h"
 #include "vm/inspect.h"
 #include "vm/life.h"

@@ -2,6 +2,7 @@
 /*
  * backend.c - which vendor's CPU is this?
  */
+#include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/printk.h>
 
@@ -17,7 +18,7 @@ DEFINE_STATIC_CALL(backend_run, svm_run);
  * Return: 0, -EOPNOTSUPP when there is none or it lacks something (said in the
  * log), -ENOMEM.
  */
-int backend_setup(void)
+int __init backend_setup(void)
 {
 	static const struct backend_ops *const all[] = { &svm_ops, &vmx_ops };
 	int i, ret = -ENODEV;

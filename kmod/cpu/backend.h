@@ -56,6 +56,7 @@ struct backend_ops {
 };
 
 extern const struct backend_ops svm_ops, vmx_ops;
+/* Known here only for the static call, whose type it gives. */
 void svm_run(struct vcpu *vcpu, struct vm_exit *exit);
 
 int backend_setup(void);

@@ -17,7 +17,7 @@
 #include "mem/pages.h"
 #include "uapi/mayfly_guest.h"
 
-static const struct stage2_format *image_format;
+static const struct stage2_format *image_format __ro_after_init;
 static atomic_long_t nr_images = ATOMIC_LONG_INIT(0);
 
 /**

@@ -53,18 +53,6 @@ enum verdict fetch_memory(struct vm *vm)
 	return VERDICT_END;
 }
 
-static struct vm *take_first_starved(struct pool *pool)
-{
-	struct vm *vm;
-
-	spin_lock_irq(&pool->lock);
-	vm = list_first_entry_or_null(&pool->starved, struct vm, queue);
-	if (vm)
-		list_del_init(&vm->queue);
-	spin_unlock_irq(&pool->lock);
-	return vm;
-}
-
 static void serve_starved(struct vm *vm)
 {
 	enum verdict verdict = VERDICT_LEAVE;
@@ -73,7 +61,7 @@ static void serve_starved(struct vm *vm)
 	if (!test_bit(VM_REQUEST_KILL, &vm->requests))
 		verdict = fetch_memory(vm);
 	life_release(vm, verdict);
-	vm_put(vm);	/* The line's. */
+	vm_put(vm);	/* The line's reference. */
 }
 
 /**
@@ -88,7 +76,7 @@ static void serve_starved(struct vm *vm)
  */
 void fetch_serve(struct pool *pool)
 {
-	struct vm *vm = take_first_starved(pool);
+	struct vm *vm = life_take_starved(pool);
 
 	if (!vm)
 		return;

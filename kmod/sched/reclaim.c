@@ -67,21 +67,23 @@ static bool chill_all(struct demand *demand)
 	return pool_visit_in_turn(chill_pool, demand) && !demand->vms;
 }
 
-static bool chill_old(unsigned int age_ms)
+/* Those that are old enough now, not those that become so meanwhile. */
+static void chill_older_than(unsigned int ms)
 {
-	struct demand demand = {
-		.before = jiffies - msecs_to_jiffies(age_ms), .vms = BATCH,
-	};
+	struct demand demand = { .before = jiffies - msecs_to_jiffies(ms) };
 
-	return chill_all(&demand);
+	do {
+		demand.vms = BATCH;
+		cond_resched();
+	} while (chill_all(&demand));
 }
 
 static void on_age_work(struct work_struct *work)
 {
 	unsigned int age = READ_ONCE(cold_after_ms);
 
-	while (age && chill_old(age))
-		cond_resched();
+	if (age)
+		chill_older_than(age);
 	if (pool_count())
 		look_again_after(age ? clamp(age / 4, 50u, 1000u) : 1000);
 }

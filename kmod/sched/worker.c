@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <uapi/linux/sched/types.h>
 
+#include "mem/pages.h"
 #include "sched/run.h"
 #include "sched/worker.h"
 #include "vm/life.h"

@@ -14,12 +14,10 @@
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
 
-#include "cpu/hardware.h"
 #include "trace.h"
 #include "vm/cold.h"
 #include "vm/devpage.h"
 #include "vm/life.h"
-#include "vm/owner.h"
 #include "vm/pool.h"
 #include "vm/table.h"
 #include "vm/vm.h"
@@ -101,7 +99,7 @@ static __always_inline void withdraw_vm(struct vm *vm)
 
 /**
  * life_claim - make a VM the caller's
- * @vm: ready, parked or paused, or RUNNING in the line for memory
+ * @vm: ready, parked or paused
  * @runner: who will run it, to be kicked; NULL if nobody
  *
  * Context: pool->lock held.
@@ -257,6 +255,24 @@ static bool waits_for_memory(const struct vm *vm)
 }
 
 /**
+ * life_take_starved - take the VM that has waited for memory longest
+ * @pool: its pool
+ *
+ * Return: it, with the line's claim and reference, or NULL when none waits.
+ */
+struct vm *life_take_starved(struct pool *pool)
+{
+	struct vm *vm;
+
+	spin_lock_irq(&pool->lock);
+	vm = list_first_entry_or_null(&pool->starved, struct vm, queue);
+	if (vm)
+		list_del_init(&vm->queue);
+	spin_unlock_irq(&pool->lock);
+	return vm;
+}
+
+/**
  * life_release - give a claim back
  * @vm: claimed by the caller, who must not use it afterwards without a
  *	reference of its own
@@ -296,7 +312,7 @@ void life_release(struct vm *vm, enum verdict verdict)
 		vm_get(vm);
 	spin_unlock_irqrestore(&pool->lock, flags);
 	if (unlikely(awaited)) {
-		wake_waiters(vm);
+		wake_up_all(&vm->wait);
 		vm_put(vm);
 	}
 }
@@ -326,11 +342,14 @@ static int begin_kill(struct vm *vm)
 		spin_unlock_irq(&vm->pool->lock);
 		return 0;
 	}
-	life_claim(vm, NULL);
+	if (starved)
+		list_del_init(&vm->queue);	/* The line's claim is ours now. */
+	else
+		life_claim(vm, NULL);
 	spin_unlock_irq(&vm->pool->lock);
 	end_claimed(vm, &killed);
 	if (starved)
-		vm_put(vm);	/* The line's. */
+		vm_put(vm);	/* The line's reference. */
 	return 0;
 }
 
@@ -381,9 +400,6 @@ int life_remove(struct vm *vm)
 	if (atomic_xchg(&vm->removed, 1))
 		return -ENOENT;
 	table_forget(vm);
-	hardware_put();
-	owner_remove_vm(vm->owner);
-	vm_put(vm);
 	return 0;
 }
 

@@ -29,6 +29,7 @@ void life_settle(struct vm *vm);
 int life_stands_still(const struct vm *vm);
 
 void life_release(struct vm *vm, enum verdict verdict);
+struct vm *life_take_starved(struct pool *pool);
 
 int life_attach(struct vm *vm);
 void life_detach(struct vm *vm);

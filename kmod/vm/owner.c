@@ -20,7 +20,7 @@
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 
-#include "mem/memory.h"
+#include "mem/pages.h"
 #include "uapi/mayfly.h"
 #include "vm/owner.h"
 

@@ -18,7 +18,7 @@ static DEFINE_MUTEX(pools_lock);
 static LIST_HEAD(pools);
 static atomic_long_t nr_pools = ATOMIC_LONG_INIT(0);
 static struct workqueue_struct *fetch_workqueue, *dispose_workqueue;
-static const struct pool_events *events;
+static const struct pool_events *events __ro_after_init;
 
 /**
  * pool_count - pools that exist

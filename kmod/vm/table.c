@@ -5,8 +5,8 @@
  * One table by id, one by owner and name for those that have a name of their own.
  */
 #include <linux/cred.h>
-#include <linux/module.h>
 #include <linux/rhashtable.h>
+#include <linux/user_namespace.h>
 #include <linux/xarray.h>
 
 #include "cpu/hardware.h"
@@ -24,16 +24,16 @@ static const struct rhashtable_params named_params = {
 };
 
 static DEFINE_XARRAY_FLAGS(vms, XA_FLAGS_ACCOUNT);
-static struct rhashtable named;
+static struct rhashtable vms_by_name;
 
 static int add_vm_name(struct vm *vm)
 {
-	return rhashtable_lookup_insert_fast(&named, &vm->by_key, named_params);
+	return rhashtable_lookup_insert_fast(&vms_by_name, &vm->by_key, named_params);
 }
 
 static void remove_vm_name(struct vm *vm)
 {
-	rhashtable_remove_fast(&named, &vm->by_key, named_params);
+	rhashtable_remove_fast(&vms_by_name, &vm->by_key, named_params);
 }
 
 /*
@@ -98,14 +98,19 @@ out_count:
 }
 
 /**
- * table_forget - nobody finds it any more
- * @vm: published; its caller has the table's reference now
+ * table_forget - undo table_create()
+ * @vm: has ended; nobody finds it any more
+ *
+ * Context: may sleep. The caller has a reference of its own.
  */
 void table_forget(struct vm *vm)
 {
 	xa_erase(&vms, vm->id);
 	if (vm->named)
 		remove_vm_name(vm);
+	hardware_put();
+	owner_remove_vm(vm->owner);
+	vm_put(vm);
 }
 
 /* A reference to what a table led to, unless it is being made or has gone. */
@@ -159,7 +164,7 @@ static struct vm *find_named(uid_t uid, const char *name)
 
 	strscpy(key.name, name, sizeof(key.name));
 	rcu_read_lock();
-	vm = rhashtable_lookup(&named, &key, named_params);
+	vm = rhashtable_lookup(&vms_by_name, &key, named_params);
 	vm = get_published(vm);
 	rcu_read_unlock();
 	return vm;
@@ -194,7 +199,7 @@ struct vm *table_find_name(const char *name)
  */
 int table_setup(void)
 {
-	return rhashtable_init(&named, &named_params);
+	return rhashtable_init(&vms_by_name, &named_params);
 }
 
 /**
@@ -203,5 +208,5 @@ int table_setup(void)
 void table_teardown(void)
 {
 	WARN_ON_ONCE(!xa_empty(&vms));
-	rhashtable_destroy(&named);
+	rhashtable_destroy(&vms_by_name);
 }

@@ -188,7 +188,7 @@ static int build_vm(struct vm *vm, const struct vm_template *template,
  * @name: valid name, or NULL for vm<ID>
  *
  * Context: may sleep. The caller holds a reference to the module.
- * Return: the VM, or ERR_PTR: -ENOMEM, -EDQUOT.
+ * Return: the VM, but for what is on its device page, or ERR_PTR: -ENOMEM, -EDQUOT.
  */
 struct vm *vm_make(const struct vm_template *template, const char *name)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rules broken on purpose (kmod/mutation.h), to see the checks of them fire.
+// Rules broken on purpose (kmod/debug/mutation.h), to see the checks of them fire.
 
 #include <fstream>
 #include <map>
@@ -48,7 +48,7 @@ std::string parameter(const std::string &name)
 	return "/sys/module/mayfly/parameters/" + name;
 }
 
-/// How often each check of kmod/shadow.h has fired.
+/// How often each check of kmod/debug/shadow.h has fired.
 hits all_hits()
 {
 	std::ifstream file(parameter("shadow_hits"));

@@ -100,7 +100,7 @@ mutations=(
 	"barrier_between_owners     .altinstr_replacement - 1 ^wrmsr"
 	"barrier_between_owners     .altinstr_replacement - 2 ^wrmsr"
 	"barrier_between_owners     .text svm_load    1 =x86_pred_cmd"
-	"barrier_between_owners     .text vmx_load_vm 1 ^mov.*0x49,%ecx"
+	"barrier_between_owners     .text vmx_load_vcpu 1 ^mov.*0x49,%ecx"
 	"barrier_before_user_space  .text svm_run 1 =x86_ibpb_exit_to_user"
 	"barrier_before_user_space  .text vmx_run 1 =x86_ibpb_exit_to_user"
 	"divider_cleared            .text svm_run 1 ^call.*=amd_clear_divider"

@@ -12,9 +12,9 @@
 #include <asm/trap_pf.h>
 #include <asm/trapnr.h>
 
+#include "cpu/backend.h"
 #include "cpu/state.h"
 #include "cpu/svm/entry.h"
-#include "cpu/svm/exit.h"
 #include "cpu/svm/vmcb.h"
 #include "cpu/vcpu.h"
 #include "cpu/vendor.h"
@@ -32,7 +32,7 @@
 #define LENGTH_MSR	2
 
 static void svm_prepare_exception(struct vmcb_control_area *control,
-			      struct mayfly_vcpu_state *state)
+				  struct mayfly_vcpu_state *state)
 {
 	if (!(state->flags & MAYFLY_STATE_EXCEPTION))
 		return;
@@ -46,7 +46,7 @@ static void svm_prepare_exception(struct vmcb_control_area *control,
 
 /* An exit in the middle of raising an exception: raise it again. 15.7.2 */
 static void svm_resume_exception(const struct vmcb_control_area *control,
-			     struct mayfly_vcpu_state *state)
+				 struct mayfly_vcpu_state *state)
 {
 	u32 info = control->exit_int_info;
 	u32 vector = info & SVM_EXITINTINFO_VEC_MASK;
@@ -73,7 +73,7 @@ static u8 length_of(const struct vmcb *vmcb, u8 otherwise)
 }
 
 static void svm_memory_exit(const struct vmcb_control_area *control,
-			struct vm_exit *exit)
+			    struct vm_exit *exit)
 {
 	/* APM 2 15.25.6: exit_info_1 is a page-fault error code. */
 	exit->reason = MAYFLY_EXIT_MEMORY;
@@ -106,7 +106,7 @@ static void svm_describe(const struct vmcb *vmcb, struct vm_exit *exit)
 		break;
 	case SVM_EXIT_VMMCALL:
 		instruction_exit(exit, MAYFLY_EXIT_HYPERCALL,
-			    length_of(vmcb, LENGTH_VMMCALL));
+				 length_of(vmcb, LENGTH_VMMCALL));
 		break;
 	case SVM_EXIT_CPUID:
 		instruction_exit(exit, MAYFLY_EXIT_CPUID, length_of(vmcb, LENGTH_CPUID));

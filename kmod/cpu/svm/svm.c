@@ -18,7 +18,6 @@
 #include <asm/virtext.h>
 
 #include "cpu/backend.h"
-#include "cpu/svm/exit.h"
 #include "cpu/svm/vmcb.h"
 #include "cpu/vcpu.h"
 #include "cpu/vendor.h"
@@ -41,7 +40,7 @@ static struct stage2_format npt_format __ro_after_init = {
 	.large_code = true,
 };
 
-static int svm_setup(void)
+static int __init svm_setup(void)
 {
 	int ret;
 
@@ -137,14 +136,31 @@ static void show_cpu_number(const struct svm_cpu *cpu)
 		wrmsrl(MSR_TSC_AUX, cpu->tsc_aux);
 }
 
+/* One bit each, so that other CPUs never see the rest in between. */
+static void mutate_svm_bitmaps(void)
+{
+	unsigned int msr = 0x800 * 8 + (MSR_TSC_AUX & 0x1fff) * 2;
+
+	assign_bit(msr, page_address(svm_msrpm), !mutation_is(MUTATION_MSR_BITMAP));
+	assign_bit(0x80, page_address(svm_iopm), !mutation_is(MUTATION_IO_BITMAP));
+}
+
+/* With another rule to break, all that is made once is made again. */
+static void svm_mutate(struct svm_cpu *cpu)
+{
+	if (!mutation_is_new())
+		return;
+	mutate_svm_bitmaps();
+	svm_distrust(cpu);
+}
+
 static int svm_load(struct vcpu *vcpu)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 
 	if (!cpu->enabled)
 		return -EAGAIN;
-	if (mutation_is_new())
-		svm_mutate(cpu);
+	svm_mutate(cpu);
 	hide_block_stepping(true);
 	hide_cpu_number(cpu);
 	change_user(&cpu->last_user, vcpu->uid);

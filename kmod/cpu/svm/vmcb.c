@@ -9,7 +9,6 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/smp.h>
-#include <asm/cpufeature.h>
 #include <asm/svm.h>
 #include <asm/trapnr.h>
 
@@ -160,7 +159,7 @@ void svm_free_blocks(void)
  * Context: may sleep.
  * Return: 0, or -ENOMEM, with some of it done.
  */
-int svm_make_blocks(void)
+int __init svm_make_blocks(void)
 {
 	int cpu, ret = make_svm_bitmaps();
 
@@ -171,7 +170,7 @@ int svm_make_blocks(void)
 }
 
 static void svm_load_segment(struct vmcb_seg *to,
-			 const struct mayfly_segment_register *from)
+			     const struct mayfly_segment_register *from)
 {
 	to->selector = from->selector;
 	to->attrib = from->attributes;
@@ -180,7 +179,7 @@ static void svm_load_segment(struct vmcb_seg *to,
 }
 
 static void svm_save_segment(struct mayfly_segment_register *to,
-			 const struct vmcb_seg *from)
+			     const struct vmcb_seg *from)
 {
 	to->selector = from->selector;
 	to->attributes = from->attrib & 0xfff;
@@ -298,25 +297,4 @@ void svm_distrust(struct svm_cpu *cpu)
 	cpu->loaded = 0;
 	cpu->generation++;	/* Whose tag was to be flushed has none. */
 	cpu->next_asid = cpu->max_asid + 1;
-}
-
-/* One bit each, so that other CPUs never see the rest in between. */
-static void mutate_svm_bitmaps(void)
-{
-	unsigned int msr = 0x800 * 8 + (MSR_TSC_AUX & 0x1fff) * 2;
-
-	assign_bit(msr, page_address(svm_msrpm), !mutation_is(MUTATION_MSR_BITMAP));
-	assign_bit(0x80, page_address(svm_iopm), !mutation_is(MUTATION_IO_BITMAP));
-}
-
-/**
- * svm_mutate - with another rule to break, all that is made once is made again
- * @cpu: this CPU's
- *
- * Context: preemption off.
- */
-void svm_mutate(struct svm_cpu *cpu)
-{
-	mutate_svm_bitmaps();
-	svm_distrust(cpu);
 }

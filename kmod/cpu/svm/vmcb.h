@@ -64,6 +64,5 @@ void svm_save_state(struct mayfly_vcpu_state *state, const struct vmcb_save_area
 
 void svm_take_new_tag(struct svm_cpu *cpu, struct vcpu *vcpu);
 void svm_distrust(struct svm_cpu *cpu);
-void svm_mutate(struct svm_cpu *cpu);
 
 #endif

@@ -26,7 +26,7 @@
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
-static struct page *make_region(void)
+static struct page *__init make_region(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 
@@ -58,7 +58,7 @@ void vmx_free_vmcs(void)
  * Context: may sleep.
  * Return: 0, or -ENOMEM, with some of it done.
  */
-int vmx_make_vmcs(void)
+int __init vmx_make_vmcs(void)
 {
 	int cpu;
 
@@ -162,16 +162,4 @@ void vmx_take_new_tag(struct vmx_cpu *cpu, struct vcpu *vcpu)
 		.flushed = vcpu->s2->changes,
 	};
 	vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
-}
-
-/**
- * vmx_mutate - with another rule to break, all that is made once is made again
- * @cpu: this CPU's
- *
- * Context: preemption off.
- */
-void vmx_mutate(struct vmx_cpu *cpu)
-{
-	vmx_controls_mutate();
-	vmx_renew_vmcs(cpu);
 }

@@ -47,7 +47,6 @@ DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
 int vmx_make_vmcs(void);
 void vmx_free_vmcs(void);
 void vmx_renew_vmcs(struct vmx_cpu *cpu);
-void vmx_mutate(struct vmx_cpu *cpu);
 
 void vmx_load_state(const struct vcpu *vcpu);
 void vmx_save_state(struct mayfly_vcpu_state *state);

@@ -129,14 +129,22 @@ static void vmx_emergency(void)
 	__cpu_emergency_vmxoff();
 }
 
+/* With another rule to break, all that is made once is made again. */
+static void vmx_mutate(struct vmx_cpu *cpu)
+{
+	if (!mutation_is_new())
+		return;
+	vmx_controls_mutate();
+	vmx_renew_vmcs(cpu);
+}
+
 static int vmx_load_vcpu(struct vcpu *vcpu)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
 
 	if (!cpu->enabled)
 		return -EAGAIN;
-	if (mutation_is_new())
-		vmx_mutate(cpu);
+	vmx_mutate(cpu);
 	vmx_host_leave(&cpu->host, &vcpu->state);
 	change_user(&cpu->last_user, vcpu->uid);
 	if (cpu->loaded != vcpu->id || vcpu->tag.cpu != smp_processor_id() ||
