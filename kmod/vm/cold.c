@@ -2,11 +2,11 @@
 /*
  * cold.c - from warm to cold and back.
  *
- * A warm VM can run at once. A cold one has its struct, its console and the guest
- * pages whose bytes are nowhere else; tables, device page and entry table are
- * made again from those and the image before it runs. When that happens is not
- * decided here: reclaim.c asks for memory, run.c warms what is to run. pool->warm
- * is kept here: parked VMs that could go cold, longest parked first.
+ * A warm VM can run at once. A cold one keeps its struct, its console and the guest
+ * pages whose bytes exist nowhere else; tables, device page and entry table are
+ * rebuilt from those and the image before it runs. This file does not decide when:
+ * reclaim.c asks for memory, run.c and fetch.c warm a VM that will run. It does keep
+ * pool->warm: the parked VMs that could go cold, longest parked first.
  */
 #include <linux/atomic.h>
 #include <linux/io.h>
@@ -30,7 +30,7 @@
 static atomic64_t nr_cold = ATOMIC64_INIT(0);
 static atomic64_t nr_warmed = ATOMIC64_INIT(0);
 
-/* Does the guest find the same bytes there without this page? */
+/* Would the guest read the same bytes without this page? */
 static bool is_derived(const struct vm_memory *memory, const struct page *page)
 {
 	u64 *shared = stage2_find(&memory->image->s2, pages_gpa(page));
@@ -42,7 +42,7 @@ static bool is_derived(const struct vm_memory *memory, const struct page *page)
 	return !memchr_inv(page_address(page), 0, PAGE_SIZE);
 }
 
-/* What stays are the pages whose bytes are nowhere else. */
+/* Keeps only the pages whose bytes exist nowhere else. Returns how many it freed. */
 static unsigned int forget_derived(struct vm_memory *memory)
 {
 	struct page *page, *next;
@@ -86,7 +86,7 @@ static int map_kept(struct vm_memory *memory, gfp_t gfp)
 	return 0;
 }
 
-/* Or -ENOMEM, and it is as cold as before. */
+/* Returns 0, or -ENOMEM: it is as cold as before. */
 static int make_warm(struct vm_memory *memory, struct page *args,
 		     void **device_page, gfp_t gfp)
 {
@@ -96,7 +96,7 @@ static int make_warm(struct vm_memory *memory, struct page *args,
 	ret = memory_lay_out(memory, args, device_page, gfp);
 	if (!ret)
 		ret = map_kept(memory, gfp);
-	/* Those that were the image's again, or zero. Without memory it will fault. */
+	/* Hot pages that were derived. Without memory for them the guest faults later. */
 	if (!ret)
 		memory_copy_hot(memory, gfp);
 	set_active_memcg(old);
@@ -106,10 +106,10 @@ static int make_warm(struct vm_memory *memory, struct page *args,
 }
 
 /**
- * cold_is - is it cold?
+ * cold_is - is a VM cold?
  * @vm: has not ended
  *
- * Return: true when it needs cold_warm() before it can run.
+ * Return: true if it needs cold_warm() before it can run.
  */
 bool cold_is(const struct vm *vm)
 {
@@ -127,7 +127,7 @@ u64 cold_count(void)
 }
 
 /**
- * cold_warmed - times a VM has been warmed
+ * cold_warmed - times VMs have been warmed
  *
  * Return: how many since the module was loaded.
  */
@@ -136,7 +136,7 @@ u64 cold_warmed(void)
 	return atomic64_read(&nr_warmed);
 }
 
-/* Who has many pages keeps its tables: they are a small part of it. */
+/* A VM with many pages keeps its tables: they are a small part of it. */
 static bool is_worth_it(const struct vm *vm)
 {
 	return !cold_is(vm) && vm->memory.guest_pages <= MAX_PAGES &&
@@ -160,7 +160,7 @@ void cold_offer(struct vm *vm)
 	pool->nr_warm++;
 }
 
-/* Nobody can claim it meanwhile. */
+/* Nobody can claim it meanwhile: pool->lock is held. */
 static unsigned int chill_vm(struct vm *vm)
 {
 	unsigned int freed;
@@ -174,9 +174,9 @@ static unsigned int chill_vm(struct vm *vm)
 }
 
 /**
- * cold_chill_first - the VM of a pool that has slept longest goes cold
+ * cold_chill_first - make the VM of a pool that has slept longest cold
  * @pool: the pool
- * @before: only one that has slept since then, in jiffies
+ * @before: only a VM that parked at or before this time, in jiffies
  *
  * Context: task; does not sleep.
  * Return: pages given back, 0 when there is no such VM.
@@ -198,11 +198,11 @@ unsigned int cold_chill_first(struct pool *pool, unsigned long before)
 }
 
 /**
- * cold_warm - make a cold VM fit to run
+ * cold_warm - make a cold VM able to run
  * @vm: claimed by the caller
  * @gfp: MEMORY_ATOMIC or MEMORY_WAIT
  *
- * Context: as @gfp.
+ * Context: as for @gfp.
  * Return: 0, or -ENOMEM: it is still cold.
  */
 int cold_warm(struct vm *vm, gfp_t gfp)
@@ -216,7 +216,7 @@ int cold_warm(struct vm *vm, gfp_t gfp)
 		return ret;
 	}
 	devpage_fill(vm);
-	vm->vcpu.state_changed = true;	/* The control block knows the old root. */
+	vm->vcpu.state_changed = true;	/* The control block has the old root. */
 	atomic64_dec(&nr_cold);
 	atomic64_inc(&nr_warmed);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cold.h - VMs that sleep keep only what they have written.
+ * cold.h - sleeping VMs keep only what they have written.
  */
 #ifndef MAYFLY_COLD_H
 #define MAYFLY_COLD_H
@@ -21,7 +21,7 @@ u64 cold_count(void);
 u64 cold_warmed(void);
 
 /**
- * cold_withdraw - a VM is parked no longer
+ * cold_withdraw - a VM is no longer parked
  * @vm: parked until now
  *
  * Context: pool->lock held.

@@ -28,7 +28,7 @@ static char *ring_of(struct console *console)
 	return console->page ?: console->ring;
 }
 
-/* Both sizes are powers of two, so a position has one place in each. */
+/* Both sizes are powers of two, so a position has one place in each ring. */
 static char *place_in_ring(struct console *console, u64 position)
 {
 	return &ring_of(console)[position & (ring_capacity(console) - 1)];
@@ -76,14 +76,14 @@ void console_write(struct console *console, const char *bytes, size_t length)
 }
 
 /**
- * console_read - take bytes from a position on
+ * console_read - copy bytes, starting at a position
  * @console: the guest's
- * @position: where to start; moved past what was taken, and past what is lost
+ * @position: where to start; moved past bytes that were copied or are lost
  * @bytes: destination
  * @length: its size
  *
  * Context: any but hard interrupt.
- * Return: bytes taken, 0 when there are no newer ones.
+ * Return: bytes copied, 0 when there are no newer ones.
  */
 size_t console_read(struct console *console, u64 *position, char *bytes,
 		    size_t length)
@@ -116,8 +116,8 @@ u64 console_lost(struct console *console)
 }
 
 /**
- * console_free - give its page back
- * @console: nobody uses it any more
+ * console_free - free a console's page
+ * @console: no longer used by anybody
  */
 void console_free(struct console *console)
 {

@@ -2,8 +2,8 @@
 /*
  * devpage.c - device page and guest clock.
  *
- * The device page is written here and nowhere else, before the first entry; the
- * guest can only read it.
+ * The device page is written here and nowhere else, while the vCPU is out of guest
+ * mode; the guest can only read it.
  */
 #include <linux/clocksource.h>
 #include <linux/math64.h>
@@ -20,7 +20,7 @@
 static u32 clock_mult, clock_shift;
 
 /**
- * devpage_setup - at load: find out how fast the TSC is
+ * devpage_setup - at load: find out the TSC's frequency
  *
  * Return: 0, or -EOPNOTSUPP when the kernel does not know.
  */
@@ -56,9 +56,9 @@ u64 devpage_guest_now(const struct vm *vm)
 
 /**
  * devpage_seed - give a new VM its random numbers
- * @vm: not yet to be found by anybody
+ * @vm: not yet published
  *
- * From the kernel's batch of them, a fifth of a fresh request's cost.
+ * They come from the kernel's batch, at a fifth of the cost of a fresh request.
  */
 void devpage_seed(struct vm *vm)
 {
@@ -70,9 +70,9 @@ void devpage_seed(struct vm *vm)
 
 /**
  * devpage_fill - write a VM's device page
- * @vm: with an empty one; claimed, or not yet to be found by anybody
+ * @vm: with an empty one; claimed, or not yet published
  *
- * All that is on it comes from @vm, so that it can be forgotten and written again.
+ * Its whole content comes from @vm, so it can be dropped and written again.
  *
  * Context: any.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * inspect.c - what can be seen and set of a VM from outside: its row in lists, its
+ * inspect.c - what can be read and set in a VM from outside: its row in lists, its
  * counters, its registers.
  */
 #include <linux/string.h>
@@ -20,7 +20,7 @@
  * @vm: the VM
  * @state: to fill
  *
- * Return: 0, -EBUSY unless paused or in nobody's hands, -ESRCH.
+ * Return: as life_stands_still().
  */
 int inspect_get_state(struct vm *vm, struct mayfly_vcpu_state *state)
 {
@@ -37,12 +37,12 @@ int inspect_get_state(struct vm *vm, struct mayfly_vcpu_state *state)
 /**
  * inspect_set_state - write the registers
  * @vm: the VM
- * @state: in kernel memory, not yet judged
+ * @state: in kernel memory, not yet checked
  *
- * A guest that waits does not any more.
+ * A waiting guest stops waiting.
  *
- * Return: 0, -EINVAL for a state some CPU would refuse, -EBUSY unless paused or
- * in nobody's hands, -ESRCH.
+ * Return: -EINVAL for a state that some CPU would refuse, else as
+ * life_stands_still().
  */
 int inspect_set_state(struct vm *vm, const struct mayfly_vcpu_state *state)
 {
@@ -74,7 +74,7 @@ static u64 total_exits(const struct vm *vm)
 }
 
 /**
- * inspect_describe - the row of a list
+ * inspect_describe - fill a VM's row in a list
  * @vm: the VM
  * @info: to fill; all zero
  */
@@ -109,7 +109,7 @@ void inspect_describe(struct vm *vm, struct mayfly_vm_info *info)
 }
 
 /**
- * inspect_stat - everything that is counted
+ * inspect_stat - fill in all of a VM's counters
  * @vm: the VM
  * @stat: to fill; all zero
  */

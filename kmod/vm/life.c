@@ -5,9 +5,9 @@
  *   ready -> running <-> parked -> ended(reason)
  *              \  paused  /
  *
- * Nothing else writes vm->run_state. A VM is RUNNING exactly while somebody has
+ * No other file writes vm->run_state. A VM is RUNNING exactly while somebody has
  * claimed it, see vm.h; everybody else waits for the claim to be given back, or asks
- * for it by a bit in vm->requests and a kick.
+ * for it with a bit in vm->requests and a kick.
  */
 #include <linux/jiffies.h>
 #include <linux/sched.h>
@@ -22,7 +22,7 @@
 #include "vm/table.h"
 #include "vm/vm.h"
 
-/* No guest gets more timer interrupts out of a host CPU than these allow. */
+/* Bounds on the timer interrupts that guests can cause on a host CPU. */
 #define WAKES_PER_PASS	64
 #define MIN_TIMER_NS	(50 * NSEC_PER_USEC)
 
@@ -32,7 +32,7 @@ static atomic64_t nr_parked = ATOMIC64_INIT(0);
 static atomic64_t nr_ended = ATOMIC64_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(ended_wait);
 
-/* Any number of threads may wait for the end of any VM, and no VM pays for that. */
+/* Many threads may wait until any VM ends; no VM's CPU time pays for their wake-up. */
 static void wake_ended_wait(struct work_struct *unused)
 {
 	wake_up_interruptible_all(&ended_wait);
@@ -41,7 +41,7 @@ static void wake_ended_wait(struct work_struct *unused)
 static DECLARE_WORK(ended_work, wake_ended_wait);
 
 /**
- * life_parked_count - times a VM has parked
+ * life_parked_count - times VMs have parked
  *
  * Return: how many since the module was loaded.
  */
@@ -51,7 +51,7 @@ u64 life_parked_count(void)
 }
 
 /**
- * life_ended_count - VMs that have ever ended
+ * life_ended_count - VMs that have ended since the module was loaded
  *
  * Return: how many; only ever grows.
  */
@@ -70,14 +70,14 @@ wait_queue_head_t *life_ended_wait(void)
 	return &ended_wait;
 }
 
-/* Most VMs have nobody who waits for them. */
+/* Usually nobody waits. */
 static void wake_waiters(struct vm *vm)
 {
 	if (wq_has_sleeper(&vm->wait))
 		wake_up_all(&vm->wait);
 }
 
-/* Inlined, as what follows: a VM that parks and wakes comes here five times. */
+/* Inlined, like withdraw_vm(): a VM that parks and wakes comes here five times. */
 static __always_inline void set_run_state(struct vm *vm, u32 state)
 {
 	lockdep_assert_held(&vm->pool->lock);
@@ -86,7 +86,7 @@ static __always_inline void set_run_state(struct vm *vm, u32 state)
 	WRITE_ONCE(vm->run_state, state);
 }
 
-/* Out of its queue or its sleep. */
+/* Takes a VM out of its queue and out of the sleepers. */
 static __always_inline void withdraw_vm(struct vm *vm)
 {
 	lockdep_assert_held(&vm->pool->lock);
@@ -98,9 +98,9 @@ static __always_inline void withdraw_vm(struct vm *vm)
 }
 
 /**
- * life_claim - make a VM the caller's
+ * life_claim - claim a VM
  * @vm: ready, parked or paused
- * @runner: who will run it, to be kicked; NULL if nobody
+ * @runner: the thread that will run it, to be kicked; NULL if none
  *
  * Context: pool->lock held.
  */
@@ -138,7 +138,7 @@ static void make_parked(struct vm *vm, u64 now)
 		vm->parked++;
 		atomic64_inc(&nr_parked);
 	}
-	vm->credit = min_t(s64, vm->credit, 0);	/* Turns not used are not saved. */
+	vm->credit = min_t(s64, vm->credit, 0);	/* Unused turns are not saved. */
 	set_run_state(vm, MAYFLY_PARKED);
 	vm->parked_at = jiffies;
 	cold_offer(vm);
@@ -152,9 +152,9 @@ static void make_parked(struct vm *vm, u64 now)
 }
 
 /**
- * life_settle - put a VM where it belongs: it waits, or wants to run
- * @vm: ready, parked or paused, or claimed by the caller, who gives the claim
- *	back by this
+ * life_settle - put a VM where it belongs: parked or ready
+ * @vm: ready, parked or paused, or claimed by the caller, who thereby gives the
+ *	claim back
  *
  * Parks it when its guest waits for something that has not come yet; otherwise
  * it is ready, and queued if it belongs to the workers.
@@ -175,7 +175,7 @@ void life_settle(struct vm *vm)
 	make_ready(vm);
 }
 
-/* Wakes the sleepers that are due; returns when to come back, or KTIME_MAX. */
+/* Wakes the sleepers that are due. Returns when to fire again, or KTIME_MAX. */
 static ktime_t wake_sleepers(struct pool *pool)
 {
 	ktime_t now = ktime_get();
@@ -238,7 +238,7 @@ static void end_claimed(struct vm *vm, const struct vm_end_info *end)
 	vm_put(vm);
 }
 
-/* The claim now belongs to the line: to the fetcher, or to a killer. */
+/* The claim now belongs to the line, for the fetcher or a killer to take. */
 static void wait_for_memory(struct vm *vm)
 {
 	lockdep_assert_held(&vm->pool->lock);
@@ -306,7 +306,10 @@ void life_release(struct vm *vm, enum verdict verdict)
 		set_run_state(vm, MAYFLY_PAUSED);
 	else
 		life_settle(vm);
-	/* They may be many, so not under the lock; after it the VM may be gone. */
+	/*
+	 * There may be many waiters, so not under the lock; without a reference the VM
+	 * may be gone after it.
+	 */
 	awaited = wq_has_sleeper(&vm->wait);
 	if (unlikely(awaited))
 		vm_get(vm);
@@ -317,7 +320,7 @@ void life_release(struct vm *vm, enum verdict verdict)
 	}
 }
 
-/* Stops whoever runs it at its next exit, which comes at once. */
+/* Asks the claimant to stop; the kick makes the guest exit at once. */
 static void ask_runner(struct vm *vm, int what)
 {
 	lockdep_assert_held(&vm->pool->lock);
@@ -326,7 +329,7 @@ static void ask_runner(struct vm *vm, int what)
 		kick_process(vm->runner);
 }
 
-/* Ends a VM that nobody runs, or asks its runner to. -ESRCH when it had ended. */
+/* Ends a VM that nobody runs, or asks its claimant to. -ESRCH when it had ended. */
 static int begin_kill(struct vm *vm)
 {
 	bool starved;
@@ -371,7 +374,7 @@ int life_kill(struct vm *vm)
 }
 
 /**
- * life_close - a descriptor less
+ * life_close - one descriptor less
  * @vm: the VM
  *
  * The last one ends and removes a VM that is not detached.
@@ -407,7 +410,7 @@ int life_remove(struct vm *vm)
  * life_start - hand a VM to the workers, for good
  * @vm: the VM, whose pool has workers
  *
- * Return: 0, -EALREADY, -ESRCH, -EBUSY while RUN has it.
+ * Return: 0, -EALREADY, -ESRCH, -EBUSY while it is attached.
  */
 int life_start(struct vm *vm)
 {
@@ -441,7 +444,7 @@ static bool pause_is_over(struct vm *vm)
  * life_pause - stop a VM where it is
  * @vm: the VM
  *
- * Context: may sleep; waits until it stands.
+ * Context: may sleep; waits until it has stopped.
  * Return: 0, -EALREADY, -ESRCH, -EINTR.
  */
 int life_pause(struct vm *vm)
@@ -524,7 +527,7 @@ int life_notify(struct vm *vm, u32 port)
 }
 
 /**
- * life_attach - make a VM a thread's that will run it until life_detach()
+ * life_attach - attach a VM to the calling thread, until life_detach()
  * @vm: the VM
  *
  * Return: 0, -ESRCH, -EBUSY when somebody else runs it.
@@ -545,7 +548,7 @@ int life_attach(struct vm *vm)
 }
 
 /**
- * life_detach - it is in nobody's hands again
+ * life_detach - the VM belongs to no thread again
  * @vm: after life_attach()
  */
 void life_detach(struct vm *vm)
@@ -559,8 +562,8 @@ void life_detach(struct vm *vm)
  * life_try_claim - claim a VM that is ready
  * @vm: attached to the caller
  *
- * Return: true with the VM claimed; else it is parked, paused, being killed or
- * ended.
+ * Return: true with the VM claimed; false when it is parked, paused, being killed
+ * or ended.
  */
 bool life_try_claim(struct vm *vm)
 {
@@ -577,11 +580,11 @@ bool life_try_claim(struct vm *vm)
 }
 
 /**
- * life_stands_still - may its registers be looked at?
+ * life_stands_still - may a VM's registers be read and written?
  * @vm: the VM
  *
- * Context: pool->lock held; as long as it is, the answer stays true.
- * Return: 0, -EBUSY unless paused or in nobody's hands, -ESRCH.
+ * Context: pool->lock held; the answer holds as long as the lock is.
+ * Return: 0, -EBUSY when started or attached but not paused, -ESRCH.
  */
 int life_stands_still(const struct vm *vm)
 {
@@ -592,7 +595,7 @@ int life_stands_still(const struct vm *vm)
 		return 0;
 	if (vm->started || vm->attached)
 		return -EBUSY;
-	/* In nobody's hands but its killer's? */
+	/* RUNNING, but not started or attached: it is being killed. */
 	return vm->run_state == MAYFLY_RUNNING ? -ESRCH : 0;
 }
 

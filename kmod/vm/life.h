@@ -12,14 +12,14 @@ struct pool;
 struct task_struct;
 struct vm;
 
-/* What a claimed VM's last slice, or its last exit, has come to. */
+/* How a claimed VM's last slice, or its last exit, ended. */
 enum verdict {
 	VERDICT_ENTER,		/* enter again */
 	VERDICT_PARK,		/* the guest waits */
 	VERDICT_OUTPUT,		/* enter again, but the console has grown */
 	VERDICT_FAULT,		/* memory is needed that may take time to get */
 	VERDICT_END,		/* vm->end says why */
-	VERDICT_LEAVE,		/* nothing wrong; time is up or somebody asks */
+	VERDICT_LEAVE,		/* nothing wrong; its time is up or somebody asked */
 	VERDICT_MOVE,		/* this CPU cannot run guests now */
 };
 

@@ -2,8 +2,8 @@
 /*
  * names.c - what VMs may be called.
  *
- * A VM without a name of its own is called vm<ID>. Such names are unique by
- * construction and may not be given. Which names are taken is known to table.c.
+ * A VM that was given no name is called vm<ID>. Such names are unique by
+ * construction and cannot be given. table.c knows which names are taken.
  */
 #include <linux/ctype.h>
 #include <linux/string.h>
@@ -14,7 +14,7 @@
 #define PREFIX_LENGTH		(sizeof(AUTOMATIC_PREFIX) - 1)
 #define DIGITS_MAX		20	/* of 64 bits */
 
-/* The digits behind the prefix, or NULL when @name has another form. */
+/* The digits after the prefix, or NULL when @name has another form. */
 static const char *automatic_digits(const char *name)
 {
 	const char *digits = name + PREFIX_LENGTH, *c;
@@ -45,7 +45,7 @@ u64 names_automatic(const char *name)
 }
 
 /**
- * names_valid - may a VM be called that?
+ * names_valid - may a VM be given this name?
  * @name: NUL-terminated
  *
  * Return: true for a letter followed by letters, digits, '.', '_' and '-',
@@ -63,7 +63,7 @@ bool names_valid(const char *name)
 	return !automatic_digits(name);
 }
 
-/* snprintf() would be a fortieth of what a VM costs to make. */
+/* snprintf() would take a fortieth of the time it takes to make a VM. */
 static void write_automatic(char *name, u64 id)
 {
 	char digits[DIGITS_MAX], *first = digits + sizeof(digits);
@@ -79,7 +79,7 @@ static void write_automatic(char *name, u64 id)
 /**
  * names_write - write down what a VM is called
  * @to: all zero
- * @size: of @to, more than a prefix and 20 digits
+ * @size: of @to, more than the prefix and 20 digits
  * @id: the VM's
  * @name: valid, or NULL for the automatic one
  */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * owner.c - limits: VMs and bytes, of each user and of all together.
+ * owner.c - limits on VMs and bytes, per user and for all users together.
  *
- * A user is a uid of the first user namespace; nobody is exempt, root neither.
- * VMs are counted before they are made, so a count is never exceeded. Bytes are
- * counted once they are taken, and whoever goes beyond is told so and gives them
- * back: more than the limit is held only for that long, and only by what a fault
- * of each thread that runs VMs, or a new VM, brings (at most 4 MiB).
+ * A user is a uid of the initial user namespace; nobody is exempt, not even root.
+ * VMs are counted before they are made, so their limit is never exceeded. Bytes are
+ * counted after they are taken; a caller that goes over the limit is told so and
+ * gives them back. The excess lasts only until then, and is at most what one fault
+ * of each thread that runs VMs, or one new VM, takes (at most 4 MiB).
  */
 #include <linux/capability.h>
 #include <linux/cpu.h>
@@ -24,7 +24,7 @@
 #include "uapi/mayfly.h"
 #include "vm/owner.h"
 
-/* What each CPU counts by itself before it tells the others. */
+/* How much each CPU counts locally before it updates the sum. */
 #define BYTES_BATCH	SZ_1M
 
 static unsigned long max_vms = 2000000;
@@ -62,7 +62,7 @@ static int tally_init(struct tally *tally)
 
 static void tally_destroy(struct tally *tally)
 {
-	/* A CPU that is on its way out has counted what is not in the sum. */
+	/* The sum lacks the count of a CPU that is going offline. */
 	cpus_read_lock();
 	WARN_ON_ONCE(atomic_long_read(&tally->vms) ||
 		     percpu_counter_sum(&tally->bytes));
@@ -99,7 +99,7 @@ static void tally_add_bytes(struct tally *tally, s64 bytes)
 }
 
 /**
- * owner_may_have - could a user make so many VMs more?
+ * owner_may_have - may a user make this many more VMs?
  * @owner: the user
  * @vms: how many
  *
@@ -113,15 +113,15 @@ bool owner_may_have(struct owner *owner, unsigned long vms)
 
 /**
  * owner_add_vm - count a VM that will be made
- * @owner: whose
+ * @owner: the user
  *
- * Return: 0, or -EDQUOT when it may not be.
+ * Return: 0, or -EDQUOT when the user, or all, may have no more.
  */
 int owner_add_vm(struct owner *owner)
 {
 	if (!tally_add_vm(&owner->tally, vms_user_limit()))
 		return -EDQUOT;
-	/* Last: whoever is refused takes no place from others, not for a moment. */
+	/* Last: a user that is refused takes no place from others, not for a moment. */
 	if (tally_add_vm(&all, READ_ONCE(max_vms)))
 		return 0;
 	atomic_long_dec(&owner->tally.vms);
@@ -129,7 +129,7 @@ int owner_add_vm(struct owner *owner)
 }
 
 /**
- * owner_remove_vm - a VM less
+ * owner_remove_vm - one VM less
  * @owner: after owner_add_vm()
  */
 void owner_remove_vm(struct owner *owner)
@@ -140,12 +140,12 @@ void owner_remove_vm(struct owner *owner)
 
 /**
  * owner_charge - count what a VM has taken or given back
- * @owner: whose
- * @bytes: how much more it holds
+ * @owner: the VM's
+ * @bytes: how much more it holds; negative when less
  *
  * Context: not in interrupts.
- * Return: 0, or -EDQUOT when it holds more and should not. That is not counted, so
- * that nobody else is refused while it is given back.
+ * Return: 0, or -EDQUOT when that is over a limit. Then @bytes are not counted, so
+ * that nobody else is refused while they are given back.
  */
 int owner_charge(struct owner *owner, s64 bytes)
 {
@@ -159,11 +159,11 @@ int owner_charge(struct owner *owner, s64 bytes)
 
 /**
  * owner_add_thread - count a kernel thread that will run VMs
- * @owner: who has begun the pool
+ * @owner: the user whose call made the pool's workers
  *
- * No controller counts kernel threads, and a user may have cgroups, each with its
- * pool, in any number. So the caller is bound as by fork(2): RLIMIT_NPROC, for these
- * alone.
+ * No controller counts kernel threads, and a user may have any number of cgroups,
+ * each with its pool. So RLIMIT_NPROC binds the caller as in fork(2), but for these
+ * threads alone.
  *
  * Return: 0, or -EAGAIN when there may be no more.
  */
@@ -178,7 +178,7 @@ int owner_add_thread(struct owner *owner)
 }
 
 /**
- * owner_remove_thread - a thread less
+ * owner_remove_thread - one thread less
  * @owner: after owner_add_thread()
  */
 void owner_remove_thread(struct owner *owner)
@@ -236,7 +236,7 @@ static void dispose_of_owner(struct owner *owner)
  * owner_get_current - the caller, as an owner of VMs
  *
  * Context: may sleep.
- * Return: it with a reference, or NULL without memory.
+ * Return: the owner with a reference, or NULL without memory.
  */
 struct owner *owner_get_current(void)
 {
@@ -265,8 +265,8 @@ struct owner *owner_get_current(void)
 }
 
 /**
- * owner_get - have one more reference
- * @owner: of which the caller has one
+ * owner_get - take one more reference
+ * @owner: the caller already has one
  */
 void owner_get(struct owner *owner)
 {
@@ -294,8 +294,8 @@ void owner_put(struct owner *owner)
 }
 
 /**
- * owner_report - tell what there is, what may be, and the caller's part of it
- * @info: to fill: counts of VMs, bytes, and their limits
+ * owner_report - report the counts, the limits, and the caller's share
+ * @info: to fill: VMs, bytes, and their limits
  *
  * Context: may sleep.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * owner.h - how many VMs a user has, how much they hold, and how much they may.
+ * owner.h - how many VMs a user has, how many bytes they hold, and the limits.
  */
 #ifndef MAYFLY_OWNER_H
 #define MAYFLY_OWNER_H
@@ -13,10 +13,10 @@
 
 struct mayfly_info;
 
-/* What is counted, for one user and for all together; [a] atomic. */
+/* The counts for one user, or for all users together; [a] atomic. */
 struct tally {
 	atomic_long_t vms;		/* [a] that exist */
-	struct percpu_counter bytes;	/* [a] what VMs hold alone */
+	struct percpu_counter bytes;	/* [a] that VMs hold alone */
 };
 
 /*
@@ -29,9 +29,9 @@ struct tally {
 struct owner {
 	struct kref ref;		/* [r] VMs, and SPAWNs on their way */
 	struct hlist_node node;		/* [O] in the table of owners */
-	uid_t uid;			/* [I] who */
+	uid_t uid;			/* [I] the user */
 	struct tally tally;		/* [a] of this user alone */
-	atomic_long_t threads;		/* [a] workers of pools that this user has begun */
+	atomic_long_t threads;		/* [a] workers that count as this user's */
 };
 
 struct owner *owner_get_current(void);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pool.c - one per creator's cgroup: who belongs together, and for how long.
+ * pool.c - pools: one per creator's cgroup, made, found and disposed of.
  *
- * CPU time and memory of VMs are their creator's, so all VMs of a cgroup share a
- * pool: its lock, its queues, its workers. Here pools are made, found and disposed
- * of; life.c moves VMs between the queues, worker.c runs them.
+ * A VM's CPU time and memory are charged to its creator's cgroup, so all VMs of a
+ * cgroup share a pool: its lock, its queues, its workers. life.c moves VMs between
+ * the queues, worker.c runs them.
  */
 #include <linux/cgroup.h>
 #include <linux/memcontrol.h>
@@ -41,7 +41,7 @@ static enum hrtimer_restart on_deadline(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-/* It has no VMs, so nobody else has the pool. */
+/* The pool has no VMs, so nobody else uses it. */
 static void dispose_of_pool(struct pool *pool)
 {
 	events->stop_workers(pool);
@@ -70,7 +70,7 @@ static struct cgroup *current_cgroup(void)
 	return cgroup;
 }
 
-/* Not that of the address space, whose first user may be in another cgroup. */
+/* The task's, not the mm's: that one's first user may be in another cgroup. */
 static struct mem_cgroup *current_memcg(void)
 {
 	struct mem_cgroup *memcg;
@@ -127,7 +127,7 @@ static struct pool *find_pool(const struct cgroup *cgroup)
  * pool_get_current - the pool of the caller's cgroup
  *
  * Context: may sleep.
- * Return: it with a reference, or NULL without memory.
+ * Return: the pool with a reference, or NULL without memory.
  */
 struct pool *pool_get_current(void)
 {
@@ -204,9 +204,9 @@ static void visit_all(pool_visit_fn *visit, void *context)
  * @visit: called for each; must neither sleep nor drop a reference
  * @context: for @visit
  *
- * Context: task; does not sleep, as it is called when memory is short: reclaim may
- * not wait for a holder of the lock that its cgroup has put to sleep.
- * Return: false when there was no look, as somebody else has the lock.
+ * Context: task; does not sleep. It is called when memory is short: reclaim must
+ * not wait for a lock whose holder has been throttled by its cgroup.
+ * Return: false when nothing was visited because somebody else has the lock.
  */
 bool pool_visit(pool_visit_fn *visit, void *context)
 {
@@ -218,7 +218,7 @@ bool pool_visit(pool_visit_fn *visit, void *context)
 }
 
 /**
- * pool_visit_in_turn - the same, and each time another pool comes first
+ * pool_visit_in_turn - like pool_visit(), but each call begins with another pool
  * @visit: as for pool_visit()
  * @context: for @visit
  *
@@ -237,7 +237,7 @@ bool pool_visit_in_turn(pool_visit_fn *visit, void *context)
 
 /**
  * pool_setup - at load
- * @what_happens: what timers and work items of pools do
+ * @what_happens: what the pools' timers and work items call
  *
  * Return: 0 or -ENOMEM.
  */
@@ -256,7 +256,7 @@ int pool_setup(const struct pool_events *what_happens)
 }
 
 /**
- * pool_teardown - at unload; waits for pools on their way out
+ * pool_teardown - at unload; waits for pools that are being disposed of
  */
 void pool_teardown(void)
 {

@@ -22,7 +22,7 @@ struct worker;
 /*
  * One per creator's cgroup, from its first VM to its last. Who protects a field:
  *   I  immutable
- *   P  pool->lock, taken in hard interrupts; it protects as much of each VM, too
+ *   P  pool->lock, also taken in hard interrupts; it protects [P] of each VM too
  *   L  pools_lock
  *   W  workers_lock
  *   F  the fetch work item's own
@@ -31,32 +31,32 @@ struct worker;
 struct pool {
 	struct kref ref;		/* [r] VMs */
 	struct list_head node;		/* [L] in the list of pools */
-	struct cgroup *cgroup;		/* [I] whose */
+	struct cgroup *cgroup;		/* [I] the creators' */
 	struct mem_cgroup *memcg;	/* [I] charged for its VMs; or NULL */
 
 	spinlock_t lock;
-	struct list_head ready;		/* [P] VMs that want a worker, first come first */
-	struct list_head warm;		/* [P] parked ones that could go cold, oldest first */
-	unsigned long nr_warm;		/* [P] so many; read by others */
-	struct list_head starved;	/* [P] claimed ones that wait for memory */
-	struct timerqueue_head sleepers; /* [P] parked ones with a deadline */
-	struct hrtimer timer;		/* [P] for the first of them */
+	struct list_head ready;		/* [P] VMs that wait for a worker, in order */
+	struct list_head warm;		/* [P] parked VMs that could go cold, in order */
+	unsigned long nr_warm;		/* [P] length of @warm; read by others */
+	struct list_head starved;	/* [P] claimed VMs that wait for memory */
+	struct timerqueue_head sleepers; /* [P] parked VMs with a deadline */
+	struct hrtimer timer;		/* [P] for the first of @sleepers */
 
 	wait_queue_head_t idle;		/* workers with nothing to do */
 	struct mutex workers_lock;
 	struct worker *workers;		/* [W] once a VM has been started, else NULL */
-	bool workers_ready;		/* they are there, for good; set last */
+	bool workers_ready;		/* the workers are there to stay; set last */
 	unsigned int nr_workers;	/* [W] one per CPU */
-	struct owner *owner;		/* [W] whose threads they count as */
+	struct owner *owner;		/* [W] the user the workers count for */
 
-	struct work_struct fetch_work;	/* serves those in @starved */
-	unsigned int over_high;		/* [F] pages taken above memory.high, not yet waited for */
-	struct work_struct dispose_work; /* takes the pool apart, away from its workers */
+	struct work_struct fetch_work;	/* serves the VMs in @starved */
+	unsigned int over_high;		/* [F] pages above memory.high, not waited for */
+	struct work_struct dispose_work; /* takes the pool apart, outside its workers */
 };
 
 /**
  * struct pool_events - what happens when a timer or a work item of a pool fires
- * @deadline: that of the first sleeper has come; in hard interrupts
+ * @deadline: the first sleeper's deadline has come; in hard interrupts
  * @fetch: serve one VM that waits for memory; may sleep
  * @stop_workers: the last VM has gone; may sleep
  *

@@ -2,7 +2,7 @@
 /*
  * table.c - all VMs: made, published, found, forgotten.
  *
- * One table by id, one by owner and name for those that have a name of their own.
+ * One table by id, and one by owner and name for VMs that were given a name.
  */
 #include <linux/cred.h>
 #include <linux/rhashtable.h>
@@ -37,8 +37,8 @@ static void remove_vm_name(struct vm *vm)
 }
 
 /*
- * In both tables or in none. Until it is published nobody can take a reference,
- * so nobody can remove it in between.
+ * Enters a VM in both tables or in none. Until it is published nobody can take a
+ * reference, so nobody can remove it in between.
  */
 static int publish_vm(struct vm *vm, bool named)
 {
@@ -84,7 +84,7 @@ struct vm *table_create(const struct vm_template *template, const char *name)
 		goto out_hardware;
 	devpage_seed(vm);
 	devpage_fill(vm);
-	vm_get(vm);	/* The table's; the other one is the caller's. */
+	vm_get(vm);	/* The table's reference; the first one is the caller's. */
 	ret = publish_vm(vm, name);
 	if (!ret)
 		return vm;
@@ -121,11 +121,11 @@ static struct vm *get_published(struct vm *vm)
 }
 
 /**
- * table_find - look an id up
+ * table_find - look up an id
  * @id: from user space
  *
- * Return: the VM with a reference, or NULL. Whether the caller may have it is
- * another question: vm_may().
+ * Return: the VM with a reference, or NULL. Permission is not checked: see
+ * vm_may().
  */
 struct vm *table_find(u64 id)
 {
@@ -171,7 +171,7 @@ static struct vm *find_named(uid_t uid, const char *name)
 }
 
 /**
- * table_find_name - look a name up among the caller's VMs
+ * table_find_name - look up a name among the caller's VMs
  * @name: NUL-terminated, from user space
  *
  * Return: the VM with a reference, or NULL.
@@ -203,7 +203,7 @@ int table_setup(void)
 }
 
 /**
- * table_teardown - at unload; it is empty
+ * table_teardown - at unload; the tables are empty
  */
 void table_teardown(void)
 {

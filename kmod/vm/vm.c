@@ -4,7 +4,7 @@
  *
  * References: one for the table of ids until the VM is removed, one per
  * descriptor, one per lookup. Only struct vm itself waits for RCU; everything it
- * owns goes back at once.
+ * holds is freed at once.
  */
 #include <linux/cred.h>
 #include <linux/mm.h>
@@ -25,7 +25,7 @@ static struct kmem_cache *vm_cache;
 static atomic64_t last_id = ATOMIC64_INIT(0);
 
 /**
- * vm_spawned - VMs ever made
+ * vm_spawned - VMs made so far
  *
  * Return: how many.
  */
@@ -35,7 +35,7 @@ u64 vm_spawned(void)
 }
 
 /**
- * vm_may - may the caller have this VM?
+ * vm_may - may the caller use this VM?
  * @vm: the VM
  *
  * Return: true for its owner and for CAP_SYS_ADMIN.
@@ -57,9 +57,9 @@ bool vm_is_own(const struct vm *vm)
 }
 
 /**
- * vm_may_all - may the caller have everybody's VMs?
+ * vm_may_all - may the caller use everybody's VMs?
  *
- * Return: true for CAP_SYS_ADMIN. Asking is not audited: most ask in vain.
+ * Return: true for CAP_SYS_ADMIN. The check is not audited: most callers lack it.
  */
 bool vm_may_all(void)
 {
@@ -115,12 +115,12 @@ u64 vm_private_bytes(const struct vm *vm)
 }
 
 /**
- * vm_account - let its owner's account say what a VM holds now
- * @vm: claimed by the caller, or not yet to be found; it may have taken pages or
+ * vm_account - charge a VM's owner for what the VM holds now
+ * @vm: claimed by the caller, or not yet published; it may have taken pages or
  *	given some back
  *
  * Context: not in interrupts.
- * Return: 0, or -EDQUOT when it has taken more than it may and must end.
+ * Return: 0, or -EDQUOT when the VM holds more than it may and must end.
  */
 int vm_account(struct vm *vm)
 {
@@ -160,7 +160,7 @@ static void init_vm(struct vm *vm, const struct vm_template *template)
 	vm->vcpu.tsc_offset = -rdtsc();
 }
 
-/* What can fail; free_vm() undoes it. */
+/* The part that can fail; free_vm() undoes it. */
 static int build_vm(struct vm *vm, const struct vm_template *template,
 		    const char *name)
 {

@@ -4,7 +4,7 @@
  *
  * A VM is RUNNING exactly while one thread has claimed it: a worker, a caller of
  * RUN, the work item that fetches memory for it, or a killer. One that is neither
- * started nor attached and RUNNING is being killed. The claimant has everything
+ * started nor attached, yet RUNNING, is being killed. The claimant has everything
  * marked [C] below for itself and must give the claim back through life_release().
  */
 #ifndef MAYFLY_VM_H
@@ -49,11 +49,11 @@ struct vm_key {
 };
 
 /**
- * struct vm_end_info - how it ended
+ * struct vm_end_info - how a VM ended
  * @reason: MAYFLY_END_*
  * @status: the guest's
  * @address: of a bad access
- * @detail: vendor's code
+ * @detail: the CPU's own code
  */
 struct vm_end_info {
 	u32 reason;
@@ -65,7 +65,7 @@ struct vm_end_info {
 /*
  * Who protects a field:
  *   I  immutable once the VM can be found
- *   C  the claimant; of a parked VM's memory also who holds pool->lock
+ *   C  the claimant; for a parked VM's memory also the holder of pool->lock
  *   P  pool->lock
  *   a  atomic, or read with READ_ONCE where stale is good enough
  *   r  reference count
@@ -73,17 +73,17 @@ struct vm_end_info {
 struct vm {
 	struct vcpu vcpu;		/* [C] first: the FPU image is aligned */
 	struct vm_memory memory;	/* [C] */
-	struct vm_fault_info fault;	/* [C] waits for memory */
+	struct vm_fault_info fault;	/* [C] the last one; may wait for memory */
 	struct vm_end_info end;		/* [C], then I */
 	u8 waiting;			/* [C] VM_WAITING_* */
 	bool learned;			/* [C] the hot set has been offered */
 	u64 deadline;			/* [C] guest ns, while waiting */
-	u64 parked;			/* [C] */
+	u64 parked;			/* [C] how often */
 	u64 cpu_ns;			/* [C] */
 	s64 credit;			/* [C] ns, see take_turn() in worker.c */
 	u64 charged;			/* [C] bytes, see vm_account() */
 
-	u32 run_state;			/* [P] MAYFLY_READY … life.c's; 0 is ready */
+	u32 run_state;			/* [P] MAYFLY_READY …; only life.c writes it */
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
@@ -120,7 +120,7 @@ struct vm {
 
 /**
  * struct vm_template - what all VMs of one SPAWN have in common
- * @image: start from this
+ * @image: what they start from
  * @pool: the creator's
  * @owner: the creator
  * @args: argument page or NULL
