@@ -25,7 +25,7 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* Calls go downwards only: what is above a pool it is told here. */
+/* Calls go downwards only, so a pool gets its callbacks into upper rooms from here. */
 static const struct pool_events pool_events = {
 	.deadline = life_on_deadline,
 	.fetch = fetch_serve,

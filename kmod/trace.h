@@ -2,7 +2,7 @@
 /*
  * trace.h - tracepoints, mayfly:… in perf and trace-cmd.
  *
- * One that nobody listens to costs a NOP. Numbers of VMs are ids, as in ps.
+ * A disabled tracepoint costs a NOP. The field vm is the VM's id, as in ps.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM mayfly
@@ -58,7 +58,7 @@ TRACE_EVENT(vm_entry,
 	TP_printk("vm=%llu rip=%#llx", __entry->vm, __entry->rip)
 );
 
-/* After guest mode and the host's interrupt, before the exit is answered. */
+/* After guest mode and the host's interrupt, before the exit is handled. */
 TRACE_EVENT(vm_exit,
 	TP_PROTO(u64 vm, u64 rip, u32 reason, u64 rax, u64 detail),
 	TP_ARGS(vm, rip, reason, rax, detail),
@@ -82,7 +82,7 @@ TRACE_EVENT(vm_exit,
 		  __entry->rax, __entry->detail)
 );
 
-/* A second-level fault has been answered; error is 0 or a negative errno. */
+/* A second-level fault has been handled; error is 0 or a negative errno. */
 TRACE_EVENT(fault,
 	TP_PROTO(u64 vm, u64 gpa, bool write, bool execute, int error),
 	TP_ARGS(vm, gpa, write, execute, error),
@@ -147,8 +147,8 @@ TRACE_EVENT(vm_state,
 	{ sizeof(struct mayfly_vcpu_state), "-" }
 
 /*
- * The CPU refused a guest: its own code, and the first register that the manuals'
- * rules forbid, or "-" when it is none of them.
+ * The CPU refused a guest: the CPU's own code, and the first register that breaks
+ * the manuals' rules, or "-" when none does.
  */
 TRACE_EVENT(entry_failed,
 	TP_PROTO(u64 vm, u64 detail, u32 wrong),

@@ -16,9 +16,9 @@
  *
  * Rules for every call: structures are copied in whole; reserved fields and
  * unknown flags must be zero or the answer is -EINVAL; an unknown command is
- * -ENOTTY; a bad pointer is -EFAULT; the CPU's owner being another hypervisor
- * is -EBUSY. On an error nothing has been changed unless the text below says
- * so. All calls may sleep. Bytes are bytes, times are nanoseconds.
+ * -ENOTTY; a bad pointer is -EFAULT; -EBUSY means that another hypervisor is
+ * using the CPU. On an error nothing has been changed unless the text below says
+ * so. All calls may sleep. Sizes are in bytes, times in nanoseconds.
  */
 #ifndef MAYFLY_H
 #define MAYFLY_H
@@ -37,25 +37,25 @@
 #define MAYFLY_MEMORY_DEFAULT	(16ull << 20)
 #define MAYFLY_MEMORY_MAX	(64ull << 30)
 
-/* enum mayfly_state: the life of a VM. */
+/* States of a VM. */
 #define MAYFLY_READY	0	/* waits for a worker, or was never started */
 #define MAYFLY_RUNNING	1
 #define MAYFLY_PARKED	2	/* blocked in wait or HLT; costs no CPU */
 #define MAYFLY_PAUSED	3
 #define MAYFLY_ENDED	4
 
-/* Why a VM ended. Never a vendor's code. */
+/* Why a VM ended; the same on every CPU. */
 #define MAYFLY_END_NONE		0	/* it has not */
 #define MAYFLY_END_EXITED	1	/* hypercall exit; status is the guest's */
 #define MAYFLY_END_KILLED	2
 #define MAYFLY_END_TRIPLE_FAULT	3
-#define MAYFLY_END_BAD_ACCESS	4	/* outside its memory, or a forbidden write; see address */
+#define MAYFLY_END_BAD_ACCESS	4	/* outside its memory, or forbidden; see address */
 #define MAYFLY_END_BAD_STATE	5	/* state the CPU would refuse */
 #define MAYFLY_END_NO_MEMORY	6	/* the host, or its cgroup, had none left */
 #define MAYFLY_END_ENTRY_FAILED	7	/* the CPU refused to enter; see detail */
-#define MAYFLY_END_LIMIT	8	/* its user's VMs, or all, would hold more than they may */
+#define MAYFLY_END_LIMIT	8	/* over the limit on bytes, of its owner or all */
 
-/* Exit reasons counted by STAT. Ours, the same on every CPU. */
+/* Exit reasons counted by STAT; the same on every CPU. */
 #define MAYFLY_EXIT_INTERRUPT	0	/* the host's: interrupt, NMI, kick */
 #define MAYFLY_EXIT_HYPERCALL	1
 #define MAYFLY_EXIT_CPUID	2
@@ -77,18 +77,18 @@
  * @pools: worker pools that exist now
  * @pages: pages held for VMs and images, second-level tables included
  * @max_vms: module parameter: VMs that may exist
- * @memory_default: bytes a VM gets when its creator does not care
+ * @memory_default: bytes for a VM whose creator has no preference
  * @memory_max: largest memory of a VM, in bytes
  * @vm_overhead: bytes of kernel structures a VM takes besides its pages
  * @spawned: VMs made since the module was loaded
  * @parked: times a VM has parked since the module was loaded
  * @flags: MAYFLY_INFO_*
- * @cold: VMs that are cold now: parked, and all that can be derived given back
+ * @cold: VMs that are cold now: parked, with all derivable memory given back
  * @warmed: times a cold VM has been made ready to run again
  * @max_vms_user: VMs one user may have: the module parameter, or @max_vms when that
  *	is less or the parameter is 0
  * @max_bytes: module parameter: bytes all VMs together may hold alone, 0: no limit
- * @max_bytes_user: module parameter: the same for one user's
+ * @max_bytes_user: module parameter: the same for one user's VMs
  * @user_vms: VMs the caller has
  * @user_bytes: bytes they hold alone
  * @bytes: bytes all VMs hold alone
@@ -125,7 +125,7 @@ struct mayfly_info {
 /**
  * struct mayfly_segment - one piece of an image
  * @gpa: page-aligned guest-physical address, at least MAYFLY_GPA_IMAGE
- * @length: bytes, more than 0; the rest of the last page is zero
+ * @length: in bytes, more than 0; the rest of the last page is zero
  * @source: address of the bytes in the caller's memory
  * @flags: MAYFLY_SEGMENT_*; every segment can be read
  * @reserved: zero
@@ -158,7 +158,7 @@ struct mayfly_segment {
  * @reserved: zero
  *
  * VMs start at CPL 0 in 64-bit mode with flat segments, IF = 1, all other
- * registers zero. All memory no segment covers is zero, readable, writable and
+ * registers zero. Memory that no segment covers is zero, readable, writable and
  * executable.
  */
 struct mayfly_image_create {
@@ -186,7 +186,7 @@ struct mayfly_image_create {
  * @args_length: 0 to MAYFLY_ARGS_MAX
  * @first: with MAYFLY_SPAWN_NUMBERED the first number
  * @ids: address of @count __u64 that receive the ids, or 0
- * @created: out: VMs made, also when the call fails
+ * @created: out: VMs made, even when the call fails
  * @name: NUL-terminated: a letter, then letters, digits, '.', '_' or '-'; empty
  *	means vm<ID>
  * @reserved: zero
@@ -211,7 +211,7 @@ struct mayfly_spawn {
 #define MAYFLY_SPAWN_NUMBERED	4	/* names are name-<first>, name-<first+1> … */
 
 /**
- * struct mayfly_vm_info - a VM at a glance: LIST's row, and part of STAT
+ * struct mayfly_vm_info - a VM at a glance: a row of LIST, and part of STAT
  * @id: unique for the life of the module, from 1
  * @state: MAYFLY_READY …
  * @reason: MAYFLY_END_*
@@ -223,11 +223,11 @@ struct mayfly_spawn {
  * @cpu_ns: time in the run loop
  * @created_ns: Unix time
  * @ended_ns: Unix time, 0 while alive
- * @rip: where it ended, 0 while alive; of a triple fault SVM does not tell, so
- *	there it is where the guest was last entered (APM 2 15.14.3)
+ * @rip: where it ended, 0 while alive; SVM does not report it for a triple fault,
+ *	so then it is where the guest was last entered (APM 2 15.14.3)
  * @address: guest-physical address of MAYFLY_END_BAD_ACCESS; for
  *	MAYFLY_END_BAD_STATE the offset in struct mayfly_vcpu_state of the register
- *	that no CPU would take
+ *	that no CPU would accept
  * @detail: the CPU's own code for MAYFLY_END_BAD_STATE and
  *	MAYFLY_END_ENTRY_FAILED, for the bug report: SVM's exit code; VT-x's exit
  *	reason with its qualification in the upper half (SDM 3C 27.8), or the
@@ -260,18 +260,18 @@ struct mayfly_vm_info {
 
 #define MAYFLY_VM_DETACHED	1
 #define MAYFLY_VM_STARTED	2	/* belongs to the workers */
-#define MAYFLY_VM_COLD		4	/* parked; its tables and device page are given back */
+#define MAYFLY_VM_COLD		4	/* parked, its tables and device page freed */
 
 /**
  * struct mayfly_list - argument of MAYFLY_LIST
- * @from: lowest id of interest; 0 for the first call
+ * @from: lowest id to list; 0 for the first call
  * @rows: address of @count struct mayfly_vm_info
  * @count: 1 to MAYFLY_MAX_BATCH; out: rows filled, ascending by id
  * @flags: zero
  * @next: out: @from of the next call, 0 when this was the last
  * @reserved: zero
  *
- * A caller sees its own VMs; one with CAP_SYS_ADMIN sees all.
+ * A caller sees the VMs it owns; one with CAP_SYS_ADMIN sees all.
  */
 struct mayfly_list {
 	__u64 from;
@@ -301,7 +301,7 @@ struct mayfly_open {
 /**
  * struct mayfly_control - argument of MAYFLY_CONTROL
  * @op: MAYFLY_OP_*
- * @port: event channel of MAYFLY_OP_NOTIFY, below 64; else 0
+ * @port: event port of MAYFLY_OP_NOTIFY, below 64; else 0
  * @ids: on the device: address of @count ids; on a VM descriptor: 0
  * @results: on the device: address of @count __s32 that receive 0 or a negative
  *	errno each, or 0; on a VM descriptor: 0, and the call itself returns it
@@ -310,8 +310,8 @@ struct mayfly_open {
  * @done: out: how many succeeded
  * @reserved: zero
  *
- * Per VM: -ENOENT no such VM, -EPERM not the caller's, and as each operation
- * says.
+ * Results per VM: -ENOENT no such VM, -EPERM not the caller's, and those listed
+ * with each operation.
  */
 struct mayfly_control {
 	__u32 op;
@@ -327,13 +327,13 @@ struct mayfly_control {
 /*
  * START: -EALREADY started, -ESRCH ended, -EBUSY in RUN, -EXDEV its creator's
  * cgroup has no workers yet and the caller is in another one, or workers cannot
- * join it, -EAGAIN they would be more threads than the caller may have
+ * join it, -EAGAIN its workers would exceed the caller's limit on threads
  * (RLIMIT_NPROC), -ENOMEM, -EINTR.
  */
 #define MAYFLY_OP_START		1
-#define MAYFLY_OP_PAUSE		2	/* waits till it stands; -EALREADY, -ESRCH ended */
+#define MAYFLY_OP_PAUSE		2	/* waits until stopped; -EALREADY, -ESRCH ended */
 #define MAYFLY_OP_RESUME	3	/* -EALREADY not paused, -ESRCH ended */
-#define MAYFLY_OP_KILL		4	/* waits till it is dead; -ESRCH ended before */
+#define MAYFLY_OP_KILL		4	/* waits until it is dead; -ESRCH ended before */
 #define MAYFLY_OP_REMOVE	5	/* forgets an ended VM; -EBUSY not ended */
 #define MAYFLY_OP_NOTIFY	6	/* raises event @port; -ESRCH ended */
 
@@ -346,7 +346,7 @@ struct mayfly_control {
  * @device_pages: pages of the device page and its kind
  * @struct_bytes: kernel structures
  * @console_bytes: bytes the guest has written to its console so far
- * @console_lost: bytes of those that have been overwritten by later ones
+ * @console_lost: how many of those have been overwritten by later ones
  * @parked: times it parked
  * @reserved: zero
  */
@@ -367,13 +367,13 @@ struct mayfly_vm_stat {
  * struct mayfly_run - argument of MAYFLY_RUN
  * @flags: MAYFLY_RUN_*
  * @outcome: out: MAYFLY_RAN_*
- * @want: exits to return to the caller; none can be asked for yet: zero
+ * @want: exits to return to the caller; not supported yet: zero
  * @reserved: zero
  *
- * Runs the VM in the calling thread, waiting included, until it ends or what
- * @flags ask for happens. -EINTR when a signal came, or when the kernel has other
- * work for the thread outside: call again to go on.
- * -EBUSY when the workers or another thread run it.
+ * Runs the VM in the calling thread, waiting included, until it ends or a condition
+ * in @flags is met. -EINTR when a signal came, or when the kernel has other work for
+ * the thread outside: call again to go on.
+ * -EBUSY when it belongs to the workers or to another thread.
  */
 struct mayfly_run {
 	__u32 flags;
@@ -418,11 +418,11 @@ struct mayfly_table_register {
  * @regs: rax rcx rdx rbx rsp rbp rsi rdi r8 … r15, the order of their encoding
  * @rip: next instruction
  * @rflags: bit 1 set; VM, and all reserved bits clear
- * @cr0: PE, NE, ET and PG set; MP, EM, TS, WP and AM as you like
+ * @cr0: PE, NE, ET and PG set; MP, EM, TS, WP and AM free
  * @cr2: page-fault address
  * @cr3: top page table
- * @cr4: PAE and MCE set; DE, PSE, TSD, PGE, OSFXSR and OSXMMEXCPT as you like
- * @efer: LME and LMA set; SCE and NXE as you like
+ * @cr4: PAE and MCE set; DE, PSE, TSD, PGE, OSFXSR and OSXMMEXCPT free
+ * @efer: LME and LMA set; SCE and NXE free
  * @cs: segment register
  * @ss: segment register
  * @ds: segment register
@@ -442,14 +442,14 @@ struct mayfly_table_register {
  * @sysenter_esp: MSR
  * @sysenter_eip: MSR
  * @exception: with MAYFLY_STATE_EXCEPTION the vector to raise at the next entry:
- *	0 to 19 but 2, 3, 4, 9, 15 and 18
+ *	0 to 19 except 2, 3, 4, 9, 15 and 18
  * @error_code: its error code, where the vector has one
  * @reserved: zero
- * @fpu: an FXSAVE image; MXCSR has no reserved bit
+ * @fpu: an FXSAVE image; MXCSR has no reserved bit set
  *
  * Addresses must be canonical (48 bits), and the bases of @ds and @es below 4 GiB.
- * SET_STATE answers -EINVAL to a state that a CPU would refuse. Code segments must
- * be 64-bit ones.
+ * SET_STATE answers -EINVAL to a state that some CPU would refuse. Code segments
+ * must be 64-bit ones.
  */
 struct mayfly_vcpu_state {
 	__u32 vcpu;
@@ -520,27 +520,27 @@ MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
  *               bad, memory smaller than the image; -EEXIST name taken; -EDQUOT
  *               more VMs, or bytes, than the caller or all may have; -EAGAIN
  *               the first in a cgroup with START or DETACHED: its workers would
- *               be more threads than the caller may have (RLIMIT_NPROC); -ENOMEM;
+ *               exceed the caller's limit on threads (RLIMIT_NPROC); -ENOMEM;
  *               -EBUSY another hypervisor has the CPU, or somebody else already
- *               runs the VM just made; -EIO firmware forbids it; -EXDEV the
- *               caller's cgroup takes no kernel threads; -EMFILE, -ENFILE;
- *               -EINTR. What was made before an error stays, and @created tells
- *               how many that is; without DETACHED nothing stays. -EINVAL comes
- *               before anything is made, and so does -EDQUOT for VMs, unless
- *               others spawn at the same time; for bytes it comes with the VM
- *               that is too much.
+ *               runs the new VM; -EIO firmware forbids it; -EXDEV the caller's
+ *               cgroup takes no kernel threads; -EMFILE, -ENFILE; -EINTR. VMs
+ *               made before an error stay, and @created is their number; without
+ *               DETACHED none stays. -EINVAL comes before any VM is made, and so
+ *               does -EDQUOT for VMs, unless others spawn at the same time;
+ *               -EDQUOT for bytes comes at the VM that goes over the limit.
  * LIST          0. -EINVAL count; -EINTR.
  * OPEN          0. -EINVAL not exactly one of id and name; -ENOENT, -EPERM,
  *               -ENOMEM, -EMFILE, -ENFILE.
  * CONTROL       0 when every id was tried. -EINVAL op, port or count; -EINTR
- *               while waiting. With -EFAULT it may be the answer that could not be
- *               written: ask again, and -EALREADY, -ESRCH or -ENOENT says it is done.
+ *               while waiting. After -EFAULT an operation may be done although its
+ *               result could not be written: ask again; -EALREADY, -ESRCH or -ENOENT
+ *               then says so.
  * STAT          0.
  * RUN           0. -EBUSY, -EINTR, -ESRCH the VM had ended before.
  * GET_STATE     0. -EBUSY when it belongs to the workers or to a thread in RUN,
  *               unless it is paused; -ESRCH after the end; -ENOMEM.
- * SET_STATE     0. -EINVAL; else as GET_STATE. A guest that waits does not any
- *               more: it goes on where the new state says.
+ * SET_STATE     0. -EINVAL; else as GET_STATE. A waiting guest stops waiting: it
+ *               goes on where the new state says.
  */
 #define MAYFLY_IOC		0xBE
 #define MAYFLY_INFO		_IOR(MAYFLY_IOC, 0x00, struct mayfly_info)

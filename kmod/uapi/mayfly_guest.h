@@ -15,7 +15,7 @@
 #ifndef MAYFLY_GUEST_H
 #define MAYFLY_GUEST_H
 
-/* Guest-physical map. Below MAYFLY_GPA_IMAGE everything is Mayfly's. */
+/* Guest-physical map. Mayfly reserves everything below MAYFLY_GPA_IMAGE. */
 #define MAYFLY_GPA_STUB		0x1000	/* hypercall stub, read and execute */
 #define MAYFLY_GPA_DEVICE	0x2000	/* struct mayfly_device_page, read-only */
 #define MAYFLY_GPA_ARGS		0x3000	/* argument page, read-only */
@@ -29,25 +29,26 @@
 /*
  * console(rdi = gpa, rsi = length): appends bytes to the VM's console.
  * Returns the number of bytes taken, at most MAYFLY_CONSOLE_MAX a call;
- * -EFAULT (-14) when the range is not wholly guest memory (nothing is taken).
+ * -EFAULT (-14) when part of the range is not guest memory (nothing is taken).
  */
 #define MAYFLY_HC_CONSOLE	1
 /*
  * wait(rdi = deadline): blocks until an event is pending or the guest clock
  * (ns since the VM was made) reaches @deadline; MAYFLY_FOREVER has no deadline.
- * Returns the pending events as a bit mask and clears them; 0 means deadline.
+ * Returns the pending events as a bit mask and clears them; 0 means the deadline
+ * has passed.
  */
 #define MAYFLY_HC_WAIT		2
 /*
- * notify(rdi = port): kicks an event channel. Returns 0, or -ENOENT (-2) where
- * there is no such channel.
+ * notify(rdi = port): raises an event at a port. Returns 0, or -ENOENT (-2) when
+ * there is no such port.
  */
 #define MAYFLY_HC_NOTIFY	3
 /*
  * discard(rdi = gpa, rsi = pages): gives whole pages back to the host; they
  * read as zero (or as the image's bytes) afterwards. Returns the number of
  * pages handled, at most MAYFLY_DISCARD_MAX a call; -EINVAL (-22) when @gpa is
- * unaligned or the range leaves the VM's own memory.
+ * unaligned or part of the range is not the VM's memory.
  */
 #define MAYFLY_HC_DISCARD	4
 /* Number 5 is reserved for timer(deadline). Any other returns -ENOSYS (-38). */
@@ -76,7 +77,7 @@
  * The guest clock: ns = (rdtsc * mult) >> shift, in 128-bit arithmetic, is the
  * guest's monotonic time (0 when the VM was made); adding wall_ns gives Unix
  * time. Readers retry while seq is odd or has changed. Without
- * MAYFLY_CLOCK_STABLE in flags the TSC may jump; time then only hints.
+ * MAYFLY_CLOCK_STABLE in flags the TSC may jump, and the time is only a hint.
  */
 struct mayfly_clock {
 	__u32 seq;
@@ -91,7 +92,7 @@ struct mayfly_clock {
 struct mayfly_device {
 	__u32 type;
 	__u32 id;
-	__u32 port;		/* event channel */
+	__u32 port;		/* event port */
 	__u32 reserved;
 	__u64 ring_gpa;
 	__u8 config[40];
@@ -101,8 +102,8 @@ struct mayfly_device {
  * The device page, at MAYFLY_GPA_DEVICE; rdi holds its virtual address at
  * entry. Written by Mayfly only, filled before the first instruction.
  *
- * @generation changes whenever the VM becomes another one (clone, restore):
- * reseed and re-read everything below it. @args_len bytes of NUL-terminated
+ * @generation changes whenever the VM becomes another one (clone, restore): then
+ * reseed and re-read all fields after it. @args_len bytes of NUL-terminated
  * strings (@argc of them) are at @args_gpa.
  */
 struct mayfly_device_page {
