@@ -2,11 +2,12 @@
 /*
  * fault.c - guests get memory when they touch it: demand-zero, copy-on-write.
  *
- * A guest that touches pages at random gets them one by one. One that walks gets
- * as many as its walk is long so far, and soon large ones: an honest walker has at
- * most twice what it uses, and leaves guest mode a few dozen times per 256 MiB. All
- * of that is done in the VM's own time, on the worker, so it counts as its CPU time
- * and its cgroup's. Only what has to be reclaimed first goes to the work item.
+ * A guest that touches pages at random gets them one by one. A guest that walks
+ * through memory gets as many pages as its walk has had so far, and soon large ones:
+ * an honest walker holds at most twice what it uses, and exits a few dozen times per
+ * 256 MiB. All of that is done in the VM's own time, on the worker, so it counts as
+ * CPU time of the VM and of its cgroup. Only memory that must be reclaimed first is
+ * left to the work item.
  */
 #include <linux/align.h>
 #include <linux/io.h>
@@ -19,10 +20,10 @@
 #include "mem/room.h"
 #include "uapi/mayfly_guest.h"
 
-/* Pages: a walk begins after so many, and never gets more at once than the last. */
+/* In pages: how long a walk is before it gets more than one, and the most it gets. */
 #define WALK_MIN	4
 #define WALK_MAX	(2 * PAGES_LARGE)
-/* And so many small ones at once where large ones cannot be had. */
+/* The most small pages it gets at once where there are no large ones. */
 #define SMALL_MAX	64
 
 static void add_guest_page(struct vm_memory *memory, struct page *page, u64 gpa)
@@ -37,7 +38,7 @@ static void add_guest_page(struct vm_memory *memory, struct page *page, u64 gpa)
  * @memory: the VM's
  * @entry: from memory_own()
  * @shared: the image's leaf there, or 0
- * @page: the VM's own; it may do what the image's may, and be written
+ * @page: the VM's own; it gets the rights of the image's page, and may be written
  */
 void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
 			struct page *page)
@@ -56,7 +57,7 @@ void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
 		   leaf | format->write | format->owned | page_to_phys(page));
 }
 
-/* Adds a page of zeroes, of the size of a leaf at that level. */
+/* Adds a zeroed page of the size that a leaf at that level maps. */
 static int add_zero(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 {
 	u64 *entry = memory_own(memory, gpa, leaf, gfp);
@@ -80,7 +81,7 @@ static bool is_mapped(const struct vm_memory *memory, u64 gpa)
 	return entry && *entry & memory->s2.format->present;
 }
 
-/* Only where there is nothing yet, not even a table. */
+/* Only where nothing exists yet, not even a table. */
 static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
 {
 	return memory->s2.format->large_pages && pages >= PAGES_LARGE &&
@@ -90,8 +91,8 @@ static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
 }
 
 /*
- * How many pages a fault is worth: as many as the walk it is part of has had. One
- * when memory is short, so that it has to be reclaimed: others need it more.
+ * How many pages a fault gets: as many as its walk has had so far. Only one when
+ * memory is short and has to be reclaimed: others need it more.
  */
 static u64 walk_length(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
@@ -112,7 +113,7 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 
 	if (!room_for(memory->memcg, 1, gfp))
 		return -ENOMEM;
-	/* What is more than asked for stops with the memory that is left. */
+	/* Pages beyond the one asked for are added only while there is room. */
 	while (left && (at == gpa || (!is_mapped(memory, at) && room_for(memory->memcg, 1, gfp)))) {
 		if (may_be_large(memory, at, left)) {
 			if (!add_zero(memory, at, STAGE2_LARGE, gfp)) {
@@ -158,7 +159,7 @@ static bool may_execute(const struct stage2_format *format, u64 leaf)
 	       (leaf & format->execute) == format->execute;
 }
 
-/* Pages of the image stay as they are; a large one was never meant to. */
+/* The image's pages keep their rights; a large page is split to hold code. */
 static int make_executable(struct vm_memory *memory, u64 *entry, gfp_t gfp)
 {
 	if (!(*entry & memory->s2.format->large))
@@ -181,7 +182,7 @@ static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *f
 	if (fault->execute && !may_execute(format, *entry))
 		return make_executable(memory, entry, gfp);
 	if (!fault->write || (*entry & format->write))
-		return 0;	/* Somebody else's flush was enough. */
+		return 0;	/* The entry allows it: the translation was stale. */
 	if (*entry & format->cow)
 		return copy_on_write(memory, gpa, *entry, gfp);
 	return -EFAULT;
@@ -190,10 +191,10 @@ static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *f
 /**
  * memory_fault - give the guest the page it asked for
  * @memory: the VM's
- * @fault: what it did
+ * @fault: the guest's access
  * @gfp: MEMORY_SLEEP, MEMORY_WAIT or MEMORY_ATOMIC
  *
- * Context: sleeps unless MEMORY_ATOMIC. Task context: the memcg is set.
+ * Context: task, as the active memcg is set; may sleep unless MEMORY_ATOMIC.
  * Return: 0 to enter again, -EFAULT when the access is not allowed, -ENOMEM.
  */
 int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
@@ -207,11 +208,11 @@ int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 }
 
 /**
- * memory_copy_hot - give a VM the pages its kind always writes
+ * memory_copy_hot - give a VM the hot set of its image
  * @memory: the VM's
  * @gfp: MEMORY_SLEEP, MEMORY_WAIT or MEMORY_ATOMIC
  *
- * Context: as @gfp.
+ * Context: as for @gfp.
  * Return: 0 or -ENOMEM.
  */
 int memory_copy_hot(struct vm_memory *memory, gfp_t gfp)
@@ -225,7 +226,7 @@ int memory_copy_hot(struct vm_memory *memory, gfp_t gfp)
 			.write = true,
 		};
 
-		memory->walk_end = 0;	/* It does not walk, it is carried. */
+		memory->walk_end = 0;	/* These are not part of a walk. */
 		/* -EFAULT: the first VM had more memory than this one. */
 		if (memory_fault(memory, &fault, gfp) == -ENOMEM)
 			return -ENOMEM;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * image.c - make images out of segments, and let them go.
+ * image.c - make images from segments, and free them.
  *
- * The kernel knows nothing of ELF: it gets page-aligned pieces of guest memory
+ * The kernel knows nothing about ELF: it gets page-aligned pieces of guest memory
  * and a start state. An image is immutable once its descriptor exists; only the
  * hot set is learned later, once.
  */
@@ -89,7 +89,7 @@ static int load_segment(struct image *image, const struct mayfly_segment *segmen
 	return 0;
 }
 
-/* Checks one segment against the end of the one before; returns its own end. */
+/* Checks a segment; @end is that of the one before, and becomes its own. */
 static int check_segment(const struct mayfly_segment *segment, u64 *end)
 {
 	u64 last;
@@ -130,7 +130,7 @@ static int load_segments(struct image *image,
 	return 0;
 }
 
-/* The top table must be the image's own page, or nothing would ever run. */
+/* The guest's top page table must be in the image, or nothing would ever run. */
 static bool start_is_sane(const struct image *image)
 {
 	u64 *entry;
@@ -162,7 +162,7 @@ static int fill_image(struct image *image, const struct mayfly_image_create *cre
 
 /**
  * image_create - load an image
- * @create: copied from the caller, not yet looked at but for its rip
+ * @create: copied from the caller; only its rip has been checked
  *
  * Context: may sleep; reads the caller's memory.
  * Return: the image with one reference, or an ERR_PTR as MAYFLY_IMAGE_CREATE
@@ -236,12 +236,12 @@ void image_setup(const struct stage2_format *format)
 }
 
 /**
- * image_learn_hot - remember what the first VM wrote before it first waited
+ * image_learn_hot - learn the hot set: what the first VM wrote before it first waited
  * @image: its image
  * @pages: the VM's pages
  *
- * Too many pages, and none are remembered: such a guest is not made of the few
- * pages this is for.
+ * If there are too many pages, none are remembered: the hot set is for guests that
+ * write only a few.
  *
  * Context: any; the VM is claimed by the caller.
  */

@@ -15,19 +15,19 @@
 /*
  * Pages, tables over them, and a state to start from. Who protects a field:
  *   I  immutable once its descriptor exists
- *   h  written once, by whoever sets @hot_claimed first
+ *   h  written once, by the thread that sets @hot_claimed first
  *   r  reference count
  */
 struct image {
 	struct kref ref;		/* [r] VMs, the descriptor */
-	struct stage2 s2;		/* [I] no leaf is writable; those of writable segments are cow */
-	struct list_head pages;		/* [I] all pages and tables, linked by page->lru */
+	struct stage2 s2;		/* [I] leaves: none writable; cow in writable segments */
+	struct list_head pages;		/* [I] and tables, linked by page->lru */
 	u64 memory_min;			/* [I] bytes of memory a VM needs */
 	u64 rip, rsp, cr3, rdi;		/* [I] start state */
 	char name[MAYFLY_NAME_SIZE];	/* [I] for people */
 	/*
-	 * Guest page numbers that the first VM had written when it first waited: later
-	 * VMs get them at once instead of by faults.
+	 * Numbers of the guest pages that the first VM had written when it first
+	 * waited: later VMs get these pages at once instead of by faults.
 	 */
 	u32 hot[IMAGE_HOT_MAX];		/* [h] */
 	unsigned int nr_hot;		/* [h] 0 until it is known; set last */

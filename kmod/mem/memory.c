@@ -2,9 +2,10 @@
 /*
  * memory.c - a VM's address space: laid out, read, given back.
  *
- * It is the image's tables with private pages laid over them. Only the thread that
- * has claimed the VM calls in here, so there are no locks. All pages are charged
- * to the VM's memcg. How guests get theirs is in fault.c.
+ * An address space is the image's tables with private pages laid over them. Only the
+ * claimant calls these functions, or for a parked VM the holder of pool->lock, so
+ * there are no locks here. All pages are charged to the VM's memcg. fault.c gives
+ * guests their pages.
  */
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -19,15 +20,15 @@
 
 static struct page *stub_page;
 
-/* A new VM needs a table of each level: they are got at once. */
+/* A new VM needs a table of each level; they are allocated at once. */
 #define STOCK_ORDER	2
 
 /**
  * struct supply - where a layout gets its tables from
- * @memory: whose they will be
- * @gfp: for those that are not in stock
- * @stock: the next in stock
- * @left: so many
+ * @memory: the VM's; it gets the tables
+ * @gfp: for tables that are not in stock
+ * @stock: the next one in stock
+ * @left: how many are in stock
  */
 struct supply {
 	struct vm_memory *memory;
@@ -69,13 +70,13 @@ static u64 *alloc_table(void *context)
 }
 
 /**
- * memory_own - an entry that may be changed
+ * memory_own - get an entry that may be changed
  * @memory: the VM's
  * @gpa: any address in the page, which no large leaf maps
  * @leaf: STAGE2_SMALL or STAGE2_LARGE
  * @gfp: for tables
  *
- * Return: it, or NULL without memory.
+ * Return: the entry, or NULL without memory.
  */
 u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 {
@@ -131,14 +132,14 @@ static int lay_out(struct supply *supply, struct page *args, void **device_page)
 }
 
 /**
- * memory_lay_out - the tables of a VM that has written nothing yet
+ * memory_lay_out - build the tables of a VM that has written nothing yet
  * @memory: the VM's, without tables
  * @args: the argument page or NULL; the caller keeps it alive
  * @device_page: out: the VM's device page, zeroed
  * @gfp: for all of it
  *
- * Context: as @gfp; the memcg is set.
- * Return: 0 or -ENOMEM, with some of it done.
+ * Context: as for @gfp; the memcg is set.
+ * Return: 0, or -ENOMEM with some of it done.
  */
 int memory_lay_out(struct vm_memory *memory, struct page *args,
 		   void **device_page, gfp_t gfp)
@@ -155,14 +156,14 @@ int memory_lay_out(struct vm_memory *memory, struct page *args,
 /**
  * memory_init - lay out a new VM's memory
  * @memory: to fill; all zero
- * @image: what it starts as; the caller keeps it alive
+ * @image: what it starts from; the caller keeps it alive
  * @size: bytes, page-aligned
  * @args: the argument page or NULL; the caller keeps it alive
  * @memcg: charged; the caller keeps it alive
  * @device_page: out: the VM's device page, zeroed
  *
  * Context: may sleep.
- * Return: 0 or -ENOMEM, after which memory_free() is still owed.
+ * Return: 0 or -ENOMEM; in both cases the caller owes a memory_free().
  */
 int memory_init(struct vm_memory *memory, struct image *image, u64 size,
 		struct page *args, struct mem_cgroup *memcg, void **device_page)
@@ -192,7 +193,7 @@ int memory_init(struct vm_memory *memory, struct image *image, u64 size,
  * @entry: its leaf, present
  * @gpa: the address
  *
- * Return: the page of 4 KiB, also inside of a large one.
+ * Return: the 4 KiB page, which may be part of a large one.
  */
 struct page *memory_page_at(const struct vm_memory *memory, u64 entry, u64 gpa)
 {
@@ -214,13 +215,13 @@ static const void *readable(struct vm_memory *memory, u64 gpa)
 }
 
 /**
- * memory_is_readable - is a range wholly the guest's to show?
+ * memory_is_readable - may the guest read all of a range?
  * @memory: the VM's; its vCPU is out of guest mode
  * @gpa: first byte, from the guest, not trusted
  * @length: bytes
  *
  * Context: any.
- * Return: true when memory_read() may be asked for it.
+ * Return: true when memory_read() may be called for it.
  */
 bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length)
 {
@@ -228,7 +229,7 @@ bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length)
 
 	if (check_add_overflow(gpa, length, &end) || end > memory->size)
 		return false;
-	/* Above MAYFLY_GPA_IMAGE all is memory, present or not. */
+	/* From MAYFLY_GPA_IMAGE on all is memory, present or not. */
 	for (page = gpa & PAGE_MASK; page < min_t(u64, end, MAYFLY_GPA_IMAGE);
 	     page += PAGE_SIZE)
 		if (!readable(memory, page))
@@ -274,9 +275,9 @@ static void give_page_back(struct vm_memory *memory, u64 *entry, u64 shared)
 }
 
 /**
- * memory_split - make a large page small ones
+ * memory_split - split a large page into small ones
  * @memory: the VM's
- * @entry: its leaf
+ * @entry: the page's leaf
  * @gfp: for the table
  *
  * Return: false without memory; then nothing has changed.
@@ -299,7 +300,7 @@ bool memory_split(struct vm_memory *memory, u64 *entry, gfp_t gfp)
 	return true;
 }
 
-/* Returns how many pages that was good for, @pages at most. */
+/* Discards at one address. Returns how many pages that handled, at most @pages. */
 static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 {
 	u64 *entry = stage2_find(&memory->s2, gpa);
@@ -313,7 +314,7 @@ static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 			return PAGES_LARGE;
 		}
 		if (!memory_split(memory, entry, MEMORY_ATOMIC)) {
-			/* It keeps the page, which is as zero as a new one. */
+			/* The VM keeps the page, zeroed like a new one. */
 			clear_page(page_address(memory_page_at(memory, *entry, gpa)));
 			return 1;
 		}
@@ -325,10 +326,10 @@ static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 }
 
 /**
- * memory_discard - take private pages back; they become the image's, or zero
+ * memory_discard - drop private pages; the guest then sees the image's, or zero
  * @memory: the VM's; its vCPU is out of guest mode
  * @gpa: first page, from the guest, not trusted
- * @pages: how many, at most MAYFLY_DISCARD_MAX are handled
+ * @pages: how many; at most MAYFLY_DISCARD_MAX are handled
  *
  * Context: any.
  * Return: pages handled, or -EINVAL when the range is not the VM's memory.

@@ -15,20 +15,20 @@ struct mem_cgroup;
 
 /**
  * struct vm_memory - a VM's guest-physical address space
- * @s2: second-level tables; all owned pages hang from @pages. Without a root
+ * @s2: second-level tables; all owned pages are on @pages. Without a root
  *	while the VM is cold.
- * @size: first guest-physical address that is not memory, in bytes
+ * @size: in bytes: the first guest-physical address that is not memory
  * @image: what the VM was made from
- * @memcg: who is charged
+ * @memcg: the cgroup that is charged
  * @pages: every page held alone, linked by page->lru: guest pages, tables and
  *	the device page
  * @walk_begin: where the guest's last walk through untouched memory began
- * @walk_end: where it would go on
- * @guest_pages: how many of them are guest memory, in pages of 4 KiB
+ * @walk_end: where that walk would go on
+ * @guest_pages: how many of @pages are guest memory, in pages of 4 KiB
  * @table_pages: how many are tables
  * @device_pages: how many are device pages
  *
- * All of it is the claimant's; of a parked VM it belongs to the holder of pool->lock.
+ * Only the claimant may use it; while the VM is parked, the holder of pool->lock.
  * Other threads read the counters.
  */
 struct vm_memory {

@@ -10,20 +10,20 @@
 
 #include "mem/pages.h"
 
-/* page->index: not guest memory; and the bit that marks a large page. */
+/* page->index: the value for "not guest memory", and the bit of a large page. */
 #define NOT_THE_GUESTS	(~0ul)
 #define INDEX_LARGE	(1ul << 62)
 
 /*
- * Left to the host by guests that want more: this part of all memory, and so much
- * for small machines. Twice as much when VMs are made. So new ones are refused before
- * old ones die, and both before the OOM killer, who cannot see whose all this memory
- * is, picks anybody.
+ * Memory that guests must leave to the host: this part of all memory, plus a minimum
+ * for small machines. Twice as much when VMs are made. So new VMs are refused before
+ * old ones die, and both happen before the OOM killer acts: it cannot see whose
+ * memory this is.
  */
 #define RESERVE_DIVISOR	64
 #define RESERVE_LEAST	(SZ_8M >> PAGE_SHIFT)
 
-/* A CPU looks how much is left after so many pages. */
+/* After this many pages a CPU checks how much is left. */
 #define LOOK_EVERY	256
 
 static struct percpu_counter nr_pages;
@@ -60,8 +60,7 @@ static void mark_page(struct page *page, unsigned long index)
 
 /**
  * pages_alloc - get a page
- * @gfp: MEMORY_SLEEP and its kind, with __GFP_ZERO unless the caller writes all
- *	of it
+ * @gfp: one of MEMORY_*, with __GFP_ZERO unless the caller writes the whole page
  *
  * Return: the page, not yet a guest's, or NULL.
  */
@@ -81,9 +80,10 @@ struct page *pages_alloc(gfp_t gfp)
  * @gfp: as for pages_alloc()
  * @order: 2 to the power of this
  *
- * Half the price of as many calls of pages_alloc(). Each is freed on its own.
+ * It costs half as much as single calls of pages_alloc(). Each page is freed on its
+ * own.
  *
- * Return: the first of them, or NULL when there are none side by side.
+ * Return: the first page, or NULL when there are no contiguous ones.
  */
 struct page *pages_alloc_run(gfp_t gfp, unsigned int order)
 {
@@ -118,7 +118,7 @@ struct page *pages_alloc_large(gfp_t gfp)
 }
 
 /**
- * pages_split - make a guest's large page 512 small ones at the same addresses
+ * pages_split - split a guest's large page into 512 small ones at the same addresses
  * @page: the large page
  */
 void pages_split(struct page *page)
@@ -134,7 +134,7 @@ void pages_split(struct page *page)
 
 /**
  * pages_free - give a page back
- * @page: from pages_alloc() and its kind, no longer reachable by any guest
+ * @page: from pages_alloc*(), no longer reachable by any guest
  */
 void pages_free(struct page *page)
 {
@@ -158,7 +158,7 @@ void pages_set_gpa(struct page *page, u64 gpa)
 }
 
 /**
- * pages_is_guests - is it a guest's memory?
+ * pages_is_guests - is this page a guest's memory?
  * @page: the page
  *
  * Return: false for tables and the like.
@@ -169,7 +169,7 @@ bool pages_is_guests(const struct page *page)
 }
 
 /**
- * pages_is_large - is it the first of 512?
+ * pages_is_large - is this page the first of 512?
  * @page: the page
  *
  * Return: true for one from pages_alloc_large() that has not been split.
@@ -180,10 +180,10 @@ bool pages_is_large(const struct page *page)
 }
 
 /**
- * pages_gpa - which part of a guest's memory is it?
+ * pages_gpa - where in a guest's memory is this page?
  * @page: a guest's
  *
- * Return: guest-physical address.
+ * Return: its guest-physical address.
  */
 u64 pages_gpa(const struct page *page)
 {
@@ -215,7 +215,7 @@ bool pages_host_has_room(void)
  *
  * Cheap while there is enough.
  *
- * Return: true when who can do without must.
+ * Return: true when callers that can do without memory must.
  */
 bool pages_host_is_short(void)
 {
@@ -237,7 +237,7 @@ int pages_setup(void)
  */
 void pages_teardown(void)
 {
-	/* A CPU that is on its way out has counted what is not in the sum. */
+	/* The sum lacks the count of a CPU that is going offline. */
 	cpus_read_lock();
 	WARN_ON_ONCE(pages_count());
 	cpus_read_unlock();

@@ -17,14 +17,14 @@
 #define PAGES_LARGE		(1u << PAGES_LARGE_ORDER)
 
 /*
- * Flags for callers that may sleep, for those that would rather wait long than do
- * without, and for those that may not sleep. None wakes the OOM killer.
+ * Flags for callers that may sleep, for callers that prefer a long wait to a failure,
+ * and for callers that may not sleep. None wakes the OOM killer.
  */
 #define MEMORY_SLEEP	(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
 #define MEMORY_WAIT	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 #define MEMORY_ATOMIC	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
 
-/* Pages freed between two offers to let somebody else run. */
+/* Pages freed between two calls of cond_resched(). */
 #define PAGES_FREE_BATCH	512
 
 struct page *pages_alloc(gfp_t gfp);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * room.c - may a VM have more memory? Asked before it is taken, of the host and of
- * the VM's cgroups.
+ * room.c - may a VM have more memory? Checks the host and the VM's cgroups before
+ * the memory is taken.
  */
 #include <linux/list.h>
 #include <linux/memcontrol.h>
@@ -12,18 +12,18 @@
 #include "mem/room.h"
 
 /*
- * Left to the processes of a cgroup that has a limit: a VM can be told that there is
- * no more memory, of processes the kernel kills one. Twice what it charges at once.
+ * Memory left to the processes of a cgroup that has a limit. A VM can be refused
+ * memory; a process would be OOM-killed. Twice what the kernel charges at once.
  */
 #define RESERVE		(SZ_512K >> PAGE_SHIFT)
-/* Reclaimed beyond that, so that not each fault has to. */
+/* Pages reclaimed beyond that, so that not every fault has to reclaim. */
 #define AHEAD		32
 
 /**
- * room_is_above_high - is the cgroup above its memory.high, or one it is in?
- * @memcg: charged for it, or NULL
+ * room_is_above_high - is a cgroup, or one of its ancestors, above its memory.high?
+ * @memcg: the cgroup, or NULL
  *
- * Return: true when who takes memory has to wait for it.
+ * Return: true when a task that takes memory has to wait for it.
  */
 bool room_is_above_high(struct mem_cgroup *memcg)
 {
@@ -33,7 +33,7 @@ bool room_is_above_high(struct mem_cgroup *memcg)
 	return false;
 }
 
-/* Below the limits of all the cgroups that it is in? */
+/* Would it stay within its own limit and those of its ancestors? */
 static bool cgroups_have(struct mem_cgroup *memcg, unsigned long pages)
 {
 	for (; memcg; memcg = parent_mem_cgroup(memcg))
@@ -42,7 +42,7 @@ static bool cgroups_have(struct mem_cgroup *memcg, unsigned long pages)
 	return true;
 }
 
-/* Modules cannot ask for reclaim, but who takes more than there is brings it about. */
+/* Modules cannot ask for reclaim, but taking more than there is triggers it. */
 static void make_cgroup_reclaim(struct mem_cgroup *memcg, unsigned long pages, gfp_t gfp)
 {
 	struct mem_cgroup *old = set_active_memcg(memcg);
@@ -62,11 +62,11 @@ static void make_cgroup_reclaim(struct mem_cgroup *memcg, unsigned long pages, g
  * @pages: how much
  * @gfp: MEMORY_ATOMIC, MEMORY_SLEEP or MEMORY_WAIT
  *
- * The kernel makes a task wait for what it takes above memory.high when it can
- * sleep. A worker cannot, so there it is as if there were no memory.
+ * Above memory.high the kernel makes a task that can sleep wait for what it takes.
+ * A worker cannot sleep, so there it counts as out of memory.
  *
- * Context: as @gfp.
- * Return: false when it must be got by who can wait, or is not there.
+ * Context: as for @gfp.
+ * Return: false when only a caller that can wait may get it, or when there is none.
  */
 bool room_for(struct mem_cgroup *memcg, unsigned long pages, gfp_t gfp)
 {

@@ -3,7 +3,7 @@
  * stage2.c - walk, copy and change second-level page tables.
  *
  * Callers serialise: one thread at a time changes a tree, and the vCPU that
- * uses it is out of guest mode meanwhile. See stage2.h for who owns what.
+ * uses it is out of guest mode meanwhile. See stage2.h for ownership.
  */
 #include <linux/compiler.h>
 #include <linux/string.h>
@@ -47,7 +47,7 @@ u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
 }
 
 /**
- * stage2_find - look a page up
+ * stage2_find - look up a page
  * @s2: the tree
  * @gpa: any address in the page
  *
@@ -106,9 +106,8 @@ void stage2_drop(struct stage2 *s2)
  * @alloc: gives a zeroed page that lives as long as the tree
  * @context: for @alloc
  *
- * Tables on the way that are missing are added, those that belong to the image
- * are copied. What has been done when @alloc fails stays and is of use next
- * time.
+ * Missing tables on the way are added, and the image's tables are copied. When
+ * @alloc fails, the work done so far stays and is used the next time.
  *
  * Return: the leaf entry, which may be changed, or NULL when @alloc failed.
  */
@@ -140,7 +139,7 @@ u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 }
 
 /**
- * stage2_split - put 512 small leaves that may hold code in the place of a large one
+ * stage2_split - replace a large leaf by 512 small ones that may hold code
  * @s2: the tree
  * @entry: the large leaf
  * @table: a zeroed page that lives as long as the tree

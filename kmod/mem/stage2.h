@@ -7,9 +7,10 @@
  *
  * Ownership. Tables and pages of an image are shared by all of its VMs and
  * never changed once a VM uses them. A VM's tables start as a copy of the
- * image's root; an entry with the owned bit points to something the VM holds
- * alone, an entry without it to something of the image. Changing a mapping first
- * makes the path to it owned (stage2_own), by copying the image's tables on it.
+ * image's root. An entry with the owned bit points to a table or page that the VM
+ * holds alone; an entry without it points to one that is shared. Before a mapping is
+ * changed, the path to it is made owned (stage2_own): the image's tables on it are
+ * copied.
  */
 #ifndef MAYFLY_STAGE2_H
 #define MAYFLY_STAGE2_H
@@ -19,7 +20,7 @@
 #define STAGE2_ENTRIES	512
 #define STAGE2_ADDRESS	0x000ffffffffff000ull
 
-/* Levels of leaves: of 4 KiB and of 2 MiB. */
+/* Levels of leaves: 4 KiB and 2 MiB. */
 #define STAGE2_SMALL	1
 #define STAGE2_LARGE	2
 
@@ -35,8 +36,8 @@
  * @owned: software bit: the VM holds the target alone
  * @cow: software bit: a shared leaf that a write turns into a private copy
  * @levels: levels of tables, 4 or 5
- * @large_pages: leaves may be of 2 MiB
- * @large_code: code may be in those; otherwise they become small ones first
+ * @large_pages: 2 MiB leaves may be used
+ * @large_code: they may hold code; otherwise they are split first
  */
 struct stage2_format {
 	u64 present;
@@ -60,8 +61,8 @@ struct stage2_format {
  * @owned: bit that marks this tree's own entries: format->owned for a VM, 0 for
  *	an image, which owns all it points to
  * @changes: goes up whenever a present entry is replaced, weakened or removed;
- *	a cached translation from before must not be used afterwards.
- * @model: the same, as the TLB model of DEBUG builds sees it
+ *	a translation cached before must not be used afterwards.
+ * @model: the same, as the TLB model of DEBUG builds counts it
  */
 struct stage2 {
 	const struct stage2_format *format;
