@@ -38,7 +38,7 @@ static int wait_for_change(struct vm *vm)
 	return ret == -ETIME ? 0 : ret;
 }
 
-/* 0 with the VM claimed, the outcome if there is one already, or -EINTR. */
+/* Returns 0 with the VM claimed, an outcome if there is one already, or -EINTR. */
 static int claim_attached(struct vm *vm, u32 flags)
 {
 	while (!life_try_claim(vm)) {
@@ -53,13 +53,13 @@ static int claim_attached(struct vm *vm, u32 flags)
 	return 0;
 }
 
-/* 0 to go on, or an outcome, or -EINTR. */
+/* Returns 0 to go on, or an outcome, or -EINTR. */
 static int run_attached(struct vm *vm, u32 flags)
 {
 	struct slice slice;
 	enum verdict verdict;
 
-	/* Nobody cuts it; the scheduler asks for the CPU. */
+	/* No timer ends this slice; the scheduler asks for the CPU. */
 	slice_begin(&slice, 0);
 	verdict = run_slice(vm, &slice, flags & MAYFLY_RUN_UNTIL_OUTPUT);
 

@@ -2,9 +2,9 @@
 /*
  * fetch.c - memory for VMs that have to wait for it, away from the workers.
  *
- * Each pool has one work item that serves one VM and gets into line again. So the
- * thread that waits for a cgroup's reclaim is of that cgroup's pool, and no cgroup,
- * however many of its VMs want memory, has more than one of the kernel's threads.
+ * Each pool has one work item, which serves one VM and queues itself again. So a
+ * cgroup's reclaim delays only the work item of its own pool, and no cgroup takes up
+ * more than one kernel thread, however many of its VMs want memory.
  */
 #include <linux/sched.h>
 
@@ -29,7 +29,7 @@ static int fetch_once(struct vm *vm)
 }
 
 /**
- * fetch_memory - after VERDICT_FAULT: get what is missing, and wait if need be
+ * fetch_memory - after VERDICT_FAULT: get the missing memory, and wait if necessary
  * @vm: claimed by the caller
  *
  * Context: may sleep.
@@ -57,7 +57,7 @@ static void serve_starved(struct vm *vm)
 {
 	enum verdict verdict = VERDICT_LEAVE;
 
-	/* Nothing is reclaimed for one that will not have it. */
+	/* Nothing is reclaimed for a VM that is being killed. */
 	if (!test_bit(VM_REQUEST_KILL, &vm->requests))
 		verdict = fetch_memory(vm);
 	life_release(vm, verdict);
@@ -65,12 +65,12 @@ static void serve_starved(struct vm *vm)
 }
 
 /**
- * fetch_serve - a pool's work item: serve the VM that waits longest
- * @pool: the pool, which outlives its last VM until this is cancelled
+ * fetch_serve - a pool's work item: serve the VM that has waited longest
+ * @pool: the pool; it exists until its work item has been cancelled
  *
- * The kernel notes what a thread takes above memory.high, and makes the thread wait
- * from some dozens of pages on. A workqueue's thread serves many pools: the debt is
- * the pool's.
+ * The kernel counts the pages a thread takes above memory.high, and makes the thread
+ * wait after some dozens of them. A workqueue's thread serves many pools, so the
+ * count is kept with the pool.
  *
  * Context: workqueue.
  */

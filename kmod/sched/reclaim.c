@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * reclaim.c - when sleeping VMs go cold: by age, when the host needs memory, and
- * when a VM does that is of the same cgroup.
+ * when a VM of the same cgroup does.
  *
- * All take those of a pool that have slept longest first. A VM that goes cold leaves its
- * pool's list of warm sleepers, so nothing is looked at twice.
+ * The VM of a pool that has slept longest goes first. A VM that goes cold leaves
+ * pool->warm, so nothing is looked at twice.
  */
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
@@ -18,11 +18,11 @@
 #include "vm/cold.h"
 #include "vm/pool.h"
 
-/* VMs between two offers to let somebody else run. */
+/* VMs made cold between two calls of cond_resched(). */
 #define BATCH		64
 /* What a small VM gives back: four tables, device page, entry table. */
 #define PAGES_PER_VM	6
-/* In jiffies: those that only nap are left alone even when memory is short. */
+/* In jiffies: VMs that only nap stay warm even when memory is short. */
 #define MIN_SLEEP	(HZ / 10)
 
 static unsigned int cold_after_ms = 10000;
@@ -38,10 +38,10 @@ static void look_again_after(unsigned int ms)
 }
 
 /**
- * struct demand - how much is to go cold
- * @before: only VMs that have slept since then, in jiffies
- * @vms: so many at most
- * @pages: what has been given back
+ * struct demand - how much should go cold
+ * @before: only VMs that parked at or before this time, in jiffies
+ * @vms: how many at most
+ * @pages: how many pages have been given back
  */
 struct demand {
 	unsigned long before;
@@ -49,7 +49,7 @@ struct demand {
 	unsigned int pages;
 };
 
-/* Those that have slept longest. */
+/* Makes the VMs of a pool that have slept longest cold. */
 static void chill_pool(struct pool *pool, void *context)
 {
 	struct demand *demand = context;
@@ -61,7 +61,7 @@ static void chill_pool(struct pool *pool, void *context)
 	}
 }
 
-/* Of all pools. True when there may be more. */
+/* The same for all pools. Returns true when there may be more. */
 static bool chill_all(struct demand *demand)
 {
 	return pool_visit_in_turn(chill_pool, demand) && !demand->vms;
@@ -89,9 +89,9 @@ static void on_age_work(struct work_struct *work)
 }
 
 /**
- * reclaim_begin - there are VMs now
+ * reclaim_begin - start making VMs cold by age
  *
- * Looks after them as long as there are any. Cheap when it does so already.
+ * This goes on as long as there are pools. Cheap when it is going on already.
  */
 void reclaim_begin(void)
 {
@@ -100,12 +100,12 @@ void reclaim_begin(void)
 }
 
 /**
- * reclaim_from_sleepers - find memory for a VM that would die or wait without
+ * reclaim_from_sleepers - find memory for a VM that would otherwise die or wait
  * @pool: its pool
  *
- * Its own pool's sleepers go cold first, since their cgroup may be at a limit: the
- * kernel does not ask shrinkers about that which do not keep a list per cgroup.
- * All pools' when it is the host that is short.
+ * The sleepers of its own pool go cold first, since their cgroup may be at a limit:
+ * for that the kernel does not call shrinkers without a list per cgroup. The
+ * sleepers of all pools go cold when the host is short.
  *
  * Context: task; does not sleep.
  * Return: true when something was given back.

@@ -4,8 +4,8 @@
  *
  *   load -> [ enter -> exit -> host interrupt -> trap_handle ] ... -> save
  *
- * The bracket repeats until the trap says otherwise or somebody wants the CPU or
- * the VM. Everything that is not needed per exit happens once per slice: FPU,
+ * The bracket repeats until trap_handle() says otherwise, or somebody wants the CPU
+ * or the VM. Everything that is not needed per exit happens once per slice: FPU,
  * control block, accounting.
  */
 #include <linux/sched.h>
@@ -23,8 +23,8 @@
 #include "vm/vm.h"
 
 /*
- * Called with interrupts off, right before entry: a kick that comes later is a
- * pending interrupt, and ends guest mode at once.
+ * Called with interrupts off, right before entry: a later kick is a pending
+ * interrupt and causes an exit at once.
  */
 static bool must_leave(const struct vm *vm, const struct slice *slice)
 {
@@ -73,7 +73,7 @@ static void mutate_guest(struct vm *vm)
 	}
 }
 
-/* VERDICT_ENTER when it is warm. */
+/* Returns VERDICT_ENTER when the VM is warm. */
 static enum verdict warm_up(struct vm *vm)
 {
 	if (cold_warm(vm, MEMORY_ATOMIC))
@@ -87,7 +87,7 @@ static enum verdict warm_up(struct vm *vm)
 /**
  * run_slice - run a VM on this CPU for a while
  * @vm: claimed by the caller
- * @slice: this turn, begun; cut from outside through its @over
+ * @slice: this turn, begun; its @over ends it from outside
  * @stop_on_output: come back when the console has grown
  *
  * Context: may sleep before and after; preemption is off in between.

@@ -24,7 +24,7 @@ struct slice {
 	bool over;
 };
 
-/* Whoever cuts it short from outside must see it begin first: see on_slice_end(). */
+/* A timer that would end the slice must see that it has begun: see on_slice_end(). */
 static inline void slice_begin(struct slice *slice, u64 length)
 {
 	WRITE_ONCE(slice->began, local_clock());
@@ -38,7 +38,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output);
 /**
  * run_is_wanted_outside - must this thread go back to user mode?
  *
- * For a signal, for task work, to be throttled. Restartable sequences, which set
+ * For a signal, for task work, or to be throttled. Restartable sequences, which set
  * TIF_NOTIFY_RESUME at every preemption, can wait.
  *
  * Return: true when it must; never for a worker, which cannot.

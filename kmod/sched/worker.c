@@ -2,8 +2,8 @@
 /*
  * worker.c - the threads that run VMs, and whose turn it is.
  *
- * A pool's workers are in its cgroup, one per CPU. One queue serves all of them, a
- * millisecond a turn.
+ * A pool's workers are in its cgroup, one per CPU. They share one queue; a turn is
+ * one millisecond.
  */
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
@@ -25,9 +25,9 @@
 #define MIN_SLICE_NS	(SLICE_NS / 8)
 #define MAX_CREDIT_NS	(2 * SLICE_NS)
 #define MAX_DEBT_NS	(16 * SLICE_NS)
-/* Turns passed over in a row, before the next VM runs whatever it has had. */
+/* VMs passed over in a row before the next one runs regardless of its credit. */
 #define MAX_SKIPS	32
-/* In jiffies: how often a frozen cgroup's workers look whether it still is. */
+/* In jiffies: how often the workers of a frozen cgroup check for the thaw. */
 #define THAW_CHECK	(HZ / 20)
 
 /*
@@ -37,15 +37,15 @@
  */
 struct worker {
 	struct task_struct *task;	/* [I] */
-	struct pool *pool;		/* [I] whose VMs */
+	struct pool *pool;		/* [I] the pool it serves */
 	struct hrtimer timer;		/* [t] ends the slice */
 	struct slice slice;		/* [t] of the VM that runs, or ran last */
 };
 
 /*
- * Deficit round robin: every turn is worth a slice, and what a VM takes more or
- * less of it, because an interrupt was late or the scheduler early, is made up
- * for in its next turns. So all get the same CPU time, not the same turns.
+ * Deficit round robin: every turn is worth a slice. If a VM takes more or less of it,
+ * because an interrupt was late or the scheduler early, its next turns make up for
+ * the difference. So all VMs get the same CPU time, not the same number of turns.
  */
 static bool take_turn(struct vm *vm)
 {
@@ -90,7 +90,7 @@ static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
 	struct worker *worker = container_of(timer, struct worker, timer);
 	s64 left;
 
-	/* Pairs with slice_begin(): who found this timer armed is seen here. */
+	/* Pairs with slice_begin(): a turn that found this timer armed is seen here. */
 	smp_mb();
 	left = READ_ONCE(worker->slice.length) -
 	       (s64)(local_clock() - READ_ONCE(worker->slice.began));
@@ -99,15 +99,16 @@ static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
 		return HRTIMER_NORESTART;
 	}
 	WRITE_ONCE(worker->slice.over, true);
-	/* The worker may have moved; the interrupt that ends guest mode not. */
+	/* The worker may have moved away from this timer's CPU: make its guest exit. */
 	kick_process(worker->task);
 	return HRTIMER_NORESTART;
 }
 
 /*
- * The timer is left running when a VM parks early, and gives the next one the
- * rest of its slice when it fires: at most one timer is armed per millisecond,
- * however short the visits, and nobody's slice is cut by who was there before.
+ * The timer is left running when a VM parks early; when it fires during the next
+ * VM's slice, it is armed again for the rest of that slice. So a timer is armed at
+ * most once per millisecond, however short the turns, and no VM's slice is cut short
+ * by the VM before it.
  */
 static void run_turn(struct worker *worker, struct vm *vm)
 {
@@ -121,13 +122,13 @@ static void run_turn(struct worker *worker, struct vm *vm)
 	verdict = run_slice(vm, &worker->slice, false);
 	pay_for_turn(vm, vm->cpu_ns - before);
 	life_release(vm, verdict);
-	if (verdict == VERDICT_MOVE)	/* This CPU is on its way out. */
+	if (verdict == VERDICT_MOVE)	/* This CPU is going offline. */
 		schedule_timeout_uninterruptible(1);
 }
 
 /*
- * cgroup.freeze stops processes, but no kernel threads, and does not tell them. A
- * VM that runs is put down at the end of its slice, a millisecond later.
+ * cgroup.freeze stops processes but not kernel threads, and does not notify them. A
+ * running VM stops at the end of its slice, a millisecond later.
  */
 static bool is_frozen(const struct pool *pool)
 {
@@ -162,7 +163,7 @@ static int worker_main(void *data)
 }
 
 /*
- * Workers do not preempt who wakes them: a thousand VMs that are started or
+ * Workers do not preempt the thread that wakes them: a thousand VMs started or
  * notified in one call are queued first and then run, without a switch for each.
  */
 static const struct sched_attr worker_policy = {
@@ -211,9 +212,9 @@ static int make_worker(struct pool *pool, struct worker *worker)
 
 /**
  * worker_stop_all - end a pool's workers
- * @pool: the pool, which has no VMs, or whose workers have not begun
+ * @pool: the pool; it has no VMs, or its workers have not been woken yet
  *
- * Context: may sleep; not one of them.
+ * Context: may sleep; not in one of these workers.
  */
 void worker_stop_all(struct pool *pool)
 {
@@ -223,8 +224,9 @@ void worker_stop_all(struct pool *pool)
 		struct worker *worker = &pool->workers[i];
 
 		/*
-		 * To end it needs CPU time, which its cgroup may not have for hours.
-		 * The caller's has some; if that fails it takes longer.
+		 * A worker needs CPU time to end, and its cgroup may have none for
+		 * hours. The caller's cgroup has some; if the move fails, this takes
+		 * longer.
 		 */
 		cgroup_attach_task_all(current, worker->task);
 		kthread_stop(worker->task);
@@ -261,9 +263,9 @@ static int make_workers(struct pool *pool, struct owner *owner)
 }
 
 /**
- * worker_make_all - have workers
+ * worker_make_all - make a pool's workers if it has none
  * @pool: the pool
- * @owner: whose threads they count as, if there are none yet
+ * @owner: the user they count for if they are made now
  *
  * Context: may sleep.
  * Return: 0; -EXDEV when there are none and the caller is in another cgroup than
