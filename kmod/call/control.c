@@ -49,7 +49,7 @@ static int apply_op(struct vm *vm, const struct mayfly_control *control)
 
 /**
  * control_one - CONTROL on a VM descriptor
- * @vm: its VM; the right to it was checked when it was opened
+ * @vm: its VM; permission was checked when it was opened
  * @control: copied from the caller; @done is set
  *
  * Context: may sleep.
@@ -81,7 +81,7 @@ static int control_id(u64 id, const struct mayfly_control *control)
 
 /**
  * control_many - CONTROL on the device
- * @control: copied from the caller; @done is set, also on errors
+ * @control: copied from the caller; @done is set, even on errors
  *
  * Context: may sleep.
  * Return: 0 when every id was tried, -EINVAL, -EFAULT, -EINTR.

@@ -2,8 +2,8 @@
 /*
  * dev.c - /dev/mayfly and image descriptors.
  *
- * Each call copies its argument once, in whole, checks it, and hands it to the
- * file whose job it is.
+ * Each call copies its argument once, in whole, checks it, and hands it to the file
+ * that does the work.
  */
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
@@ -49,7 +49,7 @@ static const struct file_operations image_ops = {
 	.llseek = no_llseek,
 };
 
-/* The descriptor becomes the caller's, or nobody's. Returns @ret. */
+/* On success installs the descriptor, otherwise frees it. Returns @ret. */
 static long finish_fd(int fd, struct file *file, long ret)
 {
 	if (!ret && file) {

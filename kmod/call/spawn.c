@@ -2,9 +2,9 @@
 /*
  * spawn.c - one call, many VMs.
  *
- * What all VMs of a call share is looked at once; then they are made one after
- * the other, and each is complete and findable before the next is begun. So an
- * error in the middle leaves whole VMs and a true count.
+ * Everything that the VMs of a call share is checked once. Then they are made one
+ * after the other; each is complete and can be found before the next is begun. So an
+ * error in the middle leaves complete VMs and a correct count.
  */
 #include <linux/kernel.h>
 #include <linux/mm.h>
@@ -109,7 +109,7 @@ static struct vm *create_one(const struct vm_template *template,
 	return table_create(template, name[0] ? name : NULL);
 }
 
-/* Makes the i-th VM known to the caller and lets it go. */
+/* Tells the caller the i-th VM's id, and starts the VM if asked to. */
 static int deliver_one(struct vm *vm, const struct mayfly_spawn *spawn, u32 i)
 {
 	u64 __user *ids = u64_to_user_ptr(spawn->ids);
@@ -120,7 +120,7 @@ static int deliver_one(struct vm *vm, const struct mayfly_spawn *spawn, u32 i)
 	if (!(spawn->flags & MAYFLY_SPAWN_START))
 		return 0;
 	ret = life_start(vm);
-	/* Somebody has found it already, and started or killed it. */
+	/* Somebody else may have found it already, and started or killed it. */
 	return ret == -EALREADY || ret == -ESRCH ? 0 : ret;
 }
 
@@ -166,7 +166,7 @@ static int make_detached(const struct vm_template *template,
 	return ret;
 }
 
-/* One VM that lives as long as its descriptor, which comes before its start. */
+/* One VM that lives as long as its descriptor, which exists before it is started. */
 static int make_owned(const struct vm_template *template,
 		      struct mayfly_spawn *spawn, struct file **file)
 {
@@ -194,11 +194,11 @@ static int make_owned(const struct vm_template *template,
 
 /**
  * spawn - make VMs
- * @spawn: copied from the caller, @created 0; it counts what is made, also
- *	when an error follows
- * @image: what they start as
+ * @spawn: copied from the caller, @created 0; it counts the VMs made, even when an
+ *	error follows
+ * @image: what they start from
  * @file: out: the VM's file without MAYFLY_SPAWN_DETACHED, for the caller to
- *	install or, also after an error, to put; else NULL
+ *	install or, if set after an error, to put; else NULL
  *
  * Context: may sleep.
  * Return: as MAYFLY_SPAWN documents.

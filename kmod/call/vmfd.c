@@ -2,8 +2,7 @@
 /*
  * vmfd.c - VM descriptors: console, end, and calls on one VM.
  *
- * The right to a VM is checked when a descriptor is made; who holds one may use
- * it.
+ * Permission is checked when a descriptor is made; anybody who holds one may use it.
  */
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
@@ -24,7 +23,7 @@
 struct reader {
 	struct vm *vm;		/* [I] */
 	struct mutex lock;
-	u64 position;		/* [L] in the console; read by others */
+	u64 position;		/* [L] in the console; others read it */
 };
 
 static bool has_news(struct reader *reader)

@@ -3,13 +3,13 @@
  * cpuid.c - the CPU a guest sees: one fixed table, the same on every host.
  *
  * Denied by default: a leaf that is not listed is all zero. Guests have SSE2 and
- * nothing newer, so that an image or a snapshot runs wherever Mayfly does.
+ * nothing newer, so that an image or a snapshot runs wherever Mayfly runs.
  */
 #include <linux/kernel.h>
 
 #include "guest/cpuid.h"
 
-/* "MayflyMayfly", in the order leaf 0 (ebx, edx, ecx) spells it. */
+/* "MayflyMayfly", in the order of leaf 0: ebx, edx, ecx. */
 #define MAYF	0x6679614d
 #define LYMA	0x614d796c
 #define YFLY	0x796c6679
@@ -41,8 +41,8 @@ static const struct {
 };
 
 /**
- * cpuid_answer - what CPUID tells a guest
- * @leaf: eax; subleaves do not matter
+ * cpuid_answer - what CPUID returns to a guest
+ * @leaf: eax; subleaves are ignored
  *
  * Return: the four registers.
  */

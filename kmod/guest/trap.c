@@ -4,11 +4,11 @@
  *
  * One neutral exit comes in, one verdict goes out. Registers come from
  * vm->vcpu.state, which the guest cannot touch while this runs; a range of guest
- * memory is checked once and copied once. Nothing here sleeps, loops over
- * something the guest chose without a bound, or logs.
+ * memory is checked once and copied once. Nothing here sleeps or logs, and no loop
+ * is as long as the guest likes.
  *
  * The surface: five hypercalls, CPUID, HLT, RDMSR of EFER, second-level faults.
- * All else is an exception for the guest or the end of it.
+ * Everything else raises an exception in the guest or ends it.
  */
 #include <linux/errno.h>
 #include <linux/sched.h>
@@ -190,7 +190,7 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 	}
 }
 
-/* The CPU would not enter, or left for a reason that it should not have. */
+/* The CPU refused to enter, or exited for a reason that should not occur. */
 static enum verdict answer_refusal(struct vm *vm, const struct vm_exit *exit)
 {
 	unsigned int wrong = exit->refused ? state_wrong_field(&vm->vcpu.state) :
@@ -203,9 +203,9 @@ static enum verdict answer_refusal(struct vm *vm, const struct vm_exit *exit)
 }
 
 /**
- * trap_handle - answer an exit
+ * trap_handle - handle an exit
  * @vm: claimed and out of guest mode
- * @exit: why it left
+ * @exit: why it left guest mode
  *
  * Context: preemption off, interrupts on.
  * Return: what to do next.
