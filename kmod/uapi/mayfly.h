@@ -49,7 +49,7 @@
 #define MAYFLY_END_EXITED	1	/* hypercall exit; status is the guest's */
 #define MAYFLY_END_KILLED	2
 #define MAYFLY_END_TRIPLE_FAULT	3
-#define MAYFLY_END_BAD_ACCESS	4	/* outside its memory, or forbidden; see address */
+#define MAYFLY_END_BAD_ACCESS	4	/* outside memory, or forbidden; see address */
 #define MAYFLY_END_BAD_STATE	5	/* state the CPU would refuse */
 #define MAYFLY_END_NO_MEMORY	6	/* the host, or its cgroup, had none left */
 #define MAYFLY_END_ENTRY_FAILED	7	/* the CPU refused to enter; see detail */

@@ -83,7 +83,7 @@ struct vm {
 	s64 credit;			/* [C] ns, see take_turn() in worker.c */
 	u64 charged;			/* [C] bytes, see vm_account() */
 
-	u32 run_state;			/* [P] MAYFLY_READY …; only life.c writes it */
+	u32 run_state;			/* [P] MAYFLY_READY (0) …; life.c writes it */
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
