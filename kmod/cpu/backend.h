@@ -2,9 +2,9 @@
 /*
  * backend.h - the seam between Mayfly and a CPU vendor.
  *
- * Everything above this line speaks of neutral exits and of struct vcpu;
- * everything below it (svm.c, vmx.c) turns those into control blocks. A backend
- * knows no VM, takes no locks, never touches user memory and never calls upwards.
+ * Everything above this seam deals with neutral exits and struct vcpu; everything
+ * below it (svm/, vmx/) turns those into control blocks. A backend knows no VM,
+ * takes no locks, never touches user memory and never calls upwards.
  */
 #ifndef MAYFLY_BACKEND_H
 #define MAYFLY_BACKEND_H
@@ -21,24 +21,24 @@ struct vm_exit;
  * @name: for the log
  * @id: struct mayfly_info.backend
  * @stub: the hypercall instruction and a ret, 16 bytes
- * @stage2: format of second-level tables, true after @setup
- * @setup: allocate per-CPU memory and look at the CPU; once at load. May sleep.
+ * @stage2: format of second-level tables, valid after @setup
+ * @setup: allocate per-CPU memory and check the CPU; once at load. May sleep.
  *	0, -ENODEV when it is another vendor's CPU, -EOPNOTSUPP when it lacks
  *	something (said in the log), -ENOMEM.
  * @teardown: undo @setup. May sleep.
- * @enable_cpu: take this CPU; interrupts off. 0, -EBUSY when somebody else has
- *	it, -EIO when firmware forbids it.
+ * @enable_cpu: take this CPU; interrupts off. 0, -EBUSY when another hypervisor
+ *	has it, -EIO when firmware forbids it.
  * @disable_cpu: give this CPU back, if it was taken; interrupts off
- * @emergency: the same when the machine crashes, from an NMI and for ever; NULL
+ * @emergency: the same when the machine crashes, from an NMI and for good; NULL
  *	where the kernel does it by itself
- * @load: bring @vcpu into this CPU's control block; preemption off. 0, or -EAGAIN
+ * @load: copy @vcpu into this CPU's control block; preemption off. 0, or -EAGAIN
  *	when this CPU is not enabled.
  * @run: enter the guest once and describe the exit; interrupts off, NMI safe.
  *	rax, rsp, rip, rflags and all other general registers in @vcpu->state are
- *	true afterwards; the rest is only after @save, or after
- *	MAYFLY_EXIT_INVALID, when it is what was refused, but for an exception
- *	that was to be raised.
- * @save: bring everything back into @vcpu->state; preemption off
+ *	valid afterwards. The rest is valid only after @save, or after
+ *	MAYFLY_EXIT_INVALID: then it is the refused state, without an exception
+ *	that was pending.
+ * @save: copy everything back into @vcpu->state; preemption off
  */
 struct backend_ops {
 	const char *name;
@@ -62,7 +62,7 @@ void svm_run(struct vcpu *vcpu, struct vm_exit *exit);
 int backend_setup(void);
 void backend_teardown(void);
 
-/* The one in use; set once at load. Its run() is on the hot path: call it so. */
+/* The one in use; set once at load. Its run() is hot: use the static call below. */
 extern const struct backend_ops *backend;
 DECLARE_STATIC_CALL(backend_run, svm_run);
 

@@ -24,7 +24,7 @@
 #define R14	112
 #define R15	120
 
-/* What the C caller wants back. */
+/* Registers that the C caller needs back. */
 .macro push_callee_saved
 	push	%rbp
 	mov	%rsp, %rbp
@@ -44,7 +44,7 @@
 	pop	%rbp
 .endm
 
-/* All of the guest's registers but rax and rsp, from the array at rdi. */
+/* Loads the guest's registers except rax and rsp, from the array at rdi. */
 .macro load_guest_registers
 	mov	RCX(%rdi), %rcx
 	mov	RDX(%rdi), %rdx
@@ -62,7 +62,7 @@
 	mov	RDI(%rdi), %rdi
 .endm
 
-/* And back, into the array whose address is on top of the stack; rdi keeps it. */
+/* Saves them to the array whose address is on top of the stack; rdi then holds it. */
 .macro save_guest_registers
 	push	%rdi
 	mov	8(%rsp), %rdi
@@ -83,9 +83,9 @@
 .endm
 
 /*
- * Nothing the guest chose may steer the host, not even speculatively: neither in
- * what is called before the C caller's own are popped, nor when a pop has to wait
- * for memory. rax is the switch's own.
+ * No value that the guest chose may steer the host, not even speculatively: neither in
+ * code that is called before the C caller's registers are popped, nor when a pop has
+ * to wait for memory. rax belongs to the world switch.
  */
 .macro clear_guest_registers
 	xor	%ecx, %ecx

@@ -12,8 +12,8 @@
 
 /*
  * AMD's FXRSTOR leaves the last x87 instruction and data pointers alone unless
- * an exception is pending, which would show the guest another process's: point
- * them at something of ours first. @anchor is any address in the L1 cache.
+ * an exception is pending. The guest would see another process's pointers, so point
+ * them at our own data first. @anchor is any address in the L1 cache.
  */
 static inline void fpu_load_guest(const void *image, const int *anchor)
 {

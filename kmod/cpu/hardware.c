@@ -2,9 +2,9 @@
 /*
  * hardware.c - take every CPU for the first VM, give them back after the last.
  *
- * Between those two moments other hypervisors' modules may be loaded and idle;
- * whoever comes second gets -EBUSY. CPUs that come online meanwhile are taken
- * before a worker can be scheduled on them.
+ * Meanwhile another hypervisor's module may be loaded and idle; the hypervisor that
+ * comes second gets -EBUSY. CPUs that come online meanwhile are taken before a
+ * worker can be scheduled on them.
  *
  * Locks: cpus_read_lock() outside, hardware_lock inside.
  */
@@ -24,7 +24,7 @@
 static DEFINE_MUTEX(hardware_lock);
 static atomic_t users = ATOMIC_INIT(0);
 static int hotplug_state;
-static bool going_down;	/* The machine is; nobody gets a CPU any more. */
+static bool going_down;	/* The machine is going down: no CPU is taken any more. */
 
 static void enable_here(void *error)
 {
@@ -64,7 +64,7 @@ static const char *cause_of_refusal(int error)
  * hardware_get - make sure guests can run
  *
  * Context: may sleep.
- * Return: 0, -EBUSY when another hypervisor owns a CPU, -EIO when firmware
+ * Return: 0, -EBUSY when another hypervisor has a CPU, -EIO when firmware
  * forbids it. Pair with hardware_put().
  */
 int hardware_get(void)
@@ -90,7 +90,7 @@ int hardware_get(void)
 }
 
 /**
- * hardware_put - a user less
+ * hardware_put - undo a hardware_get()
  *
  * Context: may sleep.
  */
@@ -134,7 +134,7 @@ static int on_cpu_offline(unsigned int cpu)
 	return 0;
 }
 
-/* The last CPU, interrupts off, no task runs: the lock cannot be held. */
+/* Only one CPU is left, interrupts are off, no task runs: the lock cannot be held. */
 static int hardware_suspend(void)
 {
 	backend->disable_cpu();

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * neighbour.c - KVM on the same machine: does it use the CPUs, and whose is the
- * kernel's slot for crashes?
+ * neighbour.c - KVM on the same machine: does it use the CPUs, and who has the
+ * kernel's crash callback?
  *
  * A crashing machine must turn VT-x off, or its CPUs ignore INIT and the next
- * kernel dies of its first write to CR4. The kernel has one slot for a function
- * that does so, and kvm_intel takes it for as long as it is loaded; whoever
- * finds it taken WARNs. KVM's function turns VT-x off no matter who turned it
- * on, so the slot is ours only while kvm_intel is not loaded: we leave it before
- * kvm_intel's init runs, and come back after its exit. SVM needs no slot: there
- * the kernel does it by itself.
+ * kernel dies at its first write to CR4. The kernel has one slot for a function
+ * that does so, and kvm_intel fills it for as long as it is loaded; filling it twice
+ * WARNs. KVM's function turns VT-x off no matter who turned it on, so the slot is
+ * ours only while kvm_intel is not loaded: we leave it before kvm_intel's init runs,
+ * and take it again after its exit. SVM needs no slot: there the kernel turns it off
+ * by itself.
  *
  * Locks: hardware_lock outside, slot_lock inside.
  */
@@ -26,7 +26,7 @@
 static DEFINE_MUTEX(slot_lock);
 static bool slot_wanted, slot_is_ours, slot_is_kvms;
 
-/* The kobject under /sys/module, with a reference, or NULL. It pins the module. */
+/* The kobject under /sys/module with a reference, or NULL. It pins the module. */
 static struct kobject *find_module_kobject(const char *name)
 {
 	return kset_find_obj(THIS_MODULE->mkobj.kobj.kset, name);
@@ -41,7 +41,7 @@ static bool is_loaded(const char *name)
 	return kobject;
 }
 
-/* Each VM holds a reference to the vendor's module. Built in: nobody counts. */
+/* Each VM holds a reference to the vendor module. A built-in one counts as used. */
 static bool is_in_use(const char *name)
 {
 	struct kobject *kobject = find_module_kobject(name);
@@ -57,10 +57,10 @@ static bool is_in_use(const char *name)
 }
 
 /**
- * neighbour_has_vms - does KVM look like the one that holds the CPUs?
+ * neighbour_has_vms - is it probably KVM that has the CPUs?
  *
  * Context: may sleep.
- * Return: whether one of its vendor modules is in use.
+ * Return: true if one of its vendor modules is in use.
  */
 bool neighbour_has_vms(void)
 {
@@ -83,9 +83,9 @@ static void enter_slot(void)
 }
 
 /**
- * neighbour_take_slot - from now on a crash turns our CPUs' hardware off
+ * neighbour_take_slot - make sure that a crash turns VT-x off on our CPUs
  *
- * Leaves it to kvm_intel where that is loaded.
+ * Leaves that to kvm_intel where it is loaded.
  *
  * Context: may sleep.
  */
@@ -95,7 +95,7 @@ void neighbour_take_slot(void)
 		return;
 	mutex_lock(&slot_lock);
 	slot_wanted = true;
-	/* One that was loading while we were has told only sysfs. */
+	/* A kvm_intel that was loading before our notifier shows only in sysfs. */
 	if (!is_loaded("kvm_intel"))
 		enter_slot();
 	mutex_unlock(&slot_lock);
@@ -135,7 +135,7 @@ int neighbour_setup(void)
 }
 
 /**
- * neighbour_teardown - at unload; no CPU is ours any more
+ * neighbour_teardown - at unload; we have given all CPUs back
  */
 void neighbour_teardown(void)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * state.c - a vCPU's first state, and the judgement of states from outside.
+ * state.c - a vCPU's first state, and the checks of states from outside.
  *
- * SET_STATE lets an unprivileged caller choose every register. What is accepted
- * here must be accepted by every CPU at entry, whatever an emulator may tolerate:
- * the rules are those of APM 2 15.5.1 and SDM 3C 27.3.1, narrowed to what Mayfly
- * guests need (64-bit mode, no debugging, no virtual-8086).
+ * SET_STATE lets an unprivileged caller choose every register. A state accepted here
+ * must be accepted by every CPU at entry, whatever an emulator may tolerate: the
+ * rules are those of APM 2 15.5.1 and SDM 3C 27.3.1, narrowed to the needs of Mayfly
+ * guests (64-bit mode, no debugging, no virtual-8086).
  */
 #include <linux/compiler.h>
 #include <linux/string.h>
@@ -53,9 +53,9 @@
 #define FCW_DEFAULT	0x037f
 
 /*
- * Those that may be raised: #DE #DB #BR #UD #NM #DF #TS #NP #SS #GP #PF #MF #AC
- * #XM. Not #BP and #OF, which belong to an instruction, nor NMI, #MC or what is
- * reserved.
+ * Exceptions that may be raised: #DE #DB #BR #UD #NM #DF #TS #NP #SS #GP #PF #MF #AC
+ * #XM. Not #BP and #OF, which belong to an instruction, nor NMI, #MC or reserved
+ * vectors.
  */
 #define MAY_RAISE	0x000b7de3u
 
@@ -228,7 +228,7 @@ static bool is_zero(const u64 *words, int n)
  * state_wrong_field - which register would a CPU refuse?
  * @s: from outside and already in kernel memory, or refused by a CPU
  *
- * Return: its offset in struct mayfly_vcpu_state, or STATE_ALL_RIGHT.
+ * Return: the register's offset in struct mayfly_vcpu_state, or STATE_ALL_RIGHT.
  */
 unsigned int state_wrong_field(const struct mayfly_vcpu_state *s)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * vcpu.h - a virtual CPU, and why it left guest mode: all that a backend sees of a VM.
+ * vcpu.h - a virtual CPU and its exits: all that a backend sees of a VM.
  */
 #ifndef MAYFLY_VCPU_H
 #define MAYFLY_VCPU_H
@@ -16,7 +16,7 @@
  * @cpu: CPU of the last entry, -1 before the first
  * @generation: that CPU's tag generation at the time
  * @asid: tag in that generation: ASID or VPID
- * @flushed: value of stage2.changes that the tag is clean of
+ * @flushed: value of stage2.changes up to which the tag holds nothing stale
  */
 struct vcpu_tag {
 	int cpu;
@@ -27,16 +27,16 @@ struct vcpu_tag {
 
 /**
  * struct vcpu - registers, and what they need to become a running guest
- * @state: first: the FPU image is aligned
+ * @state: comes first, so that the FPU image is aligned
  * @tag: the backend's
  * @s2: the VM's second-level tables
  * @tsc_offset: guest TSC = host TSC + this
- * @id: of its VM; never used again for another
- * @uid: of the VM's owner: guests of one owner may see each other's predictions
+ * @id: of its VM; never reused for another
+ * @uid: of the VM's owner; guests of one owner may see each other's predictions
  * @state_changed: the control block is out of date
- * @exits: by MAYFLY_EXIT_*
+ * @exits: counted by MAYFLY_EXIT_*
  *
- * The claimant's. @s2, @tsc_offset, @id and @uid are immutable.
+ * Only the claimant may use it. @s2, @tsc_offset, @id and @uid are immutable.
  */
 struct vcpu {
 	struct mayfly_vcpu_state state;
@@ -50,7 +50,7 @@ struct vcpu {
 };
 
 /**
- * struct vm_exit - why the CPU left guest mode, in neutral words
+ * struct vm_exit - why the CPU left guest mode, in neutral terms
  * @reason: MAYFLY_EXIT_*
  * @length: bytes of the instruction that was intercepted, 0 where none was
  * @vector: MAYFLY_EXIT_EXCEPTION and MAYFLY_EXIT_DENIED: exception to raise
@@ -59,7 +59,7 @@ struct vcpu {
  * @refused: MAYFLY_EXIT_INVALID: the CPU did not enter at all
  * @cpl: current privilege level of the guest
  * @gpa: MAYFLY_EXIT_MEMORY: guest-physical address
- * @detail: vendor's exit code and what qualifies it, for people only
+ * @detail: the vendor's exit code and qualification, for people only
  */
 struct vm_exit {
 	u8 reason;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * vendor.h - what svm.c and vmx.c do alike, for the two of them alone.
+ * vendor.h - what both vendors do alike; for svm/ and vmx/ alone.
  */
 #ifndef MAYFLY_VENDOR_H
 #define MAYFLY_VENDOR_H
@@ -21,8 +21,8 @@
 #define NOBODY		((uid_t)-1)
 
 /*
- * @last: whose guest ran last on this CPU, NOBODY's if that is not known. It may
- * have trained the predictors against this one.
+ * @last: the uid whose guest ran last on this CPU, NOBODY if that is not known. That
+ * guest may have trained the predictors against this one.
  */
 static inline void change_user(uid_t *last, uid_t user)
 {
@@ -38,10 +38,10 @@ static inline void denied(struct vm_exit *exit, u8 vector)
 	exit->vector = vector;
 }
 
-/* The guest would meet the same bad memory again: it does not go on. */
+/* The guest would meet the same bad memory again, so it ends. */
 static inline void machine_check(struct vm_exit *exit)
 {
-	/* As if it had come from user mode: there is nothing to fix up. */
+	/* As if it came from user mode: there is nothing to fix up. */
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
 
 	exit->reason = MAYFLY_EXIT_INVALID;

@@ -20,7 +20,7 @@
  */
 struct image {
 	struct kref ref;		/* [r] VMs, the descriptor */
-	struct stage2 s2;		/* [I] leaves: none writable; cow in writable segments */
+	struct stage2 s2;		/* [I] leaves read-only; writable segments: cow */
 	struct list_head pages;		/* [I] and tables, linked by page->lru */
 	u64 memory_min;			/* [I] bytes of memory a VM needs */
 	u64 rip, rsp, cr3, rdi;		/* [I] start state */

@@ -40,14 +40,14 @@ SYM_FUNC_START(svm_enter)
 	vmsave	%rax
 	cli
 
-	/* rax and rsp are the host's again, all else is the guest's. */
+	/* rax and rsp are the host's again, all other registers the guest's. */
 	save_guest_registers
 	clear_guest_registers
 
 	mov	8(%rsp), %rax
 	vmload	%rax			/* GS before anything can interrupt */
 
-	/* Before the first RET: the guest chose what it would predict. */
+	/* Before the first RET, whose prediction the guest may have chosen. */
 	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
 	UNTRAIN_RET
 	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT

@@ -8,10 +8,10 @@
 #include <linux/types.h>
 
 /*
- * Enters the guest of the control block at @vmcb (host-physical), with its
- * general registers but rax and rsp in @regs, and comes back at the next exit
- * with GIF set, interrupts off, and FS, GS, TR and the system call MSRs of the
- * host taken from @host (host-physical, written by svm_save_host()).
+ * Enters the guest of the VMCB at @vmcb (host-physical), with its general registers
+ * except rax and rsp in @regs. Returns at the next exit with GIF set, interrupts off,
+ * and the host's FS, GS, TR and system call MSRs restored from @host (host-physical,
+ * written by svm_save_host()).
  */
 asmlinkage void svm_enter(phys_addr_t vmcb, u64 *regs, phys_addr_t host);
 

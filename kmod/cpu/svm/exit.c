@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * exit.c - into a guest once, and why it came out, in neutral words.
+ * exit.c - one entry into a guest, and its exit in neutral terms.
  */
 #include <linux/hw_breakpoint.h>
 #include <linux/io.h>
@@ -44,7 +44,7 @@ static void svm_prepare_exception(struct vmcb_control_area *control,
 	state_raised(state);
 }
 
-/* An exit in the middle of raising an exception: raise it again. 15.7.2 */
+/* The exit interrupted the delivery of an exception: raise it again. 15.7.2 */
 static void svm_resume_exception(const struct vmcb_control_area *control,
 				 struct mayfly_vcpu_state *state)
 {
@@ -140,7 +140,7 @@ static void svm_describe(const struct vmcb *vmcb, struct vm_exit *exit)
 	case SVM_EXIT_INVD:
 		denied(exit, X86_TRAP_GP);
 		break;
-	case SVM_EXIT_RDTSC:	/* QEMU 7.2 reports RDTSCP so */
+	case SVM_EXIT_RDTSC:	/* QEMU 7.2 reports RDTSCP as this */
 	case SVM_EXIT_RDTSCP:
 	case SVM_EXIT_RSM:
 	case SVM_EXIT_INVLPGA:
@@ -193,13 +193,13 @@ static void svm_after_exit(struct svm_cpu *cpu, struct vcpu *vcpu)
 	struct vmcb *vmcb = cpu->vmcb;
 	struct mayfly_vcpu_state *state = &vcpu->state;
 
-	/* Not before: an entry that was called off has flushed nothing. */
+	/* Not earlier: an entry that did not happen has flushed nothing. */
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	state->regs[MAYFLY_RAX] = vmcb->save.rax;
 	state->regs[MAYFLY_RSP] = vmcb->save.rsp;
 	state->rip = vmcb->save.rip;
 	state->rflags = vmcb->save.rflags;
-	/* Its exception, if it had one, has been taken over by the CPU. */
+	/* A pending exception, if there was one, is now the CPU's. */
 	state->flags = vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK ?
 			       MAYFLY_STATE_SHADOW : 0;
 	if (unlikely(vmcb->control.exit_int_info & SVM_EXITINTINFO_VALID))
@@ -213,12 +213,12 @@ static void mutate_exit(struct vmcb *vmcb)
 		memset(&vmcb->save, 0xa5, sizeof(vmcb->save));
 }
 
-/* The guest does not go on, and it may be the control block's fault. */
+/* The guest ends, and the VMCB may be the cause. */
 static void svm_last_exit(struct svm_cpu *cpu, struct vcpu *vcpu, struct vm_exit *exit)
 {
-	/* Who was refused has changed nothing; QEMU saves another rip. */
+	/* A refused guest has changed nothing; QEMU saves another rip. */
 	exit->refused = cpu->vmcb->control.exit_code == (u32)SVM_EXIT_ERR;
-	/* After a shutdown there is nothing true to be saved. */
+	/* After a shutdown the save area is undefined: nothing is saved. */
 	if (exit->reason == MAYFLY_EXIT_INVALID) {
 		if (!exit->refused)
 			svm_after_exit(cpu, vcpu);
@@ -243,7 +243,7 @@ void svm_run(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 	svm_before_entry(cpu, vcpu);
 	amd_clear_divider();
-	/* Each time: an interrupt may have changed LDTR since the last one. */
+	/* Each time: an interrupt may have changed LDTR since the last entry. */
 	svm_save_host(cpu->host_pa);
 	shadow_svm_entry(cpu->vmcb, vcpu, page_to_phys(svm_iopm), page_to_phys(svm_msrpm));
 	tlbmodel_enter(vcpu->s2, vcpu->id, vcpu->tag.asid,
@@ -255,7 +255,7 @@ void svm_run(struct vcpu *vcpu, struct vm_exit *exit)
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
 	shadow_host_after(SHADOW_EXIT_ALL);
-	/* VMSCAPE: the guest trained what user space will be predicted with. */
+	/* VMSCAPE: the guest may have trained user space's predictions. */
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 	mutate_exit(cpu->vmcb);

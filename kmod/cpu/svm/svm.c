@@ -2,9 +2,9 @@
 /*
  * svm.c - AMD SVM with nested paging.
  *
- * A vCPU's compact state is copied into this CPU's control block (vmcb.c) when it
- * starts to run here, and copied out when its slice is over. What happens in between
- * is in exit.c.
+ * A vCPU's compact state is copied into this CPU's VMCB (vmcb.c) when it starts to
+ * run here, and copied out when its slice is over. exit.c does what happens in
+ * between.
  */
 #include <linux/cc_platform.h>
 #include <linux/io.h>
@@ -79,9 +79,9 @@ static int svm_enable_cpu(void)
 	if (vm_cr & SVM_VM_CR_SVM_DIS_MASK)
 		return -EIO;
 	cpu->max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
-	cpu->next_asid = cpu->max_asid + 1;	/* Somebody else's tags are in the TLB. */
+	cpu->next_asid = cpu->max_asid + 1;	/* The TLB may have others' tags. */
 	cpu->loaded = 0;
-	cpu->last_user = NOBODY;	/* Another hypervisor's guest may have been here. */
+	cpu->last_user = NOBODY;	/* Another hypervisor may have run guests. */
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
 	cpu->enabled = true;
@@ -98,7 +98,7 @@ static void svm_disable_cpu(void)
 	cpu_svm_disable();
 }
 
-/* A debugger that steps the calling thread by branches does not step the guest. */
+/* A debugger that steps the calling thread by branches must not step the guest. */
 static void hide_block_stepping(bool hide)
 {
 	if (likely(!test_thread_flag(TIF_BLOCKSTEP)))

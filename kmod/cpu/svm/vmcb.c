@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vmcb.c - control blocks: what a guest may do, its state, and its tag.
+ * vmcb.c - VMCBs: what a guest may do, its state, and its tag.
  *
- * Each CPU has one. What a guest may do is written into it once, from constants, and
- * never depends on a guest or a caller.
+ * Each CPU has one. The controls are written into it once, from constants, and never
+ * depend on a guest or a caller.
  */
 #include <linux/gfp.h>
 #include <linux/io.h>
@@ -17,14 +17,14 @@
 #include "cpu/vendor.h"
 #include "debug/mutation.h"
 
-/* APM 2 15.10.1 and 15.11: all ports, three times 2048 MSRs at two bits each. */
+/* APM 2 15.10.1 and 15.11: all ports; three ranges of MSRs, at two bits each. */
 #define IOPM_ORDER	2
 #define MSRPM_ORDER	1
 
 DEFINE_PER_CPU(struct svm_cpu, svm_cpus);
 struct page *svm_iopm, *svm_msrpm;
 
-/* MSRs that VMLOAD and VMSAVE switch; a guest may have those as its own. */
+/* MSRs that VMLOAD and VMSAVE switch; the guest has its own. */
 static const u32 own_msrs[] = {
 	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR,
 	MSR_CSTAR, MSR_SYSCALL_MASK, MSR_IA32_SYSENTER_CS,
@@ -71,7 +71,7 @@ static void mutate_vmcb(struct vmcb_control_area *control)
 		control->intercepts[INTERCEPT_EXCEPTION] &= ~(1u << X86_TRAP_AC);
 }
 
-/* Everything that is the same for all guests, for ever. */
+/* Writes everything that is the same for all guests, at all times. */
 static void init_vmcb(struct vmcb *vmcb)
 {
 	static const u8 instructions[] = {
@@ -139,7 +139,7 @@ static void free_vmcb(struct svm_cpu *cpu)
 }
 
 /**
- * svm_free_blocks - undo svm_make_blocks(), also after it has failed
+ * svm_free_blocks - undo svm_make_blocks(), even if it failed
  */
 void svm_free_blocks(void)
 {
@@ -154,10 +154,10 @@ void svm_free_blocks(void)
 }
 
 /**
- * svm_make_blocks - at load: a control block for each CPU, and the bitmaps
+ * svm_make_blocks - at load: make a VMCB for each CPU, and the bitmaps
  *
  * Context: may sleep.
- * Return: 0, or -ENOMEM, with some of it done.
+ * Return: 0, or -ENOMEM with some of it done.
  */
 int __init svm_make_blocks(void)
 {
@@ -188,9 +188,9 @@ static void svm_save_segment(struct mayfly_segment_register *to,
 }
 
 /**
- * svm_load_state - copy a vCPU into a control block
- * @save: the block's part for it
- * @state: from here; what changes at each exit is copied by svm_run()
+ * svm_load_state - copy a vCPU's state into a VMCB
+ * @save: the VMCB's save area
+ * @state: the state; svm_run() copies the registers that change at each exit
  */
 void svm_load_state(struct vmcb_save_area *save, const struct mayfly_vcpu_state *state)
 {
@@ -223,9 +223,9 @@ void svm_load_state(struct vmcb_save_area *save, const struct mayfly_vcpu_state 
 }
 
 /**
- * svm_save_state - copy it back
- * @state: to here
- * @save: the block's part for it
+ * svm_save_state - copy a vCPU's state back from a VMCB
+ * @state: to fill
+ * @save: the VMCB's save area
  */
 void svm_save_state(struct mayfly_vcpu_state *state, const struct vmcb_save_area *save)
 {
@@ -237,7 +237,7 @@ void svm_save_state(struct mayfly_vcpu_state *state, const struct vmcb_save_area
 	svm_save_segment(&state->gs, &save->gs);
 	svm_save_segment(&state->ldtr, &save->ldtr);
 	svm_save_segment(&state->tr, &save->tr);
-	/* A null SS keeps its DPL, and that is the CPL. APM 2 15.5.1 */
+	/* A null SS keeps its DPL, which is the CPL. APM 2 15.5.1 */
 	state->ss.attributes &= ~0x60;
 	state->ss.attributes |= save->cpl << 5;
 	state->gdtr.base = save->gdtr.base;
@@ -258,9 +258,9 @@ void svm_save_state(struct mayfly_vcpu_state *state, const struct vmcb_save_area
 }
 
 /**
- * svm_take_new_tag - a tag nobody has used in this generation
+ * svm_take_new_tag - give a vCPU a tag that is unused in this generation
  * @cpu: this CPU's
- * @vcpu: gets it: nothing stale can be under it
+ * @vcpu: the vCPU; nothing stale can be cached under its new tag
  *
  * Context: preemption off.
  */
@@ -282,11 +282,11 @@ void svm_take_new_tag(struct svm_cpu *cpu, struct vcpu *vcpu)
 }
 
 /**
- * svm_distrust - make a control block as new
+ * svm_distrust - reset a VMCB to its initial state
  * @cpu: this CPU's
  *
- * After a shutdown the save area is undefined (APM 2 15.14.3), after a refused
- * entry the tags may not have been flushed: start afresh with the next VM.
+ * After a shutdown the save area is undefined (APM 2 15.14.3); after a refused
+ * entry the tags may not have been flushed. The next VM gets a fresh VMCB.
  *
  * Context: preemption off.
  */
@@ -295,6 +295,6 @@ void svm_distrust(struct svm_cpu *cpu)
 	clear_page(cpu->vmcb);
 	init_vmcb(cpu->vmcb);
 	cpu->loaded = 0;
-	cpu->generation++;	/* Whose tag was to be flushed has none. */
+	cpu->generation++;	/* All tags become invalid: a flush may be lost. */
 	cpu->next_asid = cpu->max_asid + 1;
 }

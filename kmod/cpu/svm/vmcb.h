@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * vmcb.h - a CPU's control block, and what is in it.
+ * vmcb.h - a CPU's VMCB, and what is in it.
  */
 #ifndef MAYFLY_SVM_VMCB_H
 #define MAYFLY_SVM_VMCB_H
@@ -15,26 +15,26 @@ struct vcpu;
 struct vmcb;
 struct vmcb_save_area;
 
-/* APM 2 3.2.4: what DR6 has when nothing has happened. */
+/* APM 2 3.2.4: the value of DR6 when nothing has happened. */
 #define DR6_INIT	0xffff0ff0
 
 /**
- * struct svm_cpu - a CPU's control block
- * @vmcb: the block
- * @vmcb_pa: where it is
+ * struct svm_cpu - a CPU's VMCB
+ * @vmcb: the VMCB
+ * @vmcb_pa: its physical address
  * @host: page for VMSAVE of the host's state
- * @host_pa: where it is
- * @hsave: page VMRUN keeps the host in
- * @loaded: id of the VM whose state is in @vmcb, 0 none
+ * @host_pa: its physical address
+ * @hsave: page where VMRUN keeps the host's state
+ * @loaded: id of the VM whose state is in @vmcb, 0 for none
  * @last_user: uid of the vCPU that ran last
- * @generation: of address space tags; goes up when they are used up
+ * @generation: of ASIDs; goes up when they are used up
  * @next_asid: next unused tag of this generation
  * @max_asid: largest tag
  * @tsc_aux: the host's TSC_AUX during a slice
  * @enabled: this CPU is ours
  *
- * Each CPU has one for itself: preemption is off. It changes hands (@enabled and all
- * that goes with it) with interrupts off.
+ * Each CPU uses only its own, with preemption off. @enabled, and what it implies,
+ * changes with interrupts off.
  */
 struct svm_cpu {
 	struct vmcb *vmcb;
@@ -53,7 +53,7 @@ struct svm_cpu {
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpus);
 
-/* Of all ports and of all MSRs: a set bit is intercepted. The same for all guests. */
+/* Bitmaps of ports and of MSRs; a set bit intercepts. The same for all guests. */
 extern struct page *svm_iopm, *svm_msrpm;
 
 int svm_make_blocks(void);

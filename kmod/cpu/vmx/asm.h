@@ -2,8 +2,8 @@
 /*
  * asm.h - VMX instructions, one each, and the world switch of entry.S.
  *
- * An instruction that fails sets CF or ZF (SDM 3C 31.2). On a loaded VMCS and
- * with fields that exist none of these can; a failure is a bug and WARNs.
+ * An instruction that fails sets CF or ZF (SDM 3C 31.2). With a current VMCS and
+ * existing fields none of these can fail; a failure is a bug and WARNs.
  */
 #ifndef MAYFLY_VMX_ASM_H
 #define MAYFLY_VMX_ASM_H
@@ -67,7 +67,7 @@ static inline void vmx_write(unsigned long field, u64 value)
 #define VMX_ONE		1
 #define VMX_ALL		2
 
-/* Forget what is cached of one EPT hierarchy, or of all. SDM 3C 31.3 */
+/* Invalidates translations of one EPT hierarchy, or of all. SDM 3C 31.3 */
 static inline void vmx_invept(u64 type, u64 eptp)
 {
 	struct { u64 eptp, zero; } operand = { eptp, 0 };
@@ -79,7 +79,7 @@ static inline void vmx_invept(u64 type, u64 eptp)
 	tlbmodel_invept(type == VMX_ONE ? eptp & PAGE_MASK : TLBMODEL_ALL);
 }
 
-/* Forget what is cached under all VPIDs but the host's. */
+/* Invalidates translations under all VPIDs but the host's. */
 static inline void vmx_invvpid_all(void)
 {
 	struct { u64 vpid, address; } operand = { 0, 0 };
@@ -92,16 +92,16 @@ static inline void vmx_invvpid_all(void)
 }
 
 /*
- * Enters the guest of the current VMCS with its general registers but rsp in
- * @regs; returns at the next exit, interrupts off. True when the CPU refused
- * before it even looked at the guest (VM_INSTRUCTION_ERROR says why).
+ * Enters the guest of the current VMCS with its general registers except rsp in
+ * @regs; returns at the next exit, interrupts off. Returns true when the CPU refused
+ * before it looked at the guest's state (VM_INSTRUCTION_ERROR says why).
  */
 asmlinkage bool vmx_enter(u64 *regs, bool launched);
 
-/* Where the CPU comes back to; HOST_RIP. */
+/* Where an exit continues; HOST_RIP. */
 extern const char vmx_exit[];
 
-/* Runs the kernel's NMI handler as if the NMI had come now. */
+/* Runs the kernel's NMI handler as if the NMI arrived now. */
 asmlinkage void vmx_do_nmi(void);
 
 #endif

@@ -21,7 +21,7 @@
 #include "cpu/vmx/controls.h"
 #include "debug/mutation.h"
 
-/* Guest time between two looks at the host, if nothing else ends it. */
+/* The longest time in guest mode without an exit. */
 #define TIMER_MS	1
 
 #define PIN_CONTROLS	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | \
@@ -33,13 +33,13 @@
 			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS | \
 			 CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 /*
- * Unrestricted, not for guests without paging, which CR0 keeps out, but because
- * the others may not be entered with what SYSCALL does to SS where STAR has an RPL.
+ * Unrestricted, not for guests without paging, which CR0 keeps out, but because other
+ * guests cannot be entered with the SS that SYSCALL leaves where STAR has an RPL.
  */
 #define CPU_CONTROLS_2	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID | \
 			 SECONDARY_EXEC_WBINVD_EXITING | \
 			 SECONDARY_EXEC_UNRESTRICTED_GUEST)
-/* Those a CPU may insist on with the old capability MSRs, and we do not want. */
+/* Unwanted ones, which a CPU with only the old capability MSRs may force. */
 #define CPU_NOT		(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | \
 			 CPU_BASED_INVLPG_EXITING)
 #define EXIT_CONTROLS	(VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT | \
@@ -60,7 +60,7 @@ const u32 vmx_syscall_msrs[VMX_SYSCALL_MSRS] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
 };
 
-/* With these the VMCS switches, they are the guest's own. */
+/* MSRs that the VMCS switches. The guest has its own of these and of the above. */
 static const u32 vmcs_msrs[] = {
 	MSR_FS_BASE, MSR_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
 	MSR_IA32_SYSENTER_EIP,
@@ -151,7 +151,7 @@ static int __init make_bitmap(void)
 }
 
 /**
- * vmx_controls_setup - at load: can this CPU do what we need?
+ * vmx_controls_setup - at load: choose the controls; can this CPU do what we need?
  *
  * Context: may sleep.
  * Return: 0, -EOPNOTSUPP when it cannot (said in the log), -ENOMEM.
@@ -164,7 +164,7 @@ int __init vmx_controls_setup(void)
 }
 
 /**
- * vmx_controls_teardown - at unload, or when the setup has failed
+ * vmx_controls_teardown - at unload, or when the setup failed
  */
 void vmx_controls_teardown(void)
 {
@@ -184,7 +184,7 @@ static void mutate_controls(void)
 }
 
 /**
- * vmx_controls_write - into the current VMCS, a new one
+ * vmx_controls_write - write the controls into the current VMCS, which is new
  */
 void vmx_controls_write(void)
 {
@@ -213,11 +213,11 @@ void vmx_controls_write(void)
 }
 
 /**
- * vmx_controls_mutate - with another rule to break, the bitmap is made again
+ * vmx_controls_mutate - rebuild the MSR bitmap after the mutation changed
  */
 void vmx_controls_mutate(void)
 {
-	/* One bit, so that other CPUs never see the rest in between. */
+	/* One bit, so that other CPUs never see the rest half-made. */
 	assign_bit(0x400 * 8 + (MSR_TSC_AUX & 0x1fff), page_address(vmx_controls.msr_bitmap),
 		   !mutation_is(MUTATION_MSR_BITMAP));
 }

@@ -18,8 +18,8 @@ struct page;
  * @exit: at exits
  * @entry: at entries
  * @timer: preemption timer's start value
- * @large_pages: EPT leaves may be of 2 MiB
- * @msr_bitmap: which MSRs are the guest's own
+ * @large_pages: EPT leaves may map 2 MiB
+ * @msr_bitmap: which MSRs are not intercepted
  */
 struct vmx_controls {
 	u32 revision;
@@ -35,7 +35,7 @@ struct vmx_controls {
 
 extern struct vmx_controls vmx_controls;
 
-/* System call MSRs are not in the VMCS: switched by vmx.c, once per slice. */
+/* System call MSRs are not in the VMCS: host.c switches them, once per slice. */
 #define VMX_SYSCALL_MSRS	5
 extern const u32 vmx_syscall_msrs[VMX_SYSCALL_MSRS];
 

@@ -21,8 +21,8 @@
 #define HOST_RSP	0x6c14
 
 /*
- * Where IBRS is what keeps the kernel (Skylake), every exit calls for it to be
- * written again, though the guest could not change it. rax, rcx and rdx go.
+ * Where IBRS protects the kernel (Skylake), it must be written again after every
+ * exit, although the guest could not change it. Clobbers rax, rcx and rdx.
  */
 .macro restore_ibrs
 	ALTERNATIVE "jmp .Lno_ibrs", "", X86_FEATURE_KERNEL_IBRS
@@ -43,13 +43,13 @@ SYM_FUNC_START(vmx_enter)
 	mov	$HOST_RSP, %eax
 	vmwrite	%rsp, %rax
 
-	/* In CF, which VERW leaves alone, until the jump. */
+	/* launched stays in CF, which VERW leaves alone, until the jump. */
 	bt	$0, %esi
 
 	mov	RAX(%rdi), %rax
 	load_guest_registers
 
-	/* What follows comes back at vmx_exit with the stack as it is now. */
+	/* The exit continues at vmx_exit with the stack as it is now. */
 	UNWIND_HINT_SAVE
 	CLEAR_CPU_BUFFERS
 	jc	1f
@@ -64,13 +64,13 @@ SYM_FUNC_START(vmx_enter)
 SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 	UNWIND_HINT_RESTORE
 	ENDBR
-	/* rsp is the host's again, all else is the guest's. */
+	/* rsp is the host's again, all other registers the guest's. */
 	save_guest_registers
 	mov	%rax, RAX(%rdi)
 	xor	%eax, %eax
 	clear_guest_registers
 
-	/* Before the first RET: the guest chose what it would predict. */
+	/* Before the first RET, whose prediction the guest may have chosen. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
 			   X86_FEATURE_RSB_VMEXIT_LITE
 	restore_ibrs
@@ -84,8 +84,8 @@ SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 SYM_FUNC_END(vmx_enter)
 
 /*
- * void vmx_do_nmi(void): an NMI has ended the guest and is still blocked. The
- * handler gets the frame it would have got and ends with IRET, which unblocks.
+ * void vmx_do_nmi(void): an NMI has caused the exit, and NMIs are still blocked. The
+ * handler gets the frame it would have got and ends with IRET, which unblocks them.
  */
 SYM_FUNC_START(vmx_do_nmi)
 	push	%rbp

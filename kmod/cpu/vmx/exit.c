@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * exit.c - into a guest once, and why it came out, in neutral words.
+ * exit.c - one entry into a guest, and its exit in neutral terms.
  */
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -27,7 +27,7 @@
 
 #define PENDING_BS	(1u << 14)
 
-/* Where there is TDX, these exit unconditionally; the kernel's header is older. */
+/* On CPUs with TDX these exit unconditionally; the kernel's header is older. */
 #ifndef EXIT_REASON_SEAMCALL
 #define EXIT_REASON_SEAMCALL	76
 #define EXIT_REASON_TDCALL	77
@@ -64,7 +64,7 @@ static void vmx_before_entry(struct vmx_cpu *cpu, struct vcpu *vcpu)
 	struct mayfly_vcpu_state *state = &vcpu->state;
 
 	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
-	/* In compatibility mode what follows the last byte below 4 GiB is at 0. */
+	/* In compatibility mode the byte after the last one below 4 GiB is at 0. */
 	if (unlikely(state->rip >> 32 == 1) &&
 	    !(vmx_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
 		state->rip = (u32)state->rip;
@@ -82,10 +82,10 @@ static void vmx_before_entry(struct vmx_cpu *cpu, struct vcpu *vcpu)
 		vmx_take_new_tag(cpu, vcpu);
 }
 
-/* An exit in the middle of raising an exception: raise it again. 28.2.4 */
+/* The exit interrupted the delivery of an exception: raise it again. 28.2.4 */
 static void vmx_resume_exception(u32 info, struct mayfly_vcpu_state *state)
 {
-	/* What an instruction raises, the instruction raises again. */
+	/* An exception raised by an instruction comes again with the instruction. */
 	if ((info & VECTORING_INFO_TYPE_MASK) != INTR_TYPE_HARD_EXCEPTION)
 		return;
 	state_raise(state, info & VECTORING_INFO_VECTOR_MASK,
@@ -201,11 +201,11 @@ static void vmx_describe(struct vm_exit *exit)
 		exit->reason = MAYFLY_EXIT_SHUTDOWN;
 		break;
 	case EXIT_REASON_MCE_DURING_VMENTRY | VMX_EXIT_REASONS_FAILED_VMENTRY:
-		/* The host hears of it from nobody else. SDM 3C 27.9 */
+		/* Nothing else tells the host about it. SDM 3C 27.9 */
 		machine_check(exit);
 		break;
 	default:
-		/* Entry failures among them: which rule was broken. SDM 3C 27.8 */
+		/* Among them entry failures: add which rule was broken. SDM 3C 27.8 */
 		exit->reason = MAYFLY_EXIT_INVALID;
 		exit->detail |= vmx_read(EXIT_QUALIFICATION) << 32;
 		break;
@@ -248,7 +248,7 @@ void vmx_run(struct vcpu *vcpu, struct vm_exit *exit)
 		};
 	} else {
 		vmx_describe(exit);
-		/* An entry that failed later has changed nothing either. */
+		/* A guest refused at a later check has changed nothing either. */
 		if (likely(!exit->refused)) {
 			cpu->launched = true;
 			vmx_after_exit(vcpu);
@@ -256,7 +256,7 @@ void vmx_run(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID)) {
 		vmx_save_state(&vcpu->state);
-		/* It says nothing about a guest that can be trusted any more. */
+		/* The guest state in this VMCS can no longer be trusted. */
 		vmx_renew_vmcs(cpu);
 	}
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * host.c - the host's own registers around a slice: those that a VMCS holds, and those
- * that it does not.
+ * host.c - the host's registers around a slice, in the VMCS and outside it.
  */
 #include <linux/mm.h>
 #include <linux/perf_event.h>
@@ -20,8 +19,8 @@
 #include "uapi/mayfly.h"
 
 /**
- * vmx_host_write - into the current VMCS, a new one: what every exit loads
- * @cpu: this one
+ * vmx_host_write - write the state that every exit loads into the current, new VMCS
+ * @cpu: this CPU's number
  *
  * Context: preemption off.
  */
@@ -113,21 +112,20 @@ static void restore_segments(const struct vmx_host *host)
 		wrmsrl(MSR_FS_BASE, base);
 	}
 	if (host->gs) {
-		/* The user's base is where swapgs will find it. */
+		/* The user's base is in the MSR that swapgs uses. */
 		rdmsrl(MSR_KERNEL_GS_BASE, base);
 		load_gs_index(host->gs);
 		wrmsrl(MSR_KERNEL_GS_BASE, base);
 	}
-	/* The exit has made both as long as they can be, or as short. */
+	/* An exit makes the GDT's limit the longest, the TSS's the shortest. */
 	load_fixmap_gdt(smp_processor_id());
 	invalidate_tss_limit();
 }
 
 /**
- * vmx_host_leave - a slice begins: the guest's in the place of what no interrupt
- * handler of the host needs
- * @host: keeps selectors and system call MSRs
- * @state: the guest's
+ * vmx_host_leave - begin a slice: switch registers that no interrupt handler needs
+ * @host: where the host's selectors and system call MSRs are kept
+ * @state: the guest's registers
  *
  * Context: preemption off, the VMCS is current.
  */
@@ -138,9 +136,9 @@ void vmx_host_leave(struct vmx_host *host, const struct mayfly_vcpu_state *state
 }
 
 /**
- * vmx_host_return - a slice is over
+ * vmx_host_return - end a slice: restore those registers of the host
  * @host: after vmx_host_leave()
- * @state: to keep the guest's system call MSRs
+ * @state: where the guest's system call MSRs are kept
  *
  * Context: preemption off.
  */
@@ -154,11 +152,11 @@ void vmx_host_return(const struct vmx_host *host, struct mayfly_vcpu_state *stat
  * vmx_switch_perf - stop perf's samples for a guest, or let them go on
  * @guest: stop them
  *
- * perf's samples (PEBS) go to linear addresses, which in a guest are the guest's;
- * perf knows which MSRs stop them. An NMI in between starts them again, for this
- * one entry.
+ * perf's samples (PEBS) are written to linear addresses, which in guest mode are the
+ * guest's; perf knows which MSRs stop them. An NMI in between starts them again, for
+ * this one entry.
  *
- * Return: true when there was something to do, and so will be after the exit.
+ * Return: true when an MSR was changed, so that it must be restored after the exit.
  */
 bool vmx_switch_perf(bool guest)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * host.h - what an exit does not give back to the host by itself. SDM 3C 28.5
+ * host.h - host registers that an exit does not restore. SDM 3C 28.5
  */
 #ifndef MAYFLY_VMX_HOST_H
 #define MAYFLY_VMX_HOST_H
@@ -17,9 +17,9 @@
 struct mayfly_vcpu_state;
 
 /**
- * struct vmx_host - a CPU's, while a guest has its place
+ * struct vmx_host - a CPU's host registers while it runs a guest
  * @msrs: vmx_syscall_msrs, during a slice
- * @perf_switched: perf's MSRs are other ones, during an entry
+ * @perf_switched: perf's MSRs have other values, during an entry
  * @debugctl: DEBUGCTL, during an entry
  * @ldt: selector, during an entry
  * @ds: selector, during a slice
@@ -40,9 +40,9 @@ void vmx_host_return(const struct vmx_host *host, struct mayfly_vcpu_state *stat
 bool vmx_switch_perf(bool guest);
 
 /*
- * What an exit clears and interrupts between two entries may change: a kernel
- * thread's address space goes with its user, and the LDT with it; perf turns
- * branch traces on and off. To load a value from before would bring back tables
+ * Registers that an exit clears and that interrupts between two entries may change: a
+ * kernel thread's borrowed address space, and with it the LDT, goes when its process
+ * does; perf turns branch traces on and off. An older value would bring back tables
  * and buffers that have been freed. SDM 3C 28.5
  */
 static inline void vmx_host_before_entry(struct vmx_host *host)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * l1d.c - L1TF (CVE-2018-3646): a guest that marks an entry of its own page
- * tables not present reads speculatively from what the entry points to, past EPT,
- * if it is in the first-level data cache. So the cache is emptied before entries.
+ * l1d.c - L1TF (CVE-2018-3646): a guest that marks an entry of its own page tables
+ * not present speculatively reads the memory that the entry points to, past EPT, if
+ * it is in the first-level data cache. So the cache is flushed before entries.
  *
- * Whether, is the kernel's to decide (l1tf=), and kvm_intel's while it is loaded
- * (vmentry_l1d_flush=). KVM's "cond", which leaves out entries after harmless
- * exits, is "always" here.
+ * The kernel decides whether to do so (l1tf=); while kvm_intel is loaded, it does
+ * (vmentry_l1d_flush=). KVM's "cond", which skips entries after harmless exits, is
+ * "always" here.
  */
 #include <linux/cache.h>
 #include <linux/gfp.h>
@@ -20,7 +20,7 @@
 
 #include "cpu/vmx/l1d.h"
 
-/* Twice the cache of all CPUs concerned: replacement is not quite LRU. */
+/* Twice the cache of any affected CPU: replacement is not quite LRU. */
 #define FILLER_ORDER	4
 #define FILLER_SIZE	(PAGE_SIZE << FILLER_ORDER)
 
@@ -37,7 +37,7 @@ static bool is_left_to_outer_hypervisor(void)
 }
 
 /**
- * vmx_l1d_setup - at load: does this CPU need it, and what with?
+ * vmx_l1d_setup - at load: does this CPU need flushes, and by what means?
  *
  * Return: 0 or a negative errno.
  */
@@ -83,12 +83,12 @@ static bool l1d_flush_is_wanted(void)
 	}
 }
 
-/* For microcode without a command: put other lines in the place of all. */
+/* For microcode without a flush command: replaces all lines by others. */
 static void displace_l1d(void)
 {
 	unsigned int i;
 
-	/* The translations first, or looking them up would disturb the filling. */
+	/* First load the translations, or their lookup would disturb the filling. */
 	for (i = 0; i < FILLER_SIZE; i += PAGE_SIZE)
 		READ_ONCE(filler[i]);
 	rmb();
@@ -98,7 +98,7 @@ static void displace_l1d(void)
 }
 
 /**
- * vmx_l1d_flush - on a CPU with L1TF, right before a guest is entered
+ * vmx_l1d_flush - flush, on a CPU with L1TF, right before a guest is entered
  *
  * Context: interrupts are off.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * l1d.h - nothing of others in the first-level cache that guests run on.
+ * l1d.h - keep others' data out of the first-level cache while guests run.
  */
 #ifndef MAYFLY_VMX_L1D_H
 #define MAYFLY_VMX_L1D_H

@@ -4,7 +4,7 @@
  *
  * The fields of one segment register lie two apart from those of the next, in the
  * order ES CS SS DS FS GS LDTR TR. Access rights (SDM 3C 25.4.1) have AVL to G
- * four bits higher than our attributes, and a bit of their own for "unusable".
+ * four bits higher than our attributes, and a separate bit for "unusable".
  */
 #include <linux/kernel.h>
 #include <asm/vmx.h>
@@ -19,7 +19,7 @@
 
 static u32 rights_of(u16 attributes)
 {
-	if (!(attributes & ATTR_P))	/* A null SS still says what the CPL is. */
+	if (!(attributes & ATTR_P))	/* A null SS still holds the CPL. */
 		return RIGHTS_UNUSABLE | (attributes & ATTR_DPL);
 	return (attributes & 0xff) | (attributes & 0xf00) << 4;
 }
@@ -49,7 +49,7 @@ static void read_segment(int i, struct mayfly_segment_register *segment)
 
 /**
  * vmx_load_segments - write all segment and table registers of the guest
- * @state: from here
+ * @state: their source
  *
  * Context: the CPU's VMCS is current.
  */
@@ -70,8 +70,8 @@ void vmx_load_segments(const struct mayfly_vcpu_state *state)
 }
 
 /**
- * vmx_save_segments - read them back
- * @state: to here
+ * vmx_save_segments - read all segment and table registers of the guest
+ * @state: to fill
  *
  * Context: the CPU's VMCS is current.
  */

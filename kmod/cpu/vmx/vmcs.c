@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vmcs.c - VMCSs: new ones, the vCPU in them, and its tag.
+ * vmcs.c - VMCSs: how they are made, the vCPU in them, and its tag.
  *
- * Each CPU has one VMCS, which never leaves it. What a guest may do is written
- * into it once (controls.c).
+ * Each CPU has one VMCS, which never leaves it. The controls are written into it
+ * once (controls.c).
  */
 #include <linux/gfp.h>
 #include <linux/io.h>
@@ -36,7 +36,7 @@ static struct page *__init make_region(void)
 }
 
 /**
- * vmx_free_vmcs - undo vmx_make_vmcs(), also after it has failed
+ * vmx_free_vmcs - undo vmx_make_vmcs(), even if it failed
  */
 void vmx_free_vmcs(void)
 {
@@ -53,10 +53,10 @@ void vmx_free_vmcs(void)
 }
 
 /**
- * vmx_make_vmcs - at load: the pages that each CPU needs
+ * vmx_make_vmcs - at load: allocate the pages that each CPU needs
  *
  * Context: may sleep.
- * Return: 0, or -ENOMEM, with some of it done.
+ * Return: 0, or -ENOMEM with some of it done.
  */
 int __init vmx_make_vmcs(void)
 {
@@ -74,7 +74,7 @@ int __init vmx_make_vmcs(void)
 }
 
 /**
- * vmx_renew_vmcs - a VMCS as new, with everything in it that no guest changes
+ * vmx_renew_vmcs - reset a VMCS, and write everything that is the same for all guests
  * @cpu: this CPU's, which is in VMX operation
  *
  * Context: preemption off. The VMCS is current afterwards.
@@ -91,7 +91,7 @@ void vmx_renew_vmcs(struct vmx_cpu *cpu)
 	vmx_host_write(smp_processor_id());
 	cpu->launched = false;
 	cpu->loaded = 0;
-	cpu->next_vpid = MAX_VPID + 1;	/* The next one to take a tag flushes all. */
+	cpu->next_vpid = MAX_VPID + 1;	/* The next new tag flushes all. */
 }
 
 static u64 eptp_of(const struct vcpu *vcpu)
@@ -101,7 +101,7 @@ static u64 eptp_of(const struct vcpu *vcpu)
 
 /**
  * vmx_load_state - copy a vCPU into the current VMCS
- * @vcpu: from here; what changes at each exit is copied by vmx_run()
+ * @vcpu: the vCPU; vmx_run() copies the registers that change at each exit
  */
 void vmx_load_state(const struct vcpu *vcpu)
 {
@@ -122,8 +122,8 @@ void vmx_load_state(const struct vcpu *vcpu)
 }
 
 /**
- * vmx_save_state - copy it back
- * @state: to here
+ * vmx_save_state - copy a vCPU's state back from the current VMCS
+ * @state: to fill
  */
 void vmx_save_state(struct mayfly_vcpu_state *state)
 {
@@ -135,11 +135,11 @@ void vmx_save_state(struct mayfly_vcpu_state *state)
 }
 
 /**
- * vmx_take_new_tag - a tag nobody has used in this generation
+ * vmx_take_new_tag - give a vCPU a tag that is unused in this generation
  * @cpu: this CPU's
- * @vcpu: gets it
+ * @vcpu: the vCPU
  *
- * A new VPID has no linear mappings; the EPT's own mappings are tagged by its
+ * A new VPID has no linear mappings; guest-physical mappings are tagged by the EPT's
  * root, which may have been another VM's.
  *
  * Context: preemption off, the VMCS is current.

@@ -19,16 +19,16 @@ struct vcpu;
  * struct vmx_cpu - a CPU's VMCS
  * @vmxon: page for VMXON
  * @vmcs: the VMCS
- * @launched: VMRESUME it
+ * @launched: enter it with VMRESUME, not VMLAUNCH
  * @enabled: this CPU is ours
- * @loaded: id of the VM whose state is in @vmcs, 0 none
+ * @loaded: id of the VM whose state is in @vmcs, 0 for none
  * @last_user: uid of the vCPU that ran last
- * @generation: of tags; goes up when VPIDs are used up
+ * @generation: of VPIDs; goes up when they are used up
  * @next_vpid: next unused VPID of this generation
- * @host: what an exit does not give back
+ * @host: host registers that an exit does not restore
  *
- * Each CPU has one for itself: preemption is off. It changes hands (@enabled and all
- * that goes with it) with interrupts off.
+ * Each CPU uses only its own, with preemption off. @enabled, and what it implies,
+ * changes with interrupts off.
  */
 struct vmx_cpu {
 	struct page *vmxon;

@@ -3,8 +3,8 @@
  * vmx.c - Intel VT-x with EPT and VPID.
  *
  * A vCPU's compact state is copied into this CPU's VMCS (vmcs.c) when it starts to
- * run here, and copied out when its slice is over. What happens in between is in
- * exit.c.
+ * run here, and copied out when its slice is over. exit.c does what happens in
+ * between.
  */
 #include <linux/errno.h>
 #include <linux/io.h>
@@ -89,7 +89,7 @@ static int vmx_enable_cpu(void)
 	rdmsrl(MSR_IA32_FEAT_CTL, feature_control);
 	if ((feature_control & wanted) != wanted)
 		return -EIO;
-	/* Some CPUs trace no more while VT-x is on, and perf must not try. SDM 3D A.6 */
+	/* Some CPUs cannot trace while VT-x is on; perf must not try. SDM 3D A.6 */
 	intel_pt_handle_vmx(1);
 	cr4_set_bits(X86_CR4_VMXE);
 	ret = vmx_on(page_to_phys(cpu->vmxon));
@@ -98,7 +98,7 @@ static int vmx_enable_cpu(void)
 		intel_pt_handle_vmx(0);
 		return ret;
 	}
-	cpu->last_user = NOBODY;	/* Another hypervisor's guest may have been here. */
+	cpu->last_user = NOBODY;	/* Another hypervisor may have run guests. */
 	vmx_renew_vmcs(cpu);
 	cpu->enabled = true;
 	return 0;
@@ -117,7 +117,7 @@ static void vmx_disable_cpu(void)
 	intel_pt_handle_vmx(0);
 }
 
-/* Between two instructions of the functions above, if it must be. */
+/* May interrupt the functions above between any two instructions. */
 static void vmx_emergency(void)
 {
 	struct vmx_cpu *cpu = this_cpu_ptr(&vmx_cpus);
