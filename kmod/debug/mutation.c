@@ -15,10 +15,10 @@ MODULE_PARM_DESC(mutation, "rule to break on purpose, see mutation.h (0: none)")
 static DEFINE_PER_CPU(unsigned int, seen);
 
 /**
- * mutation_is - is this rule to be broken?
+ * mutation_is - should this rule be broken now?
  * @which: the rule
  *
- * Return: true while root wants it so.
+ * Return: true while root wants it broken.
  */
 bool mutation_is(enum mutation which)
 {
@@ -26,10 +26,10 @@ bool mutation_is(enum mutation which)
 }
 
 /**
- * mutation_is_new - has root chosen another one since the last call on this CPU?
+ * mutation_is_new - has root chosen another rule since the last call on this CPU?
  *
  * Context: preemption off.
- * Return: true when what is made once from constants must be made again.
+ * Return: true when everything made once from constants must be rebuilt.
  */
 bool mutation_is_new(void)
 {

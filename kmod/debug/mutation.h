@@ -13,8 +13,8 @@
 
 enum mutation {
 	MUTATION_NONE,
-	MUTATION_GUEST_CS,	/* guests start with a CS that no CPU takes */
-	/* After an exit, not the host's own: */
+	MUTATION_GUEST_CS,	/* guests start with a CS that no CPU accepts */
+	/* After an exit, the host does not get back: */
 	MUTATION_HOST_MSR,	/* CSTAR */
 	MUTATION_HOST_CR,	/* CR8 */
 	MUTATION_HOST_DR,	/* DR0 */
@@ -27,15 +27,15 @@ enum mutation {
 	MUTATION_HOST_FLAGS,	/* AC */
 	MUTATION_HOST_FIELD,	/* an exit loads another SYSENTER_CS; VT-x */
 	/* In the control block: */
-	MUTATION_CONTROL,	/* a field that means nothing to a guest that behaves */
-	MUTATION_INTERCEPT,	/* #AC is the guest's own */
+	MUTATION_CONTROL,	/* a field that does not affect a well-behaved guest */
+	MUTATION_INTERCEPT,	/* #AC is not intercepted */
 	MUTATION_MSR_BITMAP,	/* TSC_AUX can be read */
 	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
 	MUTATION_SHUTDOWN,	/* a shutdown leaves rubbish as the guest's state; SVM */
 	/* Translations: */
 	MUTATION_SKIP_TAG,	/* a changed VM keeps its tag */
-	MUTATION_SKIP_FLUSH,	/* tags begin again without a flush */
-	MUTATION_SKIP_INVEPT,	/* a new tag, an old top table, no flush; VT-x */
+	MUTATION_SKIP_FLUSH,	/* tags are reused without a flush */
+	MUTATION_SKIP_INVEPT,	/* a new tag, an old EPT root, no flush; VT-x */
 	MUTATION_FREE_MAPPED,	/* a page is freed before its entry is changed */
 	MUTATION_FREE_INSIDE,	/* a page is freed before its VM is known to have left */
 };

@@ -38,7 +38,7 @@ static const char *const names[SHADOW_CHECKS] = {
 static atomic_t hits[SHADOW_CHECKS];
 static unsigned long warned;
 static DEFINE_RAW_SPINLOCK(last_lock);
-static char last[160];	/* what the last one said */
+static char last[160];	/* text of the last report */
 
 static void record_hit(enum shadow_check check, const char *text)
 {
@@ -52,8 +52,8 @@ static void record_hit(enum shadow_check check, const char *text)
 
 /**
  * shadow_report - a check has found something
- * @check: which
- * @format: what, for printf()
+ * @check: the check
+ * @format: what it found, as for printf()
  *
  * Context: any but NMI.
  */
@@ -66,7 +66,7 @@ void shadow_report(enum shadow_check check, const char *format, ...)
 	vscnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	record_hit(check, text);
-	/* Once each: a check that fires does so at every entry. */
+	/* WARN once per check: one that fires does so at every entry. */
 	if (!mutation_is(MUTATION_NONE) || test_and_set_bit(check, &warned))
 		return;
 	WARN(1, "mayfly: %s: %s\n", names[check], text);
@@ -77,9 +77,9 @@ void shadow_report(enum shadow_check check, const char *format, ...)
  * @vcpu: the guest's
  * @wrong: the rule that is broken
  *
- * With its first state that is our fault, and is reported. Later ones are counted
- * only: emulators let guests come to states that no CPU would (decision 36), and
- * who fuzzes them comes to all of those.
+ * If it is the guest's first state, we are at fault, and it is reported. Later ones
+ * are only counted: emulators let guests reach states that no CPU would (decision
+ * 36), and a fuzzed guest reaches all of them.
  *
  * Context: claimed; any but NMI.
  */

@@ -3,11 +3,11 @@
  * shadow.h - a second opinion on every world switch, in DEBUG builds only.
  *
  * The emulators accept control blocks and guest states that hardware refuses, and
- * put back host registers that hardware leaves behind. What is checked here is
- * written down a second time, from the manuals and not from the code that is
- * checked. A check that fires WARNs, unless a rule is being broken on purpose
- * (mutation.h) or a guest went astray by itself; it is counted either way, in the
- * module parameter "shadow_hits".
+ * restore host registers that hardware does not. The expected values are written down
+ * here a second time, from the manuals and not from the code that is checked. A check
+ * that fires WARNs, unless a rule is being broken on purpose (mutation.h) or a guest
+ * reached a bad state by itself; it is counted either way, in the module parameter
+ * "shadow_hits".
  */
 #ifndef MAYFLY_SHADOW_H
 #define MAYFLY_SHADOW_H
@@ -27,24 +27,24 @@ enum shadow_check {
 	SHADOW_HOST_SEGMENT,	/* a selector, or the base of FS or GS */
 	SHADOW_HOST_XSTATE,	/* XCR0 or PKRU */
 	SHADOW_HOST_FLAGS,	/* a bit of RFLAGS */
-	SHADOW_HOST_FIELD,	/* what the exit will load is not the host's */
+	SHADOW_HOST_FIELD,	/* the exit will load a value that is not the host's */
 	SHADOW_CONTROL,		/* a control field has another value */
 	SHADOW_INTERCEPT,	/* something is not intercepted */
 	SHADOW_MSR_BITMAP,
 	SHADOW_IO_BITMAP,
 	SHADOW_GUEST_STATE,	/* a state that hardware refuses */
-	SHADOW_TAG,		/* a tag another VM had, not flushed */
-	SHADOW_ROOT,		/* a top table another VM had, not flushed */
+	SHADOW_TAG,		/* a tag that another VM had, not flushed */
+	SHADOW_ROOT,		/* an EPT root that another VM had, not flushed */
 	SHADOW_STALE,		/* translations from before a change */
 	SHADOW_FREED_MAPPED,	/* a page freed while it is mapped */
 	SHADOW_FREED_INSIDE,	/* a page freed while its VM is in guest mode */
 	SHADOW_CHECKS,
 };
 
-/* What an exit brings back by itself, for shadow_host_after(). */
+/* Which host registers must be restored by then, for shadow_host_after(). */
 enum shadow_span {
 	SHADOW_EXIT_ALL,	/* SVM: everything */
-	SHADOW_EXIT_FEW,	/* VT-x: the rest is put back when the slice is over */
+	SHADOW_EXIT_FEW,	/* VT-x: the rest is restored when the slice is over */
 	SHADOW_SLICE,		/* from before load to after save */
 };
 

@@ -4,8 +4,8 @@
  * builds only).
  *
  * APM 2 15.5.1 and SDM 3C 27.3.1, in the order of the latter. Mayfly guests have
- * paging and no virtual-8086 mode. They are unrestricted ones, whose selectors may
- * have any RPL (27.3.1.2).
+ * paging and no virtual-8086 mode. They are unrestricted guests, so their selectors
+ * may have any RPL (27.3.1.2).
  */
 #include <linux/compiler.h>
 #include <asm/msr-index.h>
@@ -40,8 +40,9 @@
 #define PENDING_RESERVED 0xfffffffffffeaff0ull
 
 /*
- * A guest's own on either vendor; nothing else may be open. SVM: what VMLOAD and
- * VMSAVE switch (15.5.2). VT-x: what the VMCS does (27.3.2.1), or a slice's bracket.
+ * MSRs of which a guest has its own on either vendor; no other may be open. SVM:
+ * VMLOAD and VMSAVE switch them (15.5.2). VT-x: the VMCS does (27.3.2.1), or the code
+ * around a slice.
  */
 const u32 shadow_open_msrs[SHADOW_OPEN_MSRS] = {
 	0x174, 0x175, 0x176,				/* SYSENTER CS ESP EIP */
@@ -68,7 +69,7 @@ static bool pat_is_valid(u64 pat)
 }
 
 /**
- * shadow_guest_wrong - what would both vendors refuse?
+ * shadow_guest_wrong - would both vendors refuse this state?
  * @g: about to be entered
  * @phys_bits: of the CPU's physical addresses
  *
@@ -106,7 +107,7 @@ static bool is_usable(const struct mayfly_segment_register *s)
 	return !(s->attributes & SHADOW_UNUSABLE);
 }
 
-/* Of the limit, bits 11 to 0 are ones with G, and 31 to 20 zeros without. */
+/* Bits 11 to 0 of the limit are ones with G, and 31 to 20 are zeros without. */
 static bool limit_is_valid(const struct mayfly_segment_register *s)
 {
 	if ((s->limit & 0xfff) != 0xfff && s->attributes & ATTR_G)
@@ -171,7 +172,7 @@ static const char *wrong_segment(const struct shadow_guest *g)
 	return NULL;
 }
 
-/* Bit 47 may differ from those above: an instruction may end where they begin. */
+/* Bit 47 may differ from those above: an instruction may end at that boundary. */
 static bool rip_is_valid(const struct shadow_guest *g)
 {
 	if (!(g->cs.attributes & ATTR_L))
@@ -194,7 +195,7 @@ static const char *wrong_shadow(const struct shadow_guest *g)
 }
 
 /**
- * shadow_guest_wrong_vmx - what would VT-x refuse beyond that?
+ * shadow_guest_wrong_vmx - would VT-x refuse this state for another reason?
  * @g: about to be entered
  *
  * Return: the rule that is broken, or NULL.

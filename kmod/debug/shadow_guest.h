@@ -2,9 +2,9 @@
 /*
  * shadow_guest.h - would hardware enter a guest in this state?
  *
- * Pure logic, unit-tested on the build machine. Other than state.h, which judges
- * what may come from outside, this is about any state that a running guest can
- * get into: it may load segments, and leave 64-bit mode for compatibility mode.
+ * Pure logic, unit-tested on the build machine. state.h checks states that come from
+ * outside; this is about any state that a running guest can reach: it may load
+ * segments, and leave 64-bit mode for compatibility mode.
  */
 #ifndef MAYFLY_SHADOW_GUEST_H
 #define MAYFLY_SHADOW_GUEST_H
@@ -15,7 +15,7 @@
 /* Bit 16 of VT-x's access rights, in our attributes: the register is unusable. */
 #define SHADOW_UNUSABLE	0x1000
 
-/* What the rules are about. */
+/* The registers that the rules are about. */
 struct shadow_guest {
 	u64 cr0, cr3, cr4, efer, rflags, rip, dr6, dr7, pat;
 	u64 sysenter_esp, sysenter_eip;

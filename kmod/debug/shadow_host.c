@@ -3,9 +3,10 @@
  * shadow_host.c - is the host after an exit what it was before the entry? (DEBUG
  * builds only)
  *
- * Each item is read right before the world switch and right after it; what VT-x
- * leaves to the end of a slice, then. CR2 and DR6 are missing: the host reads them
- * in the handler of the exception that has just set them.
+ * Each item is read right before the world switch and right after it; registers that
+ * VT-x restores at the end of a slice are read around the slice. CR2 and DR6 are
+ * missing: the host reads them only in the handler of the exception that just set
+ * them.
  */
 #include <linux/percpu.h>
 #include <asm/cpufeature.h>
@@ -19,7 +20,7 @@
 #include "debug/mutation.h"
 #include "debug/shadow.h"
 
-/* RFLAGS that mean something across a function call. */
+/* RFLAGS bits that survive a function call. */
 #define FLAGS_KEPT	(X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | \
 			 X86_EFLAGS_IOPL | X86_EFLAGS_NT | X86_EFLAGS_RF | \
 			 X86_EFLAGS_VM | X86_EFLAGS_AC)
@@ -33,16 +34,16 @@ enum kind {
 };
 
 /* When an item must be as it was. */
-#define FEW	1	/* after an exit of VT-x; after one of SVM all must */
+#define FEW	1	/* after an exit on VT-x; on SVM all must */
 #define SLICE	2	/* after a slice: nothing in between may change it */
 
 /**
- * struct item - something of the host's
+ * struct item - one piece of host state
  * @name: for people
- * @check: what is reported when it differs
+ * @check: the check that reports a difference
  * @kind: how to read it
  * @when: FEW, SLICE
- * @feature: the CPU has it, or ALWAYS
+ * @feature: the CPU feature it depends on, or ALWAYS
  * @number: of the register
  */
 struct item {
@@ -62,10 +63,10 @@ struct item {
 	{ name, SHADOW_HOST_##check, KIND_##kind, when, ALWAYS, number }
 
 /*
- * SDM 3C 28.5: what an exit loads from the VMCS. It leaves fixed values in DEBUGCTL
- * and LDTR, which must be put right at once, and in the limits of the tables and the
- * selectors, and the system call MSRs alone. Interrupts within a slice may change
- * address space, CR4, the debug registers, DEBUGCTL and the LDT.
+ * SDM 3C 28.5 says what an exit loads from the VMCS. It leaves fixed values in
+ * DEBUGCTL and LDTR, which must be restored at once, and in the limits of the tables
+ * and the selectors; it does not touch the system call MSRs. Interrupts within a slice
+ * may change address space, CR4, the debug registers, DEBUGCTL and the LDT.
  */
 static const struct item items[] = {
 	REGISTER("CR0", CR, CR, FEW | SLICE, 0),
@@ -83,7 +84,7 @@ static const struct item items[] = {
 	REGISTER("GDTR base", TABLE, GDT_BASE, FEW | SLICE, 0),
 	REGISTER("GDTR limit", TABLE, GDT_LIMIT, SLICE, 0),
 	REGISTER("IDTR base", TABLE, IDT_BASE, FEW | SLICE, 0),
-	/* The longest, after an exit of VT-x: there are no more vectors anyway. */
+	/* The maximum after an exit on VT-x; there are no more vectors anyway. */
 	REGISTER("IDTR limit", TABLE, IDT_LIMIT, 0, 0),
 	REGISTER("TR", TABLE, TR, FEW | SLICE, 0),
 	REGISTER("descriptor of TR", TABLE, TSS, FEW | SLICE, 0),
@@ -136,7 +137,7 @@ static struct desc_ptr host_table(enum kind kind)
 	return table;
 }
 
-/* The first half: type with the busy bit, limit, half of the base. */
+/* Its first half: type with the busy bit, limit, half of the base. */
 static u64 descriptor_of_tr(void)
 {
 	return *(u64 *)(host_table(KIND_GDT_BASE).address + (native_store_tr() & ~7ul));
@@ -183,7 +184,7 @@ static u16 read_selector(enum kind kind)
 	return value;
 }
 
-/* volatile, which native_get_debugreg() is not: each is read twice. */
+/* volatile, unlike native_get_debugreg(), as each is read twice. */
 static u64 read_dr(u32 number)
 {
 	u64 value;
@@ -203,8 +204,8 @@ static u64 read_dr(u32 number)
 		return value;
 	default:
 		asm volatile("mov %%db7, %0" : "=r" (value));
-		/* They mean nothing (SDM 3B 18.2.4); after its last breakpoint the
-		 * kernel leaves one of them on, and an exit does not.
+		/* These bits mean nothing (SDM 3B 18.2.4); the kernel leaves one of
+		 * them set after its last breakpoint, and an exit does not.
 		 */
 		return value & ~(DR_LOCAL_SLOWDOWN | DR_GLOBAL_SLOWDOWN);
 	}
@@ -240,7 +241,7 @@ static u64 read_item(const struct item *item)
 	}
 }
 
-/* Only those that are spoilt below, and what an exit can load. */
+/* Only items that is_spoilt() changes, and those that an exit can load. */
 static void write_item(const struct item *item, u64 value)
 {
 	struct desc_ptr table = host_table(item->kind);
@@ -330,7 +331,7 @@ static void compare_item(const struct item *item, u64 before)
 	if (now == before)
 		return;
 	shadow_report(item->check, "%s was %#llx and is %#llx", item->name, before, now);
-	/* The host must live on after what was done to it on purpose. */
+	/* The host must survive what was broken on purpose. */
 	if (!mutation_is(MUTATION_NONE))
 		write_item(item, before);
 }
@@ -355,7 +356,7 @@ static u64 *values_of_span(enum shadow_span span)
 }
 
 /**
- * shadow_host_setup - find out what there is; once at load
+ * shadow_host_setup - find out which items exist; once at load
  */
 void shadow_host_setup(void)
 {
@@ -375,7 +376,7 @@ void shadow_host_setup(void)
  * shadow_host_before - remember the host
  * @span: until when
  *
- * Context: preemption off; interrupts too, but for SHADOW_SLICE.
+ * Context: preemption off; interrupts too, except for SHADOW_SLICE.
  */
 void shadow_host_before(enum shadow_span span)
 {
@@ -388,10 +389,10 @@ void shadow_host_before(enum shadow_span span)
 }
 
 /**
- * shadow_host_after - is it the same host?
+ * shadow_host_after - is the host as it was?
  * @span: as for the last shadow_host_before()
  *
- * Context: as there.
+ * Context: as for shadow_host_before().
  */
 void shadow_host_after(enum shadow_span span)
 {

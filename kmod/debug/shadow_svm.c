@@ -3,8 +3,8 @@
  * shadow_svm.c - is the control block what the manual and our rules want? (DEBUG
  * builds only)
  *
- * The control area is seen as APM 2 table B-1 shows it, 8 bytes at a time; what is
- * not named here must be zero. Nothing of svm.c is used.
+ * The control area is read as APM 2 table B-1 shows it, 8 bytes at a time; a word
+ * that is not named here must be zero. Nothing of cpu/svm/ is used.
  */
 #include <linux/bitmap.h>
 #include <linux/bug.h>
@@ -25,8 +25,8 @@
 /* Table B-1: a word of the control area. */
 enum word {
 	WORD_CR_DR = 0x00,	/* intercepts of CR and DR, reads low, writes high */
-	WORD_EXCEPTIONS = 0x08,	/* of exceptions, of instructions 1 */
-	WORD_INSTRUCTIONS = 0x10, /* of instructions 2 and 3 */
+	WORD_EXCEPTIONS = 0x08,	/* intercepts of exceptions, instructions 1 */
+	WORD_INSTRUCTIONS = 0x10, /* intercepts of instructions 2 and 3 */
 	WORD_IOPM = 0x40,
 	WORD_MSRPM = 0x48,
 	WORD_TSC_OFFSET = 0x50,
@@ -219,8 +219,8 @@ static unsigned int msr_bit(u32 msr)
  * @iopm: all ports
  * @msrpm: all MSRs
  *
- * As many bits are clear as belong to the MSRs of the list, and those are: so
- * there are no others.
+ * The bits of the listed MSRs are clear, and the number of clear bits is theirs: so
+ * no others are.
  */
 void shadow_svm_bitmaps(const void *iopm, const void *msrpm)
 {
@@ -243,11 +243,11 @@ void shadow_svm_bitmaps(const void *iopm, const void *msrpm)
 }
 
 /**
- * shadow_svm_entry - may the guest be entered with this?
+ * shadow_svm_entry - may the guest be entered with this VMCB?
  * @vmcb: the CPU's
- * @vcpu: will run
- * @iopm: where the bitmap of ports is
- * @msrpm: where the bitmap of MSRs is
+ * @vcpu: the vCPU that will run
+ * @iopm: address of the bitmap of ports
+ * @msrpm: address of the bitmap of MSRs
  *
  * Context: interrupts off.
  */

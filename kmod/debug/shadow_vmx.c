@@ -2,9 +2,9 @@
 /*
  * shadow_vmx.c - is the VMCS what the manual and our rules want? (DEBUG builds only)
  *
- * In the order of SDM 3C 25.3 to 25.8 and 27.2 to 27.3. Nothing of vmx.c is used:
- * control bits are written as the manual numbers them, and host fields are
- * compared with the host.
+ * In the order of SDM 3C 25.3 to 25.8 and 27.2 to 27.3. No value of cpu/vmx/ is used:
+ * control bits are written as the manual numbers them, and host fields are compared
+ * with the host.
  */
 #include <linux/bitmap.h>
 #include <linux/io.h>
@@ -161,7 +161,7 @@ static void expect_host_msr(unsigned long field, u32 msr)
 	expect_host(field, value);
 }
 
-/* 27.2.2, 27.2.3: and it is the host that an exit comes back to. */
+/* 27.2.2, 27.2.3; and an exit must come back to this host. */
 static void check_vmcs_host(void)
 {
 	struct desc_ptr gdt, idt;
@@ -266,8 +266,8 @@ static unsigned int read_bit(u32 msr)
  * shadow_vmx_bitmap - is any MSR open that should not be?
  * @bitmap: of all MSRs
  *
- * As many bits are clear as belong to the MSRs of the list, and those are: so
- * there are no others.
+ * The bits of the listed MSRs are clear, and the number of clear bits is theirs: so
+ * no others are.
  */
 void shadow_vmx_bitmap(const void *bitmap)
 {
@@ -286,9 +286,9 @@ void shadow_vmx_bitmap(const void *bitmap)
 }
 
 /**
- * shadow_vmx_entry - may the guest be entered with this?
- * @vcpu: will run
- * @bitmap: where the bitmap of MSRs is
+ * shadow_vmx_entry - may the guest be entered with the current VMCS?
+ * @vcpu: the vCPU that will run
+ * @bitmap: address of the bitmap of MSRs
  *
  * Context: interrupts off, the CPU's VMCS is current.
  */

@@ -2,9 +2,9 @@
 /*
  * tlbmodel.c - what a real TLB might still hold (DEBUG builds only).
  *
- * Per CPU and tag, on VT-x also per root of an EPT, the model remembers which VM ran
+ * Per CPU and tag, and on VT-x also per EPT root, the model remembers which VM ran
  * under it and how often that VM's mappings had been weakened by then. page->private
- * counts the owned entries that point to a page. See tlbmodel.h for why.
+ * counts the owned entries that point to a page. tlbmodel.h says why.
  */
 #include <linux/cpumask.h>
 #include <linux/mm.h>
@@ -20,10 +20,10 @@
 
 /**
  * struct known - what may be cached under a tag or a root
- * @epoch: the cache's, when this was written; another one means flushed since
- * @root: of an EPT; one that falls on the same slot pushes this out
- * @vm: whose translations
- * @model: that VM's stage2.model, when they were last clean
+ * @epoch: the cache's when this was written; if that has changed, it was flushed
+ * @root: EPT root; another root in the same slot replaces this one
+ * @vm: id of the VM whose translations they are
+ * @model: that VM's stage2.model when they were last clean
  */
 struct known {
 	u64 epoch;
@@ -33,7 +33,7 @@ struct known {
 };
 
 /**
- * struct cache - all that a CPU may have under one kind of tag
+ * struct cache - all that a CPU may have cached under one kind of tag
  * @known: by tag, or by root
  * @epoch: goes up when all of it is flushed
  */
@@ -45,7 +45,7 @@ struct cache {
 /**
  * struct cpu_model - a CPU's TLB
  * @tags: by ASID or VPID
- * @roots: by root of an EPT
+ * @roots: by EPT root
  * @inside: the tree in use, while in guest mode
  */
 struct cpu_model {
@@ -59,7 +59,7 @@ static DEFINE_PER_CPU(struct cpu_model, models);
 /**
  * tlbmodel_is_on - is this a DEBUG build?
  *
- * Return: true; the header's twin says false.
+ * Return: true; the header's stub returns false.
  */
 bool tlbmodel_is_on(void)
 {
@@ -148,8 +148,8 @@ void tlbmodel_dropped(struct stage2 *s2)
 }
 
 /**
- * tlbmodel_page_kept - a page outlives the tree that was dropped
- * @pa: where it is; nothing maps it any more
+ * tlbmodel_page_kept - a page outlives a tree that is dropped
+ * @pa: its address; nothing maps it any more
  */
 void tlbmodel_page_kept(u64 pa)
 {
@@ -159,8 +159,8 @@ void tlbmodel_page_kept(u64 pa)
 /**
  * tlbmodel_page_freed - a page is about to be freed
  * @s2: the tree it belonged to
- * @pa: where it is
- * @dead: the tree will never be used again, its entries need not be gone
+ * @pa: its address
+ * @dead: the tree will never be used again, so its entries may still be there
  */
 void tlbmodel_page_freed(const struct stage2 *s2, u64 pa, bool dead)
 {
@@ -192,8 +192,8 @@ static void check_tag(const struct known *known, u64 epoch, u64 vm, u32 tag)
  * tlbmodel_enter - guest mode is about to begin on this CPU
  * @s2: the VM's tree
  * @vm: its id
- * @tag: address space tag, of all that is cached
- * @flush_all: all tags are flushed on the way
+ * @tag: the ASID under which everything is cached
+ * @flush_all: this entry flushes all tags
  *
  * Context: interrupts off.
  */
@@ -216,10 +216,10 @@ static struct known *find_root(struct cpu_model *cpu, u64 root)
 }
 
 /**
- * tlbmodel_enter_ept - the same where the root of the tables is a tag, too
+ * tlbmodel_enter_ept - like tlbmodel_enter(), where the EPT root is a tag, too
  * @s2: the VM's tree
  * @vm: its id
- * @vpid: tag of what is cached of the guest's own tables
+ * @vpid: the tag for linear mappings
  *
  * Context: interrupts off.
  */

@@ -3,14 +3,14 @@
  * tlbmodel.h - a software model of the tagged TLB, in DEBUG builds only.
  *
  * The emulators flush all translations at every world switch and so hide every
- * forgotten flush. The model remembers what a real CPU might still hold, is told
- * about it by the lowest functions only (stage2_set, the page allocator, INVEPT
- * and INVVPID, the entry path), knows nothing of stage2.changes or of how tags are
- * handed out, and reports when hardware could have used a stale translation.
+ * forgotten flush. The model remembers what a real CPU might still hold, and reports
+ * when hardware could have used a stale translation. Only the lowest functions tell
+ * it about changes (stage2_set, the page allocator, INVEPT and INVVPID, the entry
+ * path); it knows nothing about stage2.changes or how tags are handed out.
  *
- * SVM: all that is cached of a guest is under its ASID (APM 2 15.16). VT-x: linear
- * mappings are under the VPID; guest-physical ones and those of paging structures
- * under the root of the EPT alone (SDM 3C 29.4.1), which outlive any change of VPID.
+ * SVM: everything cached for a guest is under its ASID (APM 2 15.16). VT-x: linear
+ * mappings are under the VPID; guest-physical mappings, of paging structures too, are
+ * under the EPT root alone (SDM 3C 29.4.1), and outlive any change of VPID.
  */
 #ifndef MAYFLY_TLBMODEL_H
 #define MAYFLY_TLBMODEL_H
