@@ -47,7 +47,7 @@
 #define EVENT_UNUSED	0x7ffff000u
 #define EVENT_TYPE	0x700u
 
-/* Bits that this CPU insists on. */
+/* Bits that this CPU forces. */
 static u32 forced_pin, forced_primary, forced_secondary, forced_exit, forced_entry;
 static u64 cr0_must, cr0_may, cr4_must, cr4_may;
 
@@ -60,7 +60,7 @@ static u32 forced_by(u32 msr)
 }
 
 /**
- * shadow_vmx_setup - find out what this CPU insists on; once at load
+ * shadow_vmx_setup - find out which bits this CPU forces; once at load
  */
 void shadow_vmx_setup(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * memory.h - what a VM can see as memory, and who pays for it.
+ * memory.h - a VM's address space, and the cgroup that pays for it.
  */
 #ifndef MAYFLY_MEMORY_H
 #define MAYFLY_MEMORY_H

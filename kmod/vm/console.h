@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * console.h - what a guest has written.
+ * console.h - the console of a guest.
  */
 #ifndef MAYFLY_CONSOLE_H
 #define MAYFLY_CONSOLE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * devpage.h - what a guest is told on its device page, and its clock.
+ * devpage.h - a guest's device page and its clock.
  */
 #ifndef MAYFLY_DEVPAGE_H
 #define MAYFLY_DEVPAGE_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * inspect.c - what can be read and set in a VM from outside: its row in lists, its
- * counters, its registers.
+ * inspect.c - read and set a VM's state from outside: its row in lists, its counters,
+ * its registers.
  */
 #include <linux/string.h>
 #include <linux/user_namespace.h>

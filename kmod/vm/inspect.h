@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * inspect.h - what can be read and set in a VM from outside.
+ * inspect.h - read and set a VM's state from outside.
  */
 #ifndef MAYFLY_INSPECT_H
 #define MAYFLY_INSPECT_H

@@ -276,7 +276,7 @@ struct vm *life_take_starved(struct pool *pool)
  * life_release - give a claim back
  * @vm: claimed by the caller, who must not use it afterwards without a
  *	reference of its own
- * @verdict: what its last slice ended with
+ * @verdict: how its last slice ended
  *
  * Context: may sleep.
  */
