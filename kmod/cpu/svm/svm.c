@@ -136,7 +136,7 @@ static void show_cpu_number(const struct svm_cpu *cpu)
 		wrmsrl(MSR_TSC_AUX, cpu->tsc_aux);
 }
 
-/* One bit each, so that other CPUs never see the rest in between. */
+/* One bit each, so that other CPUs never see the rest half-made. */
 static void mutate_svm_bitmaps(void)
 {
 	unsigned int msr = 0x800 * 8 + (MSR_TSC_AUX & 0x1fff) * 2;
@@ -145,7 +145,7 @@ static void mutate_svm_bitmaps(void)
 	assign_bit(0x80, page_address(svm_iopm), !mutation_is(MUTATION_IO_BITMAP));
 }
 
-/* With another rule to break, all that is made once is made again. */
+/* After the mutation has changed: rebuild everything that is made once. */
 static void svm_mutate(struct svm_cpu *cpu)
 {
 	if (!mutation_is_new())

@@ -129,7 +129,7 @@ static void vmx_emergency(void)
 	__cpu_emergency_vmxoff();
 }
 
-/* With another rule to break, all that is made once is made again. */
+/* After the mutation has changed: rebuild everything that is made once. */
 static void vmx_mutate(struct vmx_cpu *cpu)
 {
 	if (!mutation_is_new())
