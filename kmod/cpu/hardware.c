@@ -43,6 +43,7 @@ static int enable_all(void)
 {
 	atomic_t error = ATOMIC_INIT(0);
 
+	lockdep_assert_held(&hardware_lock);
 	on_each_cpu(enable_here, &error, 1);
 	if (atomic_read(&error))
 		on_each_cpu(disable_here, NULL, 1);

@@ -76,6 +76,7 @@ static void leave_slot(void)
 
 static void enter_slot(void)
 {
+	lockdep_assert_held(&slot_lock);
 	if (slot_is_ours || slot_is_kvms)
 		return;
 	cpu_emergency_register_virt_callback(backend->emergency);

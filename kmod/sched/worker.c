@@ -63,6 +63,7 @@ static struct vm *choose_next(struct pool *pool)
 	struct vm *vm;
 	int skips;
 
+	lockdep_assert_held(&pool->lock);
 	for (skips = 0; skips < MAX_SKIPS; skips++) {
 		vm = list_first_entry_or_null(&pool->ready, struct vm, queue);
 		if (!vm || take_turn(vm))
@@ -246,6 +247,7 @@ static int make_workers(struct pool *pool, struct owner *owner)
 	unsigned int i, n = num_online_cpus();
 	int ret = 0;
 
+	lockdep_assert_held(&pool->workers_lock);
 	pool->workers = kcalloc(n, sizeof(*pool->workers), MEMORY_SLEEP);
 	if (!pool->workers)
 		return -ENOMEM;

@@ -46,6 +46,7 @@ static void grow_ring(struct console *console)
 	struct page *page = pages_alloc(MEMORY_ATOMIC | __GFP_ZERO);
 	u64 i;
 
+	lockdep_assert_held(&console->lock);
 	if (!page)
 		return;	/* The small ring goes on; old bytes are lost sooner. */
 	for (i = oldest_in_ring(console); i < console->head; i++)

@@ -182,6 +182,7 @@ static ktime_t wake_sleepers(struct pool *pool)
 	struct timerqueue_node *node;
 	int n;
 
+	lockdep_assert_held(&pool->lock);
 	for (n = 0; n < WAKES_PER_PASS; n++) {
 		node = timerqueue_getnext(&pool->sleepers);
 		if (!node)
