@@ -2,8 +2,9 @@
 /*
  * life.c - the life of a VM: who may claim it, where it waits, how it ends.
  *
- *   ready -> running <-> parked -> ended(reason)
- *              \  paused  /
+ *   ready -> running -> ready, parked, ended(reason)
+ *   parked -> ready
+ *   ready, running, parked -> paused -> ready, parked
  *
  * No other file writes vm->run_state. A VM is RUNNING exactly while somebody has
  * claimed it, see vm.h; everybody else waits for the claim to be given back, or asks

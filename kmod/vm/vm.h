@@ -5,7 +5,8 @@
  * A VM is RUNNING exactly while one thread has claimed it: a worker, a caller of
  * RUN, the work item that fetches memory for it, or a killer. One that is neither
  * started nor attached, yet RUNNING, is being killed. The claimant has everything
- * marked [C] below for itself and must give the claim back through life_release().
+ * marked [C] below for itself and gives the claim back through life_release(), or by
+ * ending the VM. A VM in pool->starved is claimed by that line.
  */
 #ifndef MAYFLY_VM_H
 #define MAYFLY_VM_H
