@@ -5,12 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "cli.hpp"
+#include "help.hpp"
 #include "text.hpp"
-
-#ifndef VMCTL_VERSION
-#define VMCTL_VERSION "0.1.0"
-#endif
 
 namespace vmctl::cli
 {
@@ -37,6 +33,28 @@ std::size_t distance(std::string_view from, std::string_view to)
 	return row.back();
 }
 
+void print_commands(const context &world)
+{
+	const char *group = "";
+
+	for (const verb &entry : verbs()) {
+		if (std::string_view(group) != entry.group)
+			fmt::print(world.out, "\n{}:\n", entry.group);
+		group = entry.group;
+		fmt::print(world.out, "  {:<10}  {}{}\n", entry.name, entry.summary,
+			   *entry.aliases == '\0' ? "" : fmt::format(" ({})", entry.aliases));
+	}
+}
+
+void print_statuses(const context &world)
+{
+	fmt::print(world.out, "\nExit statuses: {}\n", guests_statuses);
+	for (const exit_meaning &entry : exit_meanings)
+		fmt::print(world.out, "  {:>3}  {}\n", entry.status, entry.meaning);
+}
+
+} // namespace
+
 std::vector<std::string> words_of(const char *text)
 {
 	std::vector<std::string> words;
@@ -53,7 +71,6 @@ std::vector<std::string> words_of(const char *text)
 	}
 }
 
-// "--memory", "-m" from "memory,m".
 std::vector<std::string> spellings(const option &entry)
 {
 	const std::string_view names = entry.names;
@@ -64,21 +81,6 @@ std::vector<std::string> spellings(const option &entry)
 		made.push_back(fmt::format("-{}", names.substr(comma + 1)));
 	return made;
 }
-
-void print_commands(const context &world)
-{
-	const char *group = "";
-
-	for (const verb &entry : verbs()) {
-		if (std::string_view(group) != entry.group)
-			fmt::print(world.out, "\n{}:\n", entry.group);
-		group = entry.group;
-		fmt::print(world.out, "  {:<10}  {}{}\n", entry.name, entry.summary,
-			   *entry.aliases == '\0' ? "" : fmt::format(" ({})", entry.aliases));
-	}
-}
-
-} // namespace
 
 std::string closest_verb(std::string_view word)
 {
@@ -103,19 +105,10 @@ std::string closest_verb(std::string_view word)
 
 void print_overview(const context &world)
 {
-	fmt::print(world.out, "vmctl: thousands of tiny virtual machines, run by the Mayfly module\n"
-			      "\n"
-			      "  vmctl doctor               can this machine run them?\n"
-			      "  vmctl run                  one VM in the foreground that says hello\n"
-			      "  vmctl run daytime -- 3     another image, with arguments\n"
-			      "  vmctl spawn -n 1000        a thousand in the background\n"
-			      "  vmctl ps                   what is there\n"
-			      "  vmctl stats                what it uses, as it goes\n"
-			      "  vmctl logs 17              what VM 17 has said\n"
-			      "  vmctl stop --all           end them, politely\n"
-			      "  vmctl rm --all             and forget them\n"
-			      "\n"
-			      "'vmctl help' lists all commands, 'vmctl help COMMAND' explains one.\n");
+	fmt::print(world.out, "vmctl: {}\n\n", tagline);
+	for (const example &entry : examples)
+		fmt::print(world.out, "  {:<25}  {}\n", entry.command, entry.purpose);
+	fmt::print(world.out, "\n'vmctl help' lists all commands, 'vmctl help COMMAND' explains one.\n");
 }
 
 void print_help(const context &world, const verb &which)
@@ -135,22 +128,23 @@ void print_help(const context &world, const verb &which)
 	}
 	fmt::print(world.out, "  {:<22}  this text\n", "-h, --help");
 	if (std::string_view(which.synopsis).find("VM") != std::string_view::npos)
-		fmt::print(world.out,
-			   "\nA VM is an id, a name, the start of just one name, a glob such as 'web-*' or a\n"
-			   "range of ids such as 1-1000.\n");
+		fmt::print(world.out, "\n{}\n", vm_rule);
 	if (std::string_view(which.synopsis).find("IMAGE") != std::string_view::npos)
-		fmt::print(world.out, "\nAn IMAGE is an ELF file or a bundled one ('vmctl images'); without: hello.\n");
+		fmt::print(world.out, "\n{}\n", image_rule);
 }
 
 int verb_help(const context &world, const invocation &in)
 {
+	if (in.has("man")) {
+		if (!in.operands.empty())
+			return world.end(failure{status::usage, {EINVAL, "--man is a page about all commands"}});
+		print_manual(world);
+		return status::ok;
+	}
 	if (in.operands.empty()) {
 		print_overview(world);
 		print_commands(world);
-		fmt::print(world.out,
-			   "\nExit statuses: the guest's own for run and wait (137 killed, 125 any other end),\n"
-			   "0 done, 1 some failed, 2 usage, 125 vmctl or the module failed, 126 the image\n"
-			   "cannot be started, 127 no such image, 130 Ctrl-C.\n");
+		print_statuses(world);
 		return status::ok;
 	}
 

@@ -12,7 +12,8 @@
 namespace
 {
 
-// Images lie beside the executable, or where the package puts them.
+// Images lie beside the executable, or where `make install` puts them, whatever PREFIX
+// was: PREFIX/bin/vmctl has PREFIX/lib/mayfly/guests.
 std::vector<std::string> image_folders()
 {
 	std::string path(4096, '\0');
@@ -21,9 +22,10 @@ std::vector<std::string> image_folders()
 
 	if (length > 0) {
 		path.resize(static_cast<std::size_t>(length));
-		folders.push_back(path.substr(0, path.rfind('/')) + "/guests");
+		path.resize(path.rfind('/'));
+		folders.push_back(path + "/guests");
+		folders.push_back(path.substr(0, path.rfind('/')) + "/lib/mayfly/guests");
 	}
-	folders.emplace_back("/usr/lib/mayfly/guests");
 	return folders;
 }
 

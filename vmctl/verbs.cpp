@@ -61,6 +61,7 @@ constexpr std::array rm_options{option{"force,f", "", "kill it first"}, all};
 constexpr std::array wait_options{all, json};
 constexpr std::array json_options{json};
 constexpr std::array images_options{option{"quiet,q", "", "only names"}, json};
+constexpr std::array help_options{option{"man", "", "all of it as a page, for: vmctl help --man | man -l -"}};
 
 // clang-format off
 constexpr std::array table{
@@ -101,7 +102,8 @@ constexpr std::array table{
 	     false, verb_doctor},
 	verb{"info", "host", host, "info [--json]", "Print the module's numbers", json_options, 0, false, verb_info},
 	verb{"version", "", host, "version", "Print vmctl's version", {}, 0, false, verb_version},
-	verb{"help", "", host, "help [COMMAND]", "Explain a command, or list them", {}, 1, false, verb_help},
+	verb{"help", "", host, "help [--man | COMMAND]", "Explain a command, or list them", help_options, 1, false,
+	     verb_help},
 	verb{"completion", "", host, "completion bash", "Print a completion script for the shell", {}, 1, false,
 	     verb_completion},
 };
