@@ -15,11 +15,16 @@
 #               test-debug-vmx: the same on the emulated Intel machine, slower
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
+# make install  the library, vmctl and guests into PREFIX (/usr/local), below DESTDIR
+#               if that is given, with what programs and guests are built with; not
+#               the module, which belongs to one kernel
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
 # make compile_commands.json  what clangd and other tools read
 # make clean    remove what was built
 
 MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
+
+include scripts/install.mk
 
 build := build
 test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
@@ -31,7 +36,7 @@ test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 .PHONY: all help kmod kmod-plain kmod-debug kmod-running kmod-debug-kernel kernel \
 	libvmctl vmctl guest-unikernel tests $(test_programs) compile_commands.json deps \
 	demo test test-svm test-vmx test-debug test-debug-vmx test-one check density \
-	million clean
+	million install clean
 
 all: kmod vmctl guest-unikernel tests
 
@@ -129,6 +134,11 @@ density: deps
 million: deps
 	+@$(MAKE) all
 	@scripts/bench-density --part alive --vms 1000000 --memory 20G --cold-after 1000
+
+install: libvmctl vmctl guest-unikernel
+	+@for part in $^; do $(MAKE) -C $$part install DESTDIR=$(abspath $(DESTDIR)) || exit; done
+	$(install_data) -t $(headers)/mayfly kmod/uapi/*.h
+	$(install_data) -t $(udev) kmod/60-mayfly.rules
 
 clean:
 	rm -rf $(build) kmod/mayfly.ko compile_commands.json
