@@ -123,8 +123,8 @@ test-one: deps
 	@scripts/run-tests --only "$$T" $(TIER)
 
 check: deps
-	+@$(MAKE) $(build)/tests/unit $(build)/tests/guest-unit kernel
-	@scripts/run-tests static rooms unit guest
+	+@$(MAKE) $(build)/tests/unit $(build)/tests/guest-unit vmctl guest-unikernel kernel
+	@scripts/run-tests install static rooms unit guest
 
 density: deps
 	+@$(MAKE) all

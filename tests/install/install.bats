@@ -1,0 +1,187 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# What `make install` gives, seen by those who have nothing else: users of vmctl,
+# programs that link with libvmctl, guests.
+
+# shellcheck disable=SC2154 # status, output and lines are bats'
+
+# Folders below DESTDIR, and the environment of a program that is built against it.
+locate()
+{
+	repository=$(realpath "$BATS_TEST_DIRNAME/../..")
+	root=$BATS_FILE_TMPDIR/root
+	prefix=$root/usr/local
+	export PKG_CONFIG_PATH=$prefix/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
+}
+
+# The name of DESTDIR is a relative one, and the umask that of a careful root.
+setup_file()
+{
+	locate
+	cd "$repository" || exit
+	MAKEFLAGS='' make --silent libvmctl vmctl guest-unikernel
+	umask 077
+	MAKEFLAGS='' make --silent install PREFIX=/usr/local "DESTDIR=$(realpath -m --relative-to=. "$root")"
+}
+
+setup()
+{
+	locate
+	cp "$repository/libvmctl/examples/hello.cpp" "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || exit
+}
+
+# Prints what it gets, for the log, and fails if that is anything.
+nothing()
+{
+	local lines
+	lines=$(cat)
+	echo "$lines"
+	[[ ! $lines ]]
+}
+
+# --- files ------------------------------------------------------------------
+
+@test "everybody may read what is installed, and only programs are executable" {
+	find "$root" -mindepth 1 -type d ! -perm 755 | nothing
+	find "$root" -type f ! -perm 644 ! -path '*/bin/vmctl' ! -path '*/check-image' | nothing
+	[[ $(stat -c %a "$prefix/bin/vmctl" "$prefix/lib/mayfly/check-image") == 755$'\n'755 ]]
+	find "$root" -xtype l | nothing
+}
+
+@test "nothing names the folder it was built or packed in" {
+	grep -rlF -e "$repository/" -e "$root" "$root" | nothing
+}
+
+@test "installing takes no root" {
+	((EUID == 0)) || skip "setup was it"
+	as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	"${as_nobody[@]}" test -r "$repository/build/vmctl" || skip "only root may read the clone"
+	packed=$(mktemp -d)
+	chown 65534:65534 "$packed"
+	MAKEFLAGS='' "${as_nobody[@]}" make --silent -C "$repository" install "DESTDIR=$packed" PREFIX=/usr
+	diff -r "$prefix/lib/mayfly" "$packed/usr/lib/mayfly"
+	grep -qx 'prefix=/usr' "$packed/usr/lib/pkgconfig/libvmctl.pc"
+	rm -rf "$packed"
+}
+
+# --- vmctl ------------------------------------------------------------------
+
+@test "vmctl finds the bundled images, wherever the tree is" {
+	cp -r "$prefix" elsewhere
+	rm elsewhere/lib/mayfly/guests/noop
+	cd /
+	[[ $("$prefix/bin/vmctl" images -q | paste -sd ' ') == "daytime hello noop selftest" ]]
+	[[ $("$BATS_TEST_TMPDIR/elsewhere/bin/vmctl" images -q | paste -sd ' ') == "daytime hello selftest" ]]
+}
+
+@test "one version: vmctl, page, pkg-config, library" {
+	version=$(pkg-config --modversion libvmctl)
+	[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]]
+	"$prefix/bin/vmctl" version | grep -F "vmctl $version "
+	grep -F "\"Mayfly $version\"" "$prefix/share/man/man1/vmctl.1"
+	[[ $(readlink -f "$prefix/lib/libvmctl.so") == "$prefix/lib/libvmctl.so.$version" ]]
+}
+
+# It has no date, so that the same sources give the same page.
+@test "the manual page is clean" {
+	page=$prefix/share/man/man1/vmctl.1
+	grep -qF '.SH EXIT STATUS' "$page"
+	groff -man -ww -Tutf8 -P-cbou "$page" 2>&1 >page | nothing
+	grep -q 'spawn' page
+	mandoc -T lint -W warning "$page" | grep -v 'WARNING: missing date' | nothing
+}
+
+@test "bash completes vmctl's commands" {
+	run bash --norc -c "
+		source '$prefix/share/bash-completion/completions/vmctl'
+		complete -p vmctl
+		COMP_WORDS=(vmctl sp) COMP_CWORD=1
+		_vmctl
+		echo \"\${COMPREPLY[@]}\""
+	echo "$output"
+	[[ $status -eq 0 && ${lines[0]} == *"-F _vmctl vmctl" && ${lines[1]} == spawn ]]
+}
+
+# Debian 12's udevadm cannot verify rules.
+@test "the udev rule gives the device to the group kvm" {
+	rules=$prefix/lib/udev/rules.d/60-mayfly.rules
+	if udevadm verify --help >/dev/null 2>&1; then
+		udevadm verify "$rules"
+	fi
+	rule=$(grep -v '^#' "$rules" | grep .)
+	echo "$rule"
+	term='[A-Z]+(==|=)"[^"]*"'
+	[[ $rule =~ ^$term(, $term)*$ ]]
+	[[ $rule == *'KERNEL=="mayfly", GROUP="kvm", MODE="0660"' ]]
+}
+
+# --- programs ---------------------------------------------------------------
+
+# With the module it does what it is for; without, it says why not, as vmctl does.
+greets_or_says_why()
+{
+	local cause
+	cause=$("$prefix/bin/vmctl" ps 2>&1 | sed -n '1s/^vmctl: ps: //p')
+	run "$@" "$prefix/lib/mayfly/guests/hello"
+	echo "$output"
+	if [[ $cause ]]; then
+		[[ $status -eq 1 && $output == "hello: $cause" ]]
+	else
+		[[ $status -eq 0 && $output == "Hello from Mayfly VM"* ]]
+	fi
+}
+
+@test "the example is built with pkg-config alone and runs with the shared library" {
+	# shellcheck disable=SC2046 # words
+	g++ -std=c++23 -Wall -Wextra -Werror -o hello hello.cpp $(pkg-config --cflags --libs libvmctl)
+	readelf -d hello | grep -F 'NEEDED' | grep -F '[libvmctl.so.0]'
+	if ./hello 2>error; then
+		return 1
+	fi
+	grep -F 'libvmctl.so.0: cannot open' error
+	greets_or_says_why env LD_LIBRARY_PATH="$prefix/lib" ./hello
+}
+
+@test "the example is built with the static library" {
+	cp "$prefix/lib/libvmctl.a" .
+	# shellcheck disable=SC2046
+	g++ -std=c++23 -o hello hello.cpp $(pkg-config --cflags libvmctl) -L. \
+		$(pkg-config --static --libs-only-l libvmctl)
+	readelf -d hello | grep -F 'libvmctl' | nothing
+	greets_or_says_why ./hello
+}
+
+@test "the shared library has a soname, and exports only what is its own" {
+	library=$(readlink -f "$prefix/lib/libvmctl.so")
+	readelf -d "$library" | grep -F 'soname: [libvmctl.so.0]'
+	[[ $(readlink -f "$prefix/lib/libvmctl.so.0") == "$library" ]]
+	nm -DC --defined-only "$library" | grep -F 'vmctl::device::open('
+	nm -DC --defined-only "$library" | grep -v 'vmctl::' | nothing
+}
+
+@test "C programs find the kernel's interface" {
+	printf '#include <mayfly/mayfly.h>\n#include <mayfly/mayfly_guest.h>\nint version = MAYFLY_API_VERSION;\n' >client.c
+	gcc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I"$prefix/include" client.c
+}
+
+# --- guests -----------------------------------------------------------------
+
+# The application is the first one of the guide.
+@test "a guest is built without a clone" {
+	mkdir greeter
+	sed -n '/^```c++$/,/^```$/{/^```/!p;/^```$/q}' "$repository/guest-unikernel/README.md" >greeter/main.cpp
+	grep -q 'int main' greeter/main.cpp
+	MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk" APP=greeter
+	readelf -h build/guests/greeter | grep -F 'EXEC'
+	"$prefix/lib/mayfly/check-image" build/guests/greeter 32768
+	grep -rlF "$repository/" build | nothing
+}
+
+@test "a guest needs a folder that is there" {
+	run env MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk"
+	[[ $status -ne 0 && $output == *"APP=DIR"* ]]
+	run env MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk" APP=nowhere
+	[[ $status -ne 0 && $output == *"APP=nowhere: no such folder"* ]]
+}
