@@ -128,7 +128,6 @@ std::string closest_verb(std::string_view word);
 int verb_attach(const context &, const invocation &);
 int verb_completion(const context &, const invocation &);
 int verb_create(const context &, const invocation &);
-int verb_destroy(const context &, const invocation &);
 int verb_doctor(const context &, const invocation &);
 int verb_help(const context &, const invocation &);
 int verb_images(const context &, const invocation &);

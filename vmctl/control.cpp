@@ -178,28 +178,6 @@ int simple(const context &world, const invocation &in, operation what, const cha
 	return wrong.end();
 }
 
-int remove(const context &world, const invocation &in, bool force)
-{
-	const job work = CLI_TRY(world, job::begin(world, in));
-	complaints wrong(world);
-
-	for (const error &missing : work.picked.missing)
-		wrong.add(missing);
-	if (force) {
-		auto alive = those(work.picked.vms, is_alive);
-
-		// What ends or goes meanwhile is no failure of a removal.
-		for (chosen &one : alive)
-			one.by_name = false;
-		CLI_TRY(world, work.apply(operation::kill, alive, wrong));
-	}
-
-	const std::size_t count = CLI_TRY(world, work.apply(operation::remove, work.picked.vms, wrong));
-
-	work.tell(world, "removed", count);
-	return wrong.end();
-}
-
 // The latest rows of `ids`: a default one where a VM is gone. Comes back when
 // all have ended or gone, or when `deadline_ms` have passed (-1: never).
 outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &to, std::span<const std::uint64_t> ids,
@@ -278,12 +256,24 @@ int verb_kill(const context &world, const invocation &in)
 
 int verb_rm(const context &world, const invocation &in)
 {
-	return remove(world, in, in.has("force"));
-}
+	const job work = CLI_TRY(world, job::begin(world, in));
+	complaints wrong(world);
 
-int verb_destroy(const context &world, const invocation &in)
-{
-	return remove(world, in, true);
+	for (const error &missing : work.picked.missing)
+		wrong.add(missing);
+	if (in.has("force")) {
+		auto alive = those(work.picked.vms, is_alive);
+
+		// What ends or goes meanwhile is no failure of a removal.
+		for (chosen &one : alive)
+			one.by_name = false;
+		CLI_TRY(world, work.apply(operation::kill, alive, wrong));
+	}
+
+	const std::size_t count = CLI_TRY(world, work.apply(operation::remove, work.picked.vms, wrong));
+
+	work.tell(world, "removed", count);
+	return wrong.end();
 }
 
 int verb_stop(const context &world, const invocation &in)

@@ -121,7 +121,7 @@ time_of()
 
 @test "a name can be used again after rm" {
 	vmctl spawn -q --name web
-	vmctl destroy web
+	vmctl rm -f web
 	vm spawn -q --name web
 	expect_status 0
 }

@@ -85,7 +85,7 @@ teardown()
 	run rmmod mayfly
 	[[ $status -ne 0 ]]
 	exec {fd}<&-
-	vmctl destroy "$id"
+	vmctl rm -f "$id"
 	vmctl info --json | jq -e '.[0] | .vms == 0 and .images == 0 and .pages == 0 and .pools == 0'
 	rmmod mayfly
 	load_module

@@ -86,5 +86,5 @@ refused()
 	vm run -d "$file"
 	expect_status 0
 	(($(vmctl ps --json "$output" | jq '.[0].private_bytes') < 1048576))
-	vmctl destroy "$output"
+	vmctl rm -f "$output"
 }

@@ -19,6 +19,7 @@ load common
 		grep -qE "^  $word " <<<"$output"
 	done
 	[[ $output == *"ls list status show"* ]]
+	[[ $output == *"(destroy)"* && $output == *"(remove undefine)"* ]]
 }
 
 @test "help after a verb is about that verb" {

@@ -65,7 +65,11 @@ TEST_F(verbs_test, aliases_do_the_same)
 	}
 	EXPECT_EQ(run({"suspend", "1"}), 0);
 	EXPECT_EQ(run({"resume", "1"}), 0);
+	EXPECT_EQ(run({"undefine", "1"}), 1); // as rm does while it lives
 	EXPECT_EQ(run({"destroy", "1"}), 0);
+	ASSERT_EQ(fake.vms.size(), 1u);
+	EXPECT_EQ(fake.vms[0].reason, unsigned{MAYFLY_END_KILLED});
+	EXPECT_EQ(run({"undefine", "1"}), 0);
 	EXPECT_TRUE(fake.vms.empty());
 }
 
