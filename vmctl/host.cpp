@@ -80,7 +80,7 @@ int verb_info(const context &world, const invocation &in)
 	fmt::print(world.out, "  by yours     {}\n", held_text(info->user_bytes, info->max_bytes_user));
 	fmt::print(world.out, "images         {}\n", info->images);
 	fmt::print(world.out, "worker pools   {}\n", info->pools);
-	fmt::print(world.out, "pages held     {} ({})\n", info->pages, size_text(info->pages * 4096));
+	fmt::print(world.out, "pages held     {} ({})\n", info->pages, size_text(info->pages * page_size));
 	fmt::print(world.out, "memory per VM  {} by default, {} at most\n", size_text(info->memory_default),
 		   size_text(info->memory_max));
 	fmt::print(world.out, "overhead       {} per VM besides its pages\n", size_text(info->vm_overhead));

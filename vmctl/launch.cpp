@@ -39,32 +39,15 @@ std::vector<std::string> bundled_names(const context &world)
 	return names;
 }
 
-bool is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool is_name(std::string_view name)
-{
-	return !name.empty() && is_letter(name.front()) && std::ranges::all_of(name, [](char c) {
-		return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-	});
-}
-
 outcome<std::string> parse_name(const invocation &in, std::uint32_t count)
 {
-	const std::string name = in.value("name").value_or("");
-	const std::size_t suffix = count > 1 ? 1 + std::to_string(count).size() : 0;
+	const auto name = in.value("name");
 
-	if (!in.has("name"))
-		return name;
-	if (!is_name(name))
-		return bad_usage(fmt::format("{}: a name is a letter, then letters, digits, '.', '_' or '-'",
-					     printable(name)));
-	if (name.size() + suffix >= MAYFLY_NAME_SIZE)
-		return bad_usage(fmt::format("{}: the name is longer than {} characters", name,
-					     MAYFLY_NAME_SIZE - 1 - suffix));
-	return name;
+	if (!name)
+		return "";
+	if (const auto judged = check_name(*name, count > 1 ? std::optional(count) : std::nullopt); !judged)
+		return bad_usage(fmt::format("{}: {}", printable(*name), judged.error().what));
+	return *name;
 }
 
 outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
@@ -78,26 +61,9 @@ outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
 
 	if (!bytes)
 		return bad_usage(fmt::format("--memory {}: not a size such as 512K, 16M or 1G", printable(*text)));
-	if (*bytes == 0)
-		return bad_usage("--memory 0: a VM needs memory");
-	if (*bytes % 4096 != 0)
-		return bad_usage(fmt::format("--memory {}: not a multiple of 4 KiB", *text));
-	if (*bytes > MAYFLY_MEMORY_MAX)
-		return bad_usage(fmt::format("--memory {}: more than a VM may have, {}", *text,
-					     size_text(MAYFLY_MEMORY_MAX)));
+	if (const auto judged = check_memory(*bytes); !judged)
+		return bad_usage(fmt::format("--memory {}: {}", *text, judged.error().what));
 	return bytes;
-}
-
-outcome<void> check_arguments(const invocation &in)
-{
-	std::size_t bytes = 0;
-
-	for (const std::string &argument : in.arguments)
-		bytes += argument.size() + 1;
-	if (bytes > MAYFLY_ARGS_MAX)
-		return bad_usage(fmt::format("the guest's arguments take {} bytes; {} are allowed", bytes,
-					     MAYFLY_ARGS_MAX));
-	return {};
 }
 
 failure unreadable(error cause)
@@ -353,29 +319,28 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 	// Shorter than CLI_TRY can be here: the failure goes to the caller.
 	auto name = parse_name(in, count);
 	auto memory = parse_memory(in);
-	auto arguments = check_arguments(in);
+	const auto arguments = check_arguments(in.arguments);
 
 	if (!name)
 		return std::unexpected(name.error());
 	if (!memory)
 		return std::unexpected(memory.error());
 	if (!arguments)
-		return std::unexpected(arguments.error());
+		return bad_usage(arguments.error().what);
 
 	auto file = find_image(world, word);
 
 	if (!file)
 		return std::unexpected(file.error());
 
-	const auto judged = elf_image::parse(file->bytes);
+	const auto elf = elf_image::parse(file->bytes);
 
-	if (!judged)
-		return give_up(status::not_startable,
-			       {judged.error().code, printable(word) + ": " + judged.error().what});
-	if (*memory && **memory < judged->memory_min())
+	if (!elf)
+		return give_up(status::not_startable, {elf.error().code, printable(word) + ": " + elf.error().what});
+	if (*memory && **memory < elf->memory_min())
 		return give_up(status::not_startable,
 			       {EINVAL, fmt::format("{}: needs at least {} of memory, not {}", printable(word),
-						    size_text(judged->memory_min()), size_text(**memory))});
+						    size_text(elf->memory_min()), size_text(**memory))});
 
 	auto to = open_device(world);
 
@@ -388,19 +353,19 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 		return give_up(status::broken, info.error());
 
 	request.count = count;
-	request.memory = memory->value_or(std::max<std::uint64_t>(info->memory_default, judged->memory_min()));
+	request.memory = memory->value_or(std::max<std::uint64_t>(info->memory_default, elf->memory_min()));
 	request.arguments = in.arguments;
 	request.name = *name;
 	if (count > 1 && !name->empty())
 		request.first = 1;
-	if (request.memory > info->memory_max)
-		return bad_usage(fmt::format("--memory {}: more than a VM may have, {}", size_text(request.memory),
-					     size_text(info->memory_max)));
+	if (const auto judged = check_memory(request.memory, info->memory_max); !judged)
+		return bad_usage(fmt::format("--memory {}: {}", size_text(request.memory), judged.error().what));
 	// Before the table of ids takes memory by the gigabyte.
 	if (const std::uint64_t most = std::min(info->max_vms, info->max_vms_user); count > most)
-		return give_up(status::broken, {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", count, most),
-						fmt::format("as root, write more to /sys/module/mayfly/parameters/{}",
-							    most == info->max_vms ? "max_vms" : "max_vms_user")});
+		return give_up(status::broken,
+			       {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", count, most),
+				"as root, write more to " +
+					parameter_path(most == info->max_vms ? "max_vms" : "max_vms_user")});
 
 	auto from = to->load_image(file->bytes, file->name);
 

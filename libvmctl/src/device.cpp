@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <mayfly_guest.h>
 
+#include "uapi.hpp"
 #include "vmctl/elf_image.hpp"
 #include "vmctl/host_check.hpp"
 
@@ -19,39 +18,40 @@ namespace vmctl
 namespace
 {
 
-// Copies \p text with its NUL; false when it does not fit.
-bool put_name(char (&field)[MAYFLY_NAME_SIZE], std::string_view text)
-{
-	if (text.size() >= sizeof field)
-		return false;
-	std::memcpy(field, text.data(), text.size());
-	field[text.size()] = '\0';
-	return true;
-}
-
-std::uint64_t address_of(const void *pointer)
-{
-	return reinterpret_cast<std::uintptr_t>(pointer);
-}
-
-result<std::string> pack_arguments(std::span<const std::string> arguments)
+std::string pack_arguments(std::span<const std::string> arguments)
 {
 	std::string packed;
 
-	for (const std::string &argument : arguments) {
-		// An inner NUL would become two arguments.
-		if (argument.find('\0') != std::string::npos)
-			return fail(EINVAL, "an argument holds a NUL byte");
+	for (const std::string &argument : arguments)
 		packed.append(argument).push_back('\0');
-	}
-	if (packed.size() > MAYFLY_ARGS_MAX)
-		return fail(E2BIG,
-			    fmt::format("the arguments take {} bytes; {} are allowed", packed.size(), MAYFLY_ARGS_MAX));
 	return packed;
 }
 
+std::optional<std::uint32_t> last_number(const spawn_request &request)
+{
+	if (!request.first)
+		return {};
+	// Beyond this the numbers wrap, and get no longer.
+	return static_cast<std::uint32_t>(std::min<std::uint64_t>(*request.first + request.count - 1ull, UINT32_MAX));
+}
+
+// What can be judged without the module, which would only say EINVAL.
+result<void> judge(const spawn_request &request)
+{
+	VMCTL_TRY(check_memory(request.memory));
+	VMCTL_TRY(check_arguments(request.arguments));
+	if (request.name.empty())
+		return {};
+
+	auto named = check_name(request.name, last_number(request));
+
+	if (!named)
+		named.error().what.insert(0, request.name + ": ");
+	return named;
+}
+
 // The part of SPAWN's argument that both kinds share; points into \p packed.
-result<mayfly_spawn> spawn_argument(const image &from, const spawn_request &request, const std::string &packed)
+mayfly_spawn spawn_argument(const image &from, const spawn_request &request, const std::string &packed)
 {
 	mayfly_spawn spawn{};
 
@@ -65,9 +65,7 @@ result<mayfly_spawn> spawn_argument(const image &from, const spawn_request &requ
 		spawn.flags |= MAYFLY_SPAWN_NUMBERED;
 		spawn.first = *request.first;
 	}
-	if (!put_name(spawn.name, request.name))
-		return fail(EINVAL, fmt::format("{}: the name is longer than {} characters", request.name,
-						MAYFLY_NAME_SIZE - 1));
+	put_name(spawn.name, request.name);
 	return spawn;
 }
 
@@ -91,7 +89,7 @@ bool done_before(operation what, int code)
 
 std::string raise(std::string_view parameter)
 {
-	return fmt::format("remove VMs, or as root write more to /sys/module/mayfly/parameters/{}", parameter);
+	return fmt::format("remove VMs, or as root write more to {}", parameter_path(parameter));
 }
 
 error too_many_bytes(std::string_view whose, std::uint64_t held, std::uint64_t limit, std::string_view parameter)
@@ -184,7 +182,7 @@ result<image> device::load_image(std::span<const std::byte> elf, std::string_vie
 	create.cr3 = elf_image::table_gpa;
 	create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
 	create.memory_min = parsed.memory_min();
-	if (name.empty() || !put_name(create.name, name.substr(0, MAYFLY_NAME_SIZE - 1)))
+	if (name.empty() || !put_name(create.name, name.substr(0, max_name_length)))
 		return fail(EINVAL, "the image has no name");
 
 	const int fd = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_CREATE, &create);
@@ -213,7 +211,7 @@ error device::spawn_error(int code, const spawn_request &request, std::uint64_t 
 	case EBUSY:
 	case EOPNOTSUPP:
 	case EIO:
-		return host_check(handle_.calls(), MAYFLY_DEVICE).explain(code);
+		return host_check(handle_.calls(), device_path).explain(code);
 	default:
 		return {code, "making VMs: " + errno_text(code)};
 	}
@@ -222,36 +220,34 @@ error device::spawn_error(int code, const spawn_request &request, std::uint64_t 
 spawn_report device::spawn(const image &from, const spawn_request &request) const
 {
 	spawn_report report;
-	const auto packed = pack_arguments(request.arguments);
 
-	if (!packed) {
-		report.failure = packed.error();
+	if (const auto judged = judge(request); !judged) {
+		report.failure = judged.error();
 		return report;
 	}
 
-	auto argument = spawn_argument(from, request, *packed);
+	const std::string packed = pack_arguments(request.arguments);
+	mayfly_spawn argument = spawn_argument(from, request, packed);
 
-	if (!argument) {
-		report.failure = argument.error();
-		return report;
-	}
 	report.ids.resize(request.count);
-	argument->flags |= MAYFLY_SPAWN_DETACHED;
-	argument->count = request.count;
-	argument->ids = address_of(report.ids.data());
+	argument.flags |= MAYFLY_SPAWN_DETACHED;
+	argument.count = request.count;
+	argument.ids = address_of(report.ids.data());
 
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_SPAWN, &*argument);
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_SPAWN, &argument);
 
 	if (ret < 0)
-		report.failure = spawn_error(-ret, request, request.count - argument->created);
-	report.ids.resize(std::min<std::uint64_t>(argument->created, request.count));
+		report.failure = spawn_error(-ret, request, request.count - argument.created);
+	report.ids.resize(std::min<std::uint64_t>(argument.created, request.count));
 	return report;
 }
 
 result<vm> device::spawn_attached(const image &from, const spawn_request &request) const
 {
-	const std::string packed = VMCTL_TRY(pack_arguments(request.arguments));
-	mayfly_spawn argument = VMCTL_TRY(spawn_argument(from, request, packed));
+	VMCTL_TRY(judge(request));
+
+	const std::string packed = pack_arguments(request.arguments);
+	mayfly_spawn argument = spawn_argument(from, request, packed);
 
 	argument.count = 1;
 
@@ -288,7 +284,7 @@ result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) 
 		if (ret < 0)
 			return fail(-ret, "listing VMs: " + errno_text(-ret));
 		rows.resize(used + std::min<std::uint64_t>(list.count, batch));
-		batch = MAYFLY_MAX_BATCH;
+		batch = max_batch;
 	} while (list.next > list.from && list.next <= to);
 
 	const auto beyond = std::ranges::upper_bound(rows, to, {}, &vm_info::id);
@@ -303,7 +299,7 @@ result<std::vector<int>> device::control(operation what, std::span<const std::ui
 
 	while (results.size() < ids.size()) {
 		const auto batch = ids.subspan(results.size(),
-					       std::min<std::size_t>(ids.size() - results.size(), MAYFLY_MAX_BATCH));
+					       std::min<std::size_t>(ids.size() - results.size(), max_batch));
 		std::vector<__s32> answers(batch.size());
 		mayfly_control control{};
 

@@ -11,8 +11,6 @@
 #include <gelf.h>
 #include <libelf.h>
 
-#include <mayfly.h>
-
 namespace vmctl
 {
 
@@ -33,12 +31,12 @@ std::unexpected<error> refuse(std::string why)
 
 constexpr std::uint64_t page_down(std::uint64_t address)
 {
-	return address & ~(elf_image::page_size - 1);
+	return address & ~(page_size - 1);
 }
 
 constexpr std::uint64_t page_up(std::uint64_t address)
 {
-	return page_down(address + elf_image::page_size - 1);
+	return page_down(address + page_size - 1);
 }
 
 result<void> judge_type(const GElf_Ehdr &header)
@@ -91,7 +89,7 @@ result<load> judge_load(std::span<const std::byte> file, const GElf_Phdr &header
 	if (header.p_vaddr != elf_image::kernel_base + header.p_paddr)
 		return refuse(fmt::format("segment {} is linked at {:#x}, not at {:#x} plus its load address {:#x}",
 					  index, header.p_vaddr, elf_image::kernel_base, header.p_paddr));
-	if (header.p_paddr % elf_image::page_size != 0)
+	if (header.p_paddr % page_size != 0)
 		return refuse(fmt::format("segment {} at {:#x} does not start on a page", index, header.p_paddr));
 	if (header.p_paddr < elf_image::lowest_gpa)
 		return refuse(fmt::format("segment {} starts at {:#x}, below {:#x}", index, header.p_paddr,
@@ -133,8 +131,8 @@ result<std::vector<load>> judge_program_headers(std::span<const std::byte> file,
 	if (loads.empty())
 		return refuse("nothing to load: no segment has memory");
 	// One more is the loader's own.
-	if (loads.size() >= MAYFLY_MAX_SEGMENTS)
-		return refuse(fmt::format("{} segments; {} are allowed", loads.size(), MAYFLY_MAX_SEGMENTS - 1));
+	if (loads.size() >= max_segments)
+		return refuse(fmt::format("{} segments; {} are allowed", loads.size(), max_segments - 1));
 	return loads;
 }
 
@@ -200,7 +198,7 @@ std::array<std::uint64_t, 512> elf_image::entry_table()
 	constexpr std::uint64_t leaf = present | writable | accessed | dirty | large;
 	std::array<std::uint64_t, 512> table{};
 
-	for (std::uint64_t gib = 0; gib < MAYFLY_MEMORY_MAX >> 30; gib++)
+	for (std::uint64_t gib = 0; gib < max_memory >> 30; gib++)
 		table[gib] = gib << 30 | leaf;
 	table[510] = leaf;
 	// Points at its own page: the same entries are read again as next level.

@@ -11,7 +11,8 @@
 #include <string_view>
 
 #include <fcntl.h>
-#include <mayfly.h>
+
+#include "uapi.hpp"
 
 namespace vmctl
 {

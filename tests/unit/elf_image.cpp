@@ -3,7 +3,6 @@
 #include <functional>
 
 #include <gtest/gtest.h>
-#include <mayfly.h>
 #include <vmctl/elf_image.hpp>
 
 #include "elf_builder.hpp"
@@ -231,7 +230,7 @@ INSTANTIATE_TEST_SUITE_P(
 			   "entry 0x100000 is outside the code"},
 		wrong_file{"too_many",
 			   [](auto &elf) {
-				   for (std::uint64_t i = 0; i < MAYFLY_MAX_SEGMENTS; i++)
+				   for (std::uint64_t i = 0; i < vmctl::max_segments; i++)
 					   elf.add(0x200000 + i * 4096, "x", 1, PF_R);
 			   },
 			   "66 segments; 63 are allowed"}),

@@ -14,6 +14,7 @@
 
 #include "descriptor.hpp"
 #include "image.hpp"
+#include "limits.hpp"
 #include "vm.hpp"
 #include "vm_info.hpp"
 
@@ -24,13 +25,13 @@ namespace vmctl
 struct spawn_request {
 	/// VMs to make, at least 1.
 	std::uint32_t count = 1;
-	/// Bytes of memory each, a multiple of 4096.
-	std::uint64_t memory = MAYFLY_MEMORY_DEFAULT;
-	/// The guests' arguments; with their NULs at most MAYFLY_ARGS_MAX bytes.
+	/// Bytes of memory each: see check_memory().
+	std::uint64_t memory = default_memory;
+	/// The guests' arguments: see check_arguments().
 	std::span<const std::string> arguments{};
-	/// A letter, then letters, digits, '.', '_' or '-'; empty means `vm<ID>`.
+	/// See check_name(); empty means `vm<ID>`.
 	std::string name{};
-	/// When set, names are `name-<first>`, `name-<first + 1>` and so on.
+	/// When set, names are numbered from here on: see numbered_name().
 	std::optional<std::uint32_t> first{};
 	/// Hand them to the module's workers at once.
 	bool start = true;
@@ -51,7 +52,7 @@ class device final
 public:
 	/// Opens \p path and checks that the module speaks this library's version.
 	/// A failure names the cause and what mends it: see host_check.
-	[[nodiscard]] static result<device> open(system &calls, const std::string &path = MAYFLY_DEVICE);
+	[[nodiscard]] static result<device> open(system &calls, const std::string &path = device_path);
 
 	/// The module's numbers, now.
 	[[nodiscard]] result<mayfly_info> info() const;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "error.hpp"
+#include "limits.hpp"
 
 namespace vmctl
 {
@@ -35,8 +36,6 @@ public:
 	static constexpr std::uint64_t lowest_gpa = 0x20000;
 	/// End of what the kernel-model mapping shows.
 	static constexpr std::uint64_t highest_gpa = 1ull << 30;
-	/// Bytes of a page.
-	static constexpr std::uint64_t page_size = 4096;
 
 	/// One piece of memory with bytes in the file.
 	struct segment {

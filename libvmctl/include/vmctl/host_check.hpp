@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "limits.hpp"
 #include "system.hpp"
 
 namespace vmctl
@@ -33,7 +34,7 @@ public:
 	};
 
 	/// Looks through \p calls; \p device is the device's path.
-	explicit host_check(system &calls, std::string device = "/dev/mayfly")
+	explicit host_check(system &calls, std::string device = device_path)
 		: system_(&calls), device_(std::move(device))
 	{
 	}

@@ -14,6 +14,7 @@
 #include "error.hpp"
 #include "host_check.hpp"
 #include "image.hpp"
+#include "limits.hpp"
 #include "system.hpp"
 #include "vm.hpp"
 #include "vm_info.hpp"
