@@ -23,23 +23,7 @@ constexpr std::uint64_t default_grace_ms = 10'000;
 
 std::string why(operation what, int code)
 {
-	switch (code) {
-	case ENOENT:
-		return "no such VM";
-	case EPERM:
-		return "someone else's VM";
-	case ESRCH:
-		return "has ended already";
-	case EALREADY:
-		return what == operation::start   ? "is started already"
-		       : what == operation::pause ? "is paused already"
-						  : "is not paused";
-	case EBUSY:
-		return what == operation::remove ? "has not ended; kill it first, or use rm -f"
-						 : "is run by another process";
-	default:
-		return errno_text(code);
-	}
+	return refusal(what, code) + (what == operation::remove && code == EBUSY ? ", or use rm -f" : "");
 }
 
 // True when `code` is what was wanted anyway, for VMs nobody named one by one.

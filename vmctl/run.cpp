@@ -5,7 +5,6 @@
 #include <csignal>
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "launch.hpp"
@@ -26,19 +25,13 @@ volatile std::sig_atomic_t first_signal = 0;
 
 void on_signal(int number)
 {
-	const int saved = errno;
-	mayfly_control control{};
-
 	if (number == SIGALRM || first_signal != 0) {
-		control.op = MAYFLY_OP_KILL;
+		control_in_handler(signalled_vm, operation::kill);
 	} else {
 		first_signal = number;
-		control.op = MAYFLY_OP_NOTIFY;
-		control.port = vm::stop_port;
 		::alarm(grace_seconds);
+		control_in_handler(signalled_vm, operation::notify, stop_port);
 	}
-	::ioctl(signalled_vm, MAYFLY_CONTROL, &control);
-	errno = saved;
 }
 
 // While it lives, SIGINT and SIGTERM ask the VM to stop, and kill it the second

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include "control.hpp"
 #include "uapi.hpp"
 #include "vmctl/elf_image.hpp"
 #include "vmctl/host_check.hpp"
@@ -67,24 +68,6 @@ mayfly_spawn spawn_argument(const image &from, const spawn_request &request, con
 	}
 	put_name(spawn.name, request.name);
 	return spawn;
-}
-
-// What a call that was interrupted half-way finds done on the second try.
-bool done_before(operation what, int code)
-{
-	switch (what) {
-	case operation::kill:
-		return code == ESRCH;
-	case operation::remove:
-		return code == ENOENT;
-	case operation::start:
-	case operation::pause:
-	case operation::resume:
-		return code == EALREADY;
-	case operation::notify:
-		return false;
-	}
-	return false;
 }
 
 std::string raise(std::string_view parameter)
@@ -301,23 +284,15 @@ result<std::vector<int>> device::control(operation what, std::span<const std::ui
 		const auto batch = ids.subspan(results.size(),
 					       std::min<std::size_t>(ids.size() - results.size(), max_batch));
 		std::vector<__s32> answers(batch.size());
-		mayfly_control control{};
+		control_call control(what, port);
 
-		control.op = static_cast<std::uint32_t>(what);
-		control.port = port;
-		control.ids = address_of(batch.data());
-		control.results = address_of(answers.data());
-		control.count = static_cast<std::uint32_t>(batch.size());
-
-		bool again = false;
-		int ret;
-
-		while ((ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_CONTROL, &control)) == -EINTR)
-			again = true;
-		if (ret < 0)
-			return fail(-ret, "controlling VMs: " + errno_text(-ret));
+		control.argument.ids = address_of(batch.data());
+		control.argument.results = address_of(answers.data());
+		control.argument.count = static_cast<std::uint32_t>(batch.size());
+		if (const int code = control.make(handle_.calls(), handle_.fd()); code != 0)
+			return fail(code, "controlling VMs: " + errno_text(code));
 		for (const __s32 answer : answers)
-			results.push_back(again && done_before(what, -answer) ? 0 : -answer);
+			results.push_back(control.outcome(-answer));
 	}
 	return results;
 }

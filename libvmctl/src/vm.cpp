@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "control.hpp"
+
 namespace vmctl
 {
 
@@ -40,11 +42,42 @@ result<vm::outcome> vm::run(std::uint32_t flags) const
 
 result<void> vm::control(operation what, std::uint32_t port) const
 {
-	mayfly_control control{};
+	control_call control(what, port);
+	const int code = control.outcome(control.make(handle_.calls(), fd()));
 
-	control.op = static_cast<std::uint32_t>(what);
-	control.port = port;
-	return call(MAYFLY_CONTROL, &control, "controlling the VM");
+	if (code != 0)
+		return fail(code, "the VM " + refusal(what, code));
+	return {};
+}
+
+result<void> vm::start() const
+{
+	return control(operation::start);
+}
+
+result<void> vm::pause() const
+{
+	return control(operation::pause);
+}
+
+result<void> vm::resume() const
+{
+	return control(operation::resume);
+}
+
+result<void> vm::kill() const
+{
+	return control(operation::kill);
+}
+
+result<void> vm::remove() const
+{
+	return control(operation::remove);
+}
+
+result<void> vm::notify(std::uint32_t port) const
+{
+	return control(operation::notify, port);
 }
 
 result<mayfly_vcpu_state> vm::state() const

@@ -46,6 +46,7 @@ public:
 	mayfly_image_create image{};
 	std::vector<mayfly_segment> segments;
 	std::vector<std::uint32_t> operations;
+	std::vector<std::uint32_t> ports;
 	std::vector<int> open_fds;
 
 	fake_module()
@@ -119,7 +120,7 @@ public:
 		case MAYFLY_LIST:
 			return list(*static_cast<mayfly_list *>(argument));
 		case MAYFLY_CONTROL:
-			return control(*static_cast<mayfly_control *>(argument));
+			return control(fd, *static_cast<mayfly_control *>(argument));
 		case MAYFLY_OPEN: {
 			auto *wanted = static_cast<mayfly_open *>(argument);
 
@@ -255,9 +256,12 @@ private:
 		return 0;
 	}
 
-	int control(mayfly_control &wanted)
+	int control(int fd, mayfly_control &wanted)
 	{
 		operations.push_back(wanted.op);
+		ports.push_back(wanted.port);
+		if (fd > vm_fd)
+			return control_held(static_cast<std::uint64_t>(fd - vm_fd), wanted);
 		if (wanted.count == 0 || wanted.count > MAYFLY_MAX_BATCH)
 			return -EINVAL;
 		for (std::uint32_t i = 0; i < wanted.count; i++) {
@@ -269,6 +273,21 @@ private:
 			}
 		}
 		return 0;
+	}
+
+	// On a VM's own descriptor.
+	int control_held(std::uint64_t id, const mayfly_control &wanted)
+	{
+		if (wanted.count != 0 || wanted.ids != 0 || wanted.results != 0)
+			return -EINVAL;
+
+		const int answer = control_one(wanted.op, id);
+
+		if (interruptions > 0) {
+			interruptions--;
+			return -EINTR;
+		}
+		return answer;
 	}
 
 	int control_one(std::uint32_t op, std::uint64_t id)

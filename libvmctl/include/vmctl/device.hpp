@@ -15,6 +15,7 @@
 #include "descriptor.hpp"
 #include "image.hpp"
 #include "limits.hpp"
+#include "operation.hpp"
 #include "vm.hpp"
 #include "vm_info.hpp"
 
@@ -77,8 +78,7 @@ public:
 	list(std::uint64_t from = 0, std::uint64_t to = std::numeric_limits<std::uint64_t>::max()) const;
 
 	/// Does \p what with all \p ids, one system call for every 65,536: 0 or a
-	/// positive errno for each. \p port is notify's event channel. ENOENT no such
-	/// VM, EPERM someone else's; others: see operation.
+	/// positive errno for each, see operation. \p port is notify's event port.
 	[[nodiscard]] result<std::vector<int>> control(operation what, std::span<const std::uint64_t> ids,
 						       std::uint32_t port = 0) const;
 

@@ -8,29 +8,17 @@
 #include <span>
 
 #include "descriptor.hpp"
+#include "operation.hpp"
 #include "vm_info.hpp"
 
 namespace vmctl
 {
-
-/// Something to do with VMs.
-enum class operation : std::uint32_t {
-	start = MAYFLY_OP_START,   ///< EALREADY started, ESRCH ended, EBUSY in run()
-	pause = MAYFLY_OP_PAUSE,   ///< EALREADY paused, ESRCH ended
-	resume = MAYFLY_OP_RESUME, ///< EALREADY not paused, ESRCH ended
-	kill = MAYFLY_OP_KILL,     ///< returns when it is dead; ESRCH ended before
-	remove = MAYFLY_OP_REMOVE, ///< forgets an ended VM; EBUSY not ended
-	notify = MAYFLY_OP_NOTIFY, ///< raises an event; ESRCH ended
-};
 
 /// A handle on one VM. A VM that was not spawned detached ends with its last
 /// handle; others do not notice.
 class vm final
 {
 public:
-	/// Event channel that asks a guest to stop.
-	static constexpr std::uint32_t stop_port = 0;
-
 	/// Why run() came back.
 	enum class outcome : std::uint32_t {
 		ended = MAYFLY_RAN_ENDED,   ///< the VM has ended
@@ -58,8 +46,29 @@ public:
 	/// call again. EBUSY when something else runs it, ESRCH when it had ended.
 	[[nodiscard]] result<outcome> run(std::uint32_t flags = 0) const;
 
-	/// Does \p what; \p port is notify's event channel. Errors: see operation.
-	[[nodiscard]] result<void> control(operation what, std::uint32_t port = 0) const;
+	/// Hands it to the module's workers. EALREADY, ESRCH, EBUSY, EXDEV, EAGAIN,
+	/// ENOMEM: see operation::start.
+	[[nodiscard]] result<void> start() const;
+
+	/// Holds it where it is; returns when it is held. EALREADY paused, ESRCH ended.
+	[[nodiscard]] result<void> pause() const;
+
+	/// Lets it go on. EALREADY not paused, ESRCH ended.
+	[[nodiscard]] result<void> resume() const;
+
+	/// Ends it; returns when it is dead. ESRCH ended before.
+	[[nodiscard]] result<void> kill() const;
+
+	/// Forgets it; this handle can still read what is left. EBUSY not ended, ENOENT
+	/// removed before.
+	[[nodiscard]] result<void> remove() const;
+
+	/// Raises the event of \p port, below event_ports. EINVAL no such port, ESRCH
+	/// ended.
+	[[nodiscard]] result<void> notify(std::uint32_t port) const;
+
+	/// Raises the event that asks a guest to stop, which it may not heed. ESRCH ended.
+	[[nodiscard]] result<void> ask_to_stop() const { return notify(stop_port); }
 
 	/// The vCPU. EBUSY while it runs, ESRCH after the end.
 	[[nodiscard]] result<mayfly_vcpu_state> state() const;
@@ -81,6 +90,7 @@ public:
 
 private:
 	[[nodiscard]] result<void> call(unsigned long request, void *argument, const char *what) const;
+	[[nodiscard]] result<void> control(operation what, std::uint32_t port = 0) const;
 
 	descriptor handle_;
 };

@@ -15,6 +15,7 @@
 #include "host_check.hpp"
 #include "image.hpp"
 #include "limits.hpp"
+#include "operation.hpp"
 #include "system.hpp"
 #include "vm.hpp"
 #include "vm_info.hpp"
