@@ -18,8 +18,9 @@ namespace
 {
 
 using clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
 
-constexpr std::uint64_t default_grace_ms = 10'000;
+constexpr milliseconds default_grace{10'000};
 
 std::string why(operation what, int code)
 {
@@ -50,7 +51,7 @@ public:
 
 	void add(const vm_info &row, std::string_view text)
 	{
-		add(error{EINVAL, fmt::format("{}: {}", printable(row.name()), text)});
+		add(error{EINVAL, fmt::format("{}: {}", printable(row.name), text)});
 	}
 
 	// Tells how many were not shown; the status to end with.
@@ -97,7 +98,7 @@ public:
 		std::size_t done = 0;
 
 		for (const chosen &one : these)
-			ids.push_back(one.row.id());
+			ids.push_back(one.row.id);
 
 		const auto results = to.control(what, ids);
 
@@ -144,8 +145,7 @@ bool is_alive(const vm_info &row)
 // Made to be started later: nobody runs it, so it cannot be asked to stop.
 bool is_unstarted(const vm_info &row)
 {
-	return row.state() == vm_state::ready && (row.raw().flags & MAYFLY_VM_STARTED) == 0 &&
-	       (row.raw().flags & MAYFLY_VM_DETACHED) != 0;
+	return row.state == vm_state::ready && !row.started && row.detached;
 }
 
 int simple(const context &world, const invocation &in, operation what, const char *done)
@@ -163,9 +163,9 @@ int simple(const context &world, const invocation &in, operation what, const cha
 }
 
 // The latest rows of `ids`: a default one where a VM is gone. Comes back when
-// all have ended or gone, or when `deadline_ms` have passed (-1: never).
+// all have ended or gone, or when `patience` is over, if there is one.
 outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &to, std::span<const std::uint64_t> ids,
-					    std::int64_t deadline_ms)
+					    std::optional<milliseconds> patience)
 {
 	const auto start = clock::now();
 	std::vector<vm_info> latest(ids.size());
@@ -179,21 +179,20 @@ outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &
 			return give_up(status::broken, rows.error());
 		for (std::size_t i = 0; i < ids.size(); i++) {
 			const auto found = std::ranges::lower_bound(*rows, ids[i], {}, &vm_info::id);
-			const bool there = found != rows->end() && found->id() == ids[i];
+			const bool there = found != rows->end() && found->id == ids[i];
 
 			latest[i] = there ? *found : vm_info();
 			waiting |= there && !found->ended();
 		}
 
-		const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - start).count();
+		const auto passed = std::chrono::duration_cast<milliseconds>(clock::now() - start);
 
-		if (!waiting || (deadline_ms >= 0 && passed >= deadline_ms))
+		if (!waiting || (patience && passed >= *patience))
 			return latest;
 
 		// VMs that go with their last descriptor need not show up in poll().
-		const std::int64_t most = 1000;
-		const auto wait_ms = deadline_ms < 0 ? most : std::min(most, deadline_ms - passed);
-		const auto woken = to.wait_for_end(static_cast<int>(wait_ms));
+		constexpr milliseconds most{1000};
+		const auto woken = to.wait_for_end(patience ? std::min(most, *patience - passed) : most);
 
 		if (!woken && woken.error().code != EINTR)
 			return give_up(status::broken, woken.error());
@@ -202,18 +201,18 @@ outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &
 	}
 }
 
-outcome<std::uint64_t> parse_grace(const invocation &in)
+outcome<milliseconds> parse_grace(const invocation &in)
 {
 	const auto text = in.value("time");
 
 	if (!text)
-		return default_grace_ms;
+		return default_grace;
 
 	const auto grace = parse_seconds(*text);
 
 	if (!grace)
 		return bad_usage(fmt::format("-t {}: not a number of seconds", printable(*text)));
-	return *grace;
+	return milliseconds(*grace);
 }
 
 } // namespace
@@ -262,7 +261,7 @@ int verb_rm(const context &world, const invocation &in)
 
 int verb_stop(const context &world, const invocation &in)
 {
-	const std::uint64_t grace = in.has("force") ? 0 : CLI_TRY(world, parse_grace(in));
+	const milliseconds grace = in.has("force") ? milliseconds(0) : CLI_TRY(world, parse_grace(in));
 	const job work = CLI_TRY(world, job::begin(world, in));
 	complaints wrong(world);
 	auto alive = those(work.picked.vms, is_alive);
@@ -275,7 +274,7 @@ int verb_stop(const context &world, const invocation &in)
 
 	const auto to_ask = those(alive, [](const vm_info &row) { return !is_unstarted(row); });
 	auto to_kill = those(alive, is_unstarted);
-	auto paused = those(to_ask, [](const vm_info &row) { return row.state() == vm_state::paused; });
+	auto paused = those(to_ask, [](const vm_info &row) { return row.state == vm_state::paused; });
 
 	CLI_TRY(world, work.apply(operation::notify, to_ask, wrong));
 	// A paused guest cannot hear.
@@ -284,12 +283,12 @@ int verb_stop(const context &world, const invocation &in)
 	std::vector<std::uint64_t> ids;
 
 	for (const chosen &one : to_ask)
-		ids.push_back(one.row.id());
+		ids.push_back(one.row.id);
 
-	const auto latest = CLI_TRY(world, wait_for_ends(world, work.to, ids, static_cast<std::int64_t>(grace)));
+	const auto latest = CLI_TRY(world, wait_for_ends(world, work.to, ids, grace));
 
 	for (const vm_info &row : latest)
-		if (row.id() != 0 && !row.ended())
+		if (row.id != 0 && !row.ended())
 			to_kill.push_back({row, false});
 
 	const std::size_t killed = CLI_TRY(world, work.apply(operation::kill, to_kill, wrong));
@@ -307,18 +306,18 @@ int verb_wait(const context &world, const invocation &in)
 	for (const error &missing : work.picked.missing)
 		world.complain(missing);
 	for (const chosen &one : work.picked.vms)
-		ids.push_back(one.row.id());
+		ids.push_back(one.row.id);
 
-	const auto latest = CLI_TRY(world, wait_for_ends(world, work.to, ids, -1));
+	const auto latest = CLI_TRY(world, wait_for_ends(world, work.to, ids, std::nullopt));
 	std::optional<json_array> array;
 
 	if (in.has("json"))
 		array.emplace(world.out);
 	for (std::size_t i = 0; i < latest.size(); i++) {
 		const vm_info &row = latest[i];
-		const std::string name = printable(work.picked.vms[i].row.name());
+		const std::string name = printable(work.picked.vms[i].row.name);
 
-		if (row.id() == 0) {
+		if (row.id == 0) {
 			world.complain({ENOENT, name + ": was removed before its status could be read"});
 			last = status::broken;
 			continue;
@@ -328,7 +327,7 @@ int verb_wait(const context &world, const invocation &in)
 			array->add(to_json(row));
 		else
 			fmt::print(world.out, "{}\n", last);
-		if (row.reason() != end_reason::exited && row.reason() != end_reason::killed)
+		if (row.reason != end_reason::exited && row.reason != end_reason::killed)
 			world.complain({EIO, fmt::format("{}: {}", name, row.end_text())});
 	}
 	return work.picked.missing.empty() ? last : status::broken;

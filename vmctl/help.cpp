@@ -164,7 +164,7 @@ int verb_help(const context &world, const invocation &in)
 
 int verb_version(const context &world, const invocation &)
 {
-	fmt::print(world.out, "vmctl {} (interface version {})\n", VMCTL_VERSION, MAYFLY_API_VERSION);
+	fmt::print(world.out, "vmctl {} (interface version {})\n", VMCTL_VERSION, api_version());
 	return status::ok;
 }
 

@@ -24,11 +24,6 @@ std::string_view word(host_check::verdict outcome)
 	return "unknown";
 }
 
-std::string_view backend_name(std::uint32_t backend)
-{
-	return backend == 1 ? "SVM" : backend == 2 ? "VT-x" : "unknown";
-}
-
 std::string held_text(std::uint64_t bytes, std::uint64_t limit)
 {
 	return limit == 0 ? fmt::format("{}, no limit", size_text(bytes))
@@ -47,7 +42,7 @@ int verb_info(const context &world, const invocation &in)
 	if (in.has("json")) {
 		json_array(world.out).add({
 			{"api_version", info->api_version},
-			{"backend", backend_name(info->backend)},
+			{"backend", to_string(info->backend)},
 			{"vms", info->vms},
 			{"images", info->images},
 			{"pools", info->pools},
@@ -66,13 +61,13 @@ int verb_info(const context &world, const invocation &in)
 			{"parked", info->parked},
 			{"cold", info->cold},
 			{"warmed", info->warmed},
-			{"debug", (info->flags & MAYFLY_INFO_DEBUG) != 0},
-			{"clock_stable", (info->flags & MAYFLY_INFO_CLOCK) != 0},
+			{"debug", info->debug},
+			{"clock_stable", info->clock_stable},
 		});
 		return status::ok;
 	}
 	fmt::print(world.out, "Mayfly         version {} of the interface, {}{}\n", info->api_version,
-		   backend_name(info->backend), info->flags & MAYFLY_INFO_DEBUG ? ", with debug checks" : "");
+		   to_string(info->backend), info->debug ? ", with debug checks" : "");
 	fmt::print(world.out, "VMs            {} of {} at most, {} asleep and cold\n", info->vms, info->max_vms,
 		   info->cold);
 	fmt::print(world.out, "  yours        {} of {} at most\n", info->user_vms, info->max_vms_user);
@@ -86,7 +81,7 @@ int verb_info(const context &world, const invocation &in)
 	fmt::print(world.out, "overhead       {} per VM besides its pages\n", size_text(info->vm_overhead));
 	fmt::print(world.out, "so far         {} VMs spawned, parked {} times\n", info->spawned, info->parked);
 	fmt::print(world.out, "guest clock    {}\n",
-		   info->flags & MAYFLY_INFO_CLOCK ? "stable" : "unstable: the host's TSC cannot be trusted");
+		   info->clock_stable ? "stable" : "unstable: the host's TSC cannot be trusted");
 	return status::ok;
 }
 

@@ -12,50 +12,48 @@ using json = nlohmann::ordered_json;
 
 json to_json(const vm_info &row)
 {
-	const mayfly_vm_info &raw = row.raw();
-	const end_reason reason = row.reason();
 	json object = {
-		{"id", raw.id},
-		{"name", row.name()},
-		{"state", to_string(row.state())},
-		{"image", row.image()},
+		{"id", row.id},
+		{"name", row.name},
+		{"state", to_string(row.state)},
+		{"image", row.image},
 		{"reason", nullptr},
 		{"status", nullptr},
-		{"exits", raw.exits},
-		{"cpu_ns", raw.cpu_ns},
-		{"memory", raw.memory},
-		{"private_bytes", raw.private_bytes},
-		{"created", raw.created_ns},
+		{"exits", row.exits},
+		{"cpu_ns", row.cpu_ns},
+		{"memory", row.memory},
+		{"private_bytes", row.private_bytes},
+		{"created", row.created_ns},
 		{"ended", nullptr},
-		{"uid", raw.uid},
-		{"detached", (raw.flags & MAYFLY_VM_DETACHED) != 0},
-		{"started", (raw.flags & MAYFLY_VM_STARTED) != 0},
-		{"cold", (raw.flags & MAYFLY_VM_COLD) != 0},
+		{"uid", row.uid},
+		{"detached", row.detached},
+		{"started", row.started},
+		{"cold", row.cold},
 	};
 
 	if (!row.ended())
 		return object;
-	object["reason"] = to_string(reason);
-	object["ended"] = raw.ended_ns;
+	object["reason"] = to_string(row.reason);
+	object["ended"] = row.ended_ns;
 	object["end"] = row.end_text();
-	if (reason == end_reason::exited)
-		object["status"] = raw.status;
+	if (row.reason == end_reason::exited)
+		object["status"] = row.status;
 	else
-		object["rip"] = fmt::format("{:#x}", raw.rip);
-	if (reason == end_reason::bad_access)
-		object["address"] = fmt::format("{:#x}", raw.address);
-	if (reason == end_reason::entry_failed || reason == end_reason::bad_state)
-		object["detail"] = fmt::format("{:#x}", raw.detail);
+		object["rip"] = fmt::format("{:#x}", row.rip);
+	if (row.reason == end_reason::bad_access)
+		object["address"] = fmt::format("{:#x}", row.address);
+	if (row.reason == end_reason::entry_failed || row.reason == end_reason::bad_state)
+		object["detail"] = fmt::format("{:#x}", row.detail);
 	return object;
 }
 
-json to_json(const mayfly_vm_stat &stat)
+json to_json(const vm_stat &stat)
 {
-	json object = to_json(vm_info(stat.info));
+	json object = to_json(stat.info);
 	json &exits = object["exits_by_reason"];
 
-	for (std::size_t i = 0; i < exit_reasons.size(); i++)
-		exits[exit_reasons[i]] = stat.exits[i];
+	for (const exit_reason reason : all_exit_reasons)
+		exits[std::string(to_string(reason))] = stat.exits[reason];
 	object["guest_pages"] = stat.guest_pages;
 	object["table_pages"] = stat.table_pages;
 	object["device_pages"] = stat.device_pages;

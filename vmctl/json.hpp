@@ -14,7 +14,7 @@ namespace vmctl::cli
 nlohmann::ordered_json to_json(const vm_info &row);
 
 // An element of `inspect`: the row with everything that is counted.
-nlohmann::ordered_json to_json(const mayfly_vm_stat &stat);
+nlohmann::ordered_json to_json(const vm_stat &stat);
 
 // Prints one array, an element a line, without holding it whole.
 class json_array

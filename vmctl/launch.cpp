@@ -179,12 +179,12 @@ result<batch_view> look_at(const device &to, std::span<const std::uint64_t> ids)
 	auto next = ids.begin();
 
 	for (const vm_info &row : VMCTL_TRY(to.list(ids.front(), ids.back()))) {
-		next = std::lower_bound(next, ids.end(), row.id());
-		if (next == ids.end() || *next != row.id())
+		next = std::lower_bound(next, ids.end(), row.id);
+		if (next == ids.end() || *next != row.id)
 			continue;
 		view.seen++;
-		view.private_bytes += row.raw().private_bytes;
-		view.waiting += row.state() == vm_state::ready && row.raw().exits == 0;
+		view.private_bytes += row.private_bytes;
+		view.waiting += row.state == vm_state::ready && row.exits == 0;
 	}
 	return view;
 }
@@ -367,11 +367,10 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 				"as root, write more to " +
 					parameter_path(most == info->max_vms ? "max_vms" : "max_vms_user")});
 
-	auto from = to->load_image(file->bytes, file->name);
+	auto from = to->load_image(*elf, file->name);
 
 	if (!from)
-		return give_up(from.error().code == ENOEXEC ? status::not_startable : status::broken,
-			       {from.error().code, printable(word) + ": " + from.error().what});
+		return give_up(status::broken, {from.error().code, printable(word) + ": " + from.error().what});
 	return launch{std::move(*to), std::move(*from), std::move(request)};
 }
 

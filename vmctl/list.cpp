@@ -32,7 +32,7 @@ std::string summary(std::span<const vm_info> rows)
 			parts += fmt::format("{} {}, ", count, to_string(state));
 	}
 	for (const vm_info &row : rows)
-		private_bytes += row.raw().private_bytes;
+		private_bytes += row.private_bytes;
 	return fmt::format("{}: {}{} private", count_text(rows.size()), parts, size_text(private_bytes));
 }
 
@@ -56,17 +56,16 @@ void print_table(const context &world, std::span<const vm_info> rows, bool whole
 	table lines(titles, numbers);
 
 	for (const vm_info &row : shown) {
-		const mayfly_vm_info &raw = row.raw();
 		std::vector<std::string> cells{
-			std::to_string(raw.id),
-			printable(row.name()),
-			std::string(to_string(row.state())),
-			printable(row.image()),
-			size_text(raw.memory),
-			size_text(raw.private_bytes),
-			std::to_string(raw.exits),
-			time_text(raw.cpu_ns),
-			age_text(now - std::min<std::uint64_t>(raw.created_ns, now)),
+			std::to_string(row.id),
+			printable(row.name),
+			std::string(to_string(row.state)),
+			printable(row.image),
+			size_text(row.memory),
+			size_text(row.private_bytes),
+			std::to_string(row.exits),
+			time_text(row.cpu_ns),
+			age_text(now - std::min<std::uint64_t>(row.created_ns, now)),
 		};
 
 		if (reasons)
@@ -87,14 +86,14 @@ void print_table(const context &world, std::span<const vm_info> rows, bool whole
 int verb_ps(const context &world, const invocation &in)
 {
 	const device from = CLI_TRY(world, open_device(world));
-	const selection picked = CLI_TRY(world, select_shown(from, in.operands, in.has("all")));
+	selection picked = CLI_TRY(world, select_shown(from, in.operands, in.has("all")));
 	std::vector<vm_info> rows;
 
 	for (const error &missing : picked.missing)
 		world.complain(missing);
 	rows.reserve(picked.vms.size());
-	for (const chosen &one : picked.vms)
-		rows.push_back(one.row);
+	for (chosen &one : picked.vms)
+		rows.push_back(std::move(one.row));
 	if (in.has("json")) {
 		json_array array(world.out);
 
@@ -102,7 +101,7 @@ int verb_ps(const context &world, const invocation &in)
 			array.add(to_json(row));
 	} else if (in.has("quiet")) {
 		for (const vm_info &row : rows)
-			fmt::print(world.out, "{}\n", row.id());
+			fmt::print(world.out, "{}\n", row.id);
 	} else {
 		print_table(world, rows, in.has("all-rows"));
 	}
@@ -121,7 +120,7 @@ int verb_inspect(const context &world, const invocation &in)
 	json_array array(world.out);
 
 	for (const chosen &one : picked.vms) {
-		const auto opened = from.open_vm(one.row.id());
+		const auto opened = from.open_vm(one.row.id);
 		const auto stat = opened ? opened->stat() : std::unexpected(opened.error());
 
 		if (stat) {

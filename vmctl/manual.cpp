@@ -162,7 +162,7 @@ void print_names(const context &world)
 		   ".PP\n"
 		   "A name is a letter, then letters, digits, \\(aq.\\(aq, \\(aq_\\(aq or \\(aq\\-\\(aq; it has\n"
 		   "at most {} characters.\n",
-		   plain(image_rule), plain(vm_rule), MAYFLY_NAME_SIZE - 1);
+		   plain(image_rule), plain(vm_rule), max_name_length);
 }
 
 void print_statuses(const context &world)

@@ -102,7 +102,7 @@ result<bool> copy(const context &world, const vm &from, printer &to)
 
 outcome<void> print_retained(const context &world, const device &from, const vm_info &row, bool prefixed)
 {
-	const auto opened = from.open_vm(row.id());
+	const auto opened = from.open_vm(row.id);
 
 	if (!opened)
 		return give_up(status::some_failed, opened.error());
@@ -110,9 +110,9 @@ outcome<void> print_retained(const context &world, const device &from, const vm_
 		return give_up(status::broken, prepared.error());
 	if (const auto stat = opened->stat(); stat && stat->console_lost > 0)
 		world.complain({0,
-				fmt::format("{}: {} older bytes are lost", printable(row.name()), stat->console_lost)});
+				fmt::format("{}: {} older bytes are lost", printable(row.name), stat->console_lost)});
 
-	printer lines(world.out, prefixed ? printable(row.name()) + " | " : "");
+	printer lines(world.out, prefixed ? printable(row.name) + " | " : "");
 	const auto copied = copy(world, *opened, lines);
 
 	lines.end();
@@ -139,7 +139,7 @@ int follow(const context &world, const invocation &in)
 {
 	const device from = CLI_TRY(world, open_device(world));
 	const chosen one = CLI_TRY(world, select_one(from, in));
-	const auto opened = from.open_vm(one.row.id());
+	const auto opened = from.open_vm(one.row.id);
 
 	if (!opened)
 		return world.end(failure{status::some_failed, opened.error()});
@@ -211,11 +211,11 @@ int verb_attach(const context &world, const invocation &in)
 
 	const device from = CLI_TRY(world, open_device(world));
 	const chosen one = CLI_TRY(world, select_one(from, in));
-	const auto opened = from.open_vm(one.row.id());
+	const auto opened = from.open_vm(one.row.id);
 
 	if (!opened)
 		return world.end(failure{status::some_failed, opened.error()});
-	fmt::print(world.err, "console of {}; Ctrl-] leaves it\n", printable(one.row.name()));
+	fmt::print(world.err, "console of {}; Ctrl-] leaves it\n", printable(one.row.name));
 
 	result<bool> ended = false;
 
@@ -227,9 +227,9 @@ int verb_attach(const context &world, const invocation &in)
 	if (!ended)
 		return world.end(failure{status::broken, ended.error()});
 	if (!*ended) {
-		fmt::print(world.err, "\nleft; {} goes on\n", printable(one.row.name()));
+		fmt::print(world.err, "\nleft; {} goes on\n", printable(one.row.name));
 	} else if (const auto row = opened->info(); row) {
-		fmt::print(world.err, "{}: {}\n", printable(one.row.name()), row->end_text());
+		fmt::print(world.err, "{}: {}\n", printable(one.row.name), row->end_text());
 	}
 	return status::ok;
 }

@@ -99,10 +99,10 @@ outcome<void> run_to_end(const context &world, const vm &guest)
 		return give_up(status::broken, prepared.error());
 
 	for (;;) {
-		const auto ran = guest.run(vm::until_output);
+		const auto ran = guest.run({.until_output = true});
 
 		// ESRCH: the signal handler's kill came in between.
-		const bool ended = ran ? *ran == vm::outcome::ended : ran.error().code == ESRCH;
+		const bool ended = ran ? *ran == run_result::ended : ran.error().code == ESRCH;
 
 		if (!ran && !ended && ran.error().code != EINTR)
 			return give_up(status::broken, ran.error());
@@ -135,7 +135,7 @@ int run_attached(const context &world, launch plan)
 
 	const int result = exit_status(*row);
 
-	if (result == status::broken && row->reason() != end_reason::exited)
+	if (result == status::broken && row->reason != end_reason::exited)
 		world.complain({EIO, plan.from.name() + ": " + row->end_text()});
 	return result;
 }

@@ -24,8 +24,8 @@ pace pace_between(const reading &before, const reading &now)
 
 	speed.cpu_percent = 100 * per_second(before.stat.info.cpu_ns, now.stat.info.cpu_ns, 1e9 * seconds);
 	speed.exits = per_second(before.stat.info.exits, now.stat.info.exits, seconds);
-	for (std::size_t i = 0; i < speed.exits_by_reason.size(); i++)
-		speed.exits_by_reason[i] = per_second(before.stat.exits[i], now.stat.exits[i], seconds);
+	for (const exit_reason reason : all_exit_reasons)
+		speed.exits_by_reason[reason] = per_second(before.stat.exits[reason], now.stat.exits[reason], seconds);
 	return speed;
 }
 
@@ -35,8 +35,7 @@ pace &pace::operator+=(const pace &more)
 {
 	cpu_percent += more.cpu_percent;
 	exits += more.exits;
-	for (std::size_t i = 0; i < exits_by_reason.size(); i++)
-		exits_by_reason[i] += more.exits_by_reason[i];
+	exits_by_reason += more.exits_by_reason;
 	return *this;
 }
 
@@ -104,7 +103,7 @@ outcome<audience> audience::gather(const device &from, std::span<const std::stri
 		}
 		// By its id: the name may soon be another's, or no longer the only one that
 		// starts like this.
-		made.words_.push_back(wanted->is_set() ? word : std::to_string((*rows)[found->front()].id()));
+		made.words_.push_back(wanted->is_set() ? word : std::to_string((*rows)[found->front()].id));
 		made.can_grow_ |= wanted->is_set();
 	}
 	return made;
@@ -121,15 +120,14 @@ outcome<sample> audience::look(const device &from) const
 	for (const chosen &one : picked->vms) {
 		reading &row = made.vms.emplace_back(reading{.taken = made.taken});
 
-		row.stat.info = one.row.raw();
+		row.stat.info = one.row;
 	}
 	return made;
 }
 
 bool audience::is_over(const sample &last) const
 {
-	return !can_grow_ &&
-	       std::ranges::all_of(last.vms, [](const reading &one) { return one.stat.info.state == MAYFLY_ENDED; });
+	return !can_grow_ && std::ranges::all_of(last.vms, [](const reading &one) { return one.stat.info.ended(); });
 }
 
 } // namespace vmctl::cli

@@ -2,7 +2,6 @@
 // Counters of many VMs at one time, and what they say beside an earlier time's.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <optional>
 #include <span>
@@ -20,7 +19,7 @@ using sample_clock = std::chrono::steady_clock;
 struct pace {
 	double cpu_percent = 0; // of one CPU
 	double exits = 0;
-	std::array<double, MAYFLY_EXIT_REASONS> exits_by_reason{};
+	by_exit_reason<double> exits_by_reason{};
 
 	pace &operator+=(const pace &more);
 };
@@ -28,7 +27,7 @@ struct pace {
 // One VM's counters.
 struct reading {
 	sample_clock::time_point taken;
-	mayfly_vm_stat stat{};       // only `info`, unless STAT was asked
+	vm_stat stat{};              // only `info`, unless STAT was asked
 	std::optional<pace> speed{}; // once compared with an earlier one
 };
 

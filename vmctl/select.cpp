@@ -60,9 +60,9 @@ outcome<std::vector<std::size_t>> selector::match_name(std::span<const vm_info> 
 	std::vector<std::size_t> exact, prefix;
 
 	for (std::size_t i = 0; i < rows.size(); i++) {
-		if (rows[i].name() == word_)
+		if (rows[i].name == word_)
 			exact.push_back(i);
-		else if (rows[i].name().starts_with(word_))
+		else if (rows[i].name.starts_with(word_))
 			prefix.push_back(i);
 	}
 	// Root sees several owners' VMs, whose names may be the same.
@@ -90,14 +90,14 @@ outcome<std::vector<std::size_t>> selector::match(std::span<const vm_info> rows)
 		return match_name(rows);
 	case kind::glob:
 		for (std::size_t i = 0; i < rows.size(); i++)
-			if (fnmatch(word_.c_str(), std::string(rows[i].name()).c_str(), 0) == 0)
+			if (fnmatch(word_.c_str(), rows[i].name.c_str(), 0) == 0)
 				found.push_back(i);
 		break;
 	case kind::id:
 	case kind::range: {
 		const auto first = std::ranges::lower_bound(rows, low_, {}, &vm_info::id);
 
-		for (auto at = first; at != rows.end() && at->id() <= high_; ++at)
+		for (auto at = first; at != rows.end() && at->id <= high_; ++at)
 			found.push_back(static_cast<std::size_t>(at - rows.begin()));
 		break;
 	}
@@ -158,7 +158,7 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 		selectors.push_back(std::move(*parsed));
 	}
 
-	const auto rows = all ? from.list() : from.list(low, high);
+	auto rows = all ? from.list() : from.list(low, high);
 
 	if (!rows)
 		return give_up(status::broken, rows.error());
@@ -168,8 +168,8 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 	selection made;
 
 	made.vms.reserve(rows->size());
-	for (const vm_info &row : *rows)
-		made.vms.push_back({row, false});
+	for (vm_info &row : *rows)
+		made.vms.push_back({std::move(row), false});
 	return made;
 }
 

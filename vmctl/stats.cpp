@@ -69,7 +69,7 @@ struct totals {
 
 void add(totals &to, const reading &one)
 {
-	mayfly_vm_stat &sum = to.sum.stat;
+	vm_stat &sum = to.sum.stat;
 
 	to.vms++;
 	sum.info.memory += one.stat.info.memory;
@@ -77,8 +77,7 @@ void add(totals &to, const reading &one)
 	sum.info.exits += one.stat.info.exits;
 	sum.info.cpu_ns += one.stat.info.cpu_ns;
 	sum.parked += one.stat.parked;
-	for (std::size_t i = 0; i < exit_reasons.size(); i++)
-		sum.exits[i] += one.stat.exits[i];
+	sum.exits += one.stat.exits;
 	if (one.speed) {
 		if (!to.sum.speed)
 			to.sum.speed.emplace();
@@ -107,12 +106,12 @@ std::string id_of(const reading &one)
 
 std::string name_of(const reading &one)
 {
-	return printable(vm_info(one.stat.info).name());
+	return printable(one.stat.info.name);
 }
 
 std::vector<std::string> usage_cells(std::string id, std::string name, std::string state, const reading &one)
 {
-	const mayfly_vm_info &row = one.stat.info;
+	const vm_info &row = one.stat.info;
 
 	return {std::move(id),
 		std::move(name),
@@ -131,8 +130,7 @@ table usage_table(std::span<const reading> shown, const totals &all)
 		   {true, false, false, true, true, true, true, true, true});
 
 	for (const reading &one : shown)
-		made.add(usage_cells(id_of(one), name_of(one), std::string(to_string(vm_info(one.stat.info).state())),
-				     one));
+		made.add(usage_cells(id_of(one), name_of(one), std::string(to_string(one.stat.info.state)), one));
 	if (all.vms > 1) {
 		auto cells = usage_cells("", "TOTAL", count_text(all.vms), all.sum);
 
@@ -149,8 +147,8 @@ std::vector<std::string> reason_cells(std::string id, std::string name, const re
 	std::vector<std::string> cells{std::move(id), std::move(name), std::to_string(one.stat.info.exits),
 				       pace_text(one.speed, &pace::exits)};
 
-	for (std::size_t i = 0; i < exit_reasons.size(); i++)
-		cells.push_back(std::to_string(one.stat.exits[i]));
+	for (const std::uint64_t each : one.stat.exits)
+		cells.push_back(std::to_string(each));
 	return cells;
 }
 
@@ -167,8 +165,8 @@ table reason_table(std::span<const reading> shown, const totals &all)
 {
 	std::vector<std::string> titles{"ID", "NAME", "EXITS", "EXITS/s"};
 
-	for (const std::string_view reason : exit_reasons)
-		std::ranges::transform(reason, std::back_inserter(titles.emplace_back()),
+	for (const exit_reason reason : all_exit_reasons)
+		std::ranges::transform(to_string(reason), std::back_inserter(titles.emplace_back()),
 				       [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
 
 	std::vector<bool> numbers(titles.size(), true);

@@ -136,9 +136,9 @@ std::string count_text(std::uint64_t vms)
 
 int exit_status(const vm_info &row)
 {
-	switch (row.reason()) {
+	switch (row.reason) {
 	case end_reason::exited:
-		return row.status() & 255;
+		return row.status & 255;
 	case end_reason::killed:
 		return status::was_killed;
 	default:

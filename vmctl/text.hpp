@@ -2,7 +2,6 @@
 // From text to numbers and back.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -14,10 +13,6 @@
 
 namespace vmctl::cli
 {
-
-// Why guests leave guest mode, by MAYFLY_EXIT_*.
-inline constexpr std::array<const char *, MAYFLY_EXIT_REASONS> exit_reasons{
-	"interrupt", "hypercall", "cpuid", "hlt", "msr", "memory", "denied", "exception", "shutdown", "invalid"};
 
 // Digits only; nothing for anything else and for what does not fit.
 std::optional<std::uint64_t> parse_number(std::string_view text);

@@ -25,7 +25,7 @@ vmctl::result<void> greet(const std::string &path)
 	std::fwrite(greeting.data(), 1, length, stdout);
 
 	VMCTL_TRY(vm.ask_to_stop());
-	while ((VMCTL_TRY(vm.poll(-1)) & POLLHUP) == 0)
+	while (VMCTL_TRY(vm.poll()) != vmctl::poll_result::ended)
 		VMCTL_TRY(vm.read(greeting));
 	std::printf("%s\n", VMCTL_TRY(vm.info()).end_text().c_str());
 	return {};

@@ -4,14 +4,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include "control.hpp"
-#include "uapi.hpp"
-#include "vmctl/elf_image.hpp"
 #include "vmctl/host_check.hpp"
+
+#include "control.hpp"
+#include "convert.hpp"
+#include "timeout.hpp"
 
 namespace vmctl
 {
@@ -87,7 +89,7 @@ std::uint64_t room(std::uint64_t held, std::uint64_t limit)
 }
 
 // Which limit \p count more VMs run into.
-error limit_error(const mayfly_info &info, std::uint64_t count)
+error limit_error(const module_info &info, std::uint64_t count)
 {
 	if (info.max_vms_user < info.max_vms && count > room(info.user_vms, info.max_vms_user))
 		return {EDQUOT, fmt::format("you have {} of at most {} VMs", info.user_vms, info.max_vms_user),
@@ -119,27 +121,26 @@ result<device> device::open(system &calls, const std::string &path)
 
 	if (!info)
 		return fail(info.error().code, path + ": does not answer as Mayfly's device does");
-	if (info->api_version != MAYFLY_API_VERSION)
+	if (info->api_version != api_version())
 		return fail(EPROTO,
 			    fmt::format("{}: the module speaks version {}, this program version {}", path,
-					info->api_version, MAYFLY_API_VERSION),
+					info->api_version, api_version()),
 			    "build and load both from the same release");
 	return opened;
 }
 
-result<mayfly_info> device::info() const
+result<module_info> device::info() const
 {
-	mayfly_info info{};
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_INFO, &info);
-
-	if (ret < 0)
-		return fail(-ret, "reading the module's numbers: " + errno_text(-ret));
-	return info;
+	return ask_module(handle_.calls(), handle_.fd());
 }
 
-result<image> device::load_image(std::span<const std::byte> elf, std::string_view name) const
+result<image> device::load_image(std::span<const std::byte> file, std::string_view name) const
 {
-	const elf_image parsed = VMCTL_TRY(elf_image::parse(elf));
+	return load_image(VMCTL_TRY(elf_image::parse(file)), name);
+}
+
+result<image> device::load_image(const elf_image &elf, std::string_view name) const
+{
 	const auto table = elf_image::entry_table();
 	std::vector<mayfly_segment> segments;
 
@@ -149,7 +150,7 @@ result<image> device::load_image(std::span<const std::byte> elf, std::string_vie
 			    .source = address_of(table.data()),
 			    .flags = MAYFLY_SEGMENT_WRITE,
 			    .reserved = 0});
-	for (const auto &piece : parsed.segments())
+	for (const auto &piece : elf.segments())
 		segments.push_back({.gpa = piece.gpa,
 				    .length = piece.bytes.size(),
 				    .source = address_of(piece.bytes.data()),
@@ -161,10 +162,10 @@ result<image> device::load_image(std::span<const std::byte> elf, std::string_vie
 
 	create.segments = address_of(segments.data());
 	create.nr_segments = static_cast<std::uint32_t>(segments.size());
-	create.rip = parsed.entry();
+	create.rip = elf.entry();
 	create.cr3 = elf_image::table_gpa;
 	create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
-	create.memory_min = parsed.memory_min();
+	create.memory_min = elf.memory_min();
 	if (name.empty() || !put_name(create.name, name.substr(0, max_name_length)))
 		return fail(EINVAL, "the image has no name");
 
@@ -172,7 +173,7 @@ result<image> device::load_image(std::span<const std::byte> elf, std::string_vie
 
 	if (fd < 0)
 		return fail(-fd, "loading the image: " + errno_text(-fd));
-	return image(descriptor(handle_.calls(), fd), create.name, parsed.memory_min());
+	return image(descriptor(handle_.calls(), fd), create.name, elf.memory_min());
 }
 
 error device::spawn_error(int code, const spawn_request &request, std::uint64_t missing) const
@@ -243,36 +244,35 @@ result<vm> device::spawn_attached(const image &from, const spawn_request &reques
 
 result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) const
 {
-	static_assert(sizeof(vm_info) == sizeof(mayfly_vm_info), "rows are filled in place");
-
 	std::vector<vm_info> rows;
-	std::uint64_t batch = 1024;
+	std::unique_ptr<mayfly_vm_info[]> batch;
+	std::uint64_t size = 1024, room = 0;
 	mayfly_list list{};
 
 	list.next = from;
 	do {
-		const std::size_t used = rows.size();
-
 		// A short range needs no large batch.
-		if (to - list.next < batch)
-			batch = std::max<std::uint64_t>(to - list.next + 1, 1024);
-		rows.resize(used + batch);
+		if (to - list.next < size)
+			size = std::max<std::uint64_t>(to - list.next + 1, 1024);
+		if (size > room) {
+			batch.reset();
+			batch = std::make_unique_for_overwrite<mayfly_vm_info[]>(size);
+			room = size;
+		}
 		list.from = list.next;
 		list.next = 0;
-		list.rows = address_of(&rows[used].raw());
-		list.count = static_cast<std::uint32_t>(batch);
+		list.rows = address_of(batch.get());
+		list.count = static_cast<std::uint32_t>(size);
 
 		const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_LIST, &list);
 
 		if (ret < 0)
 			return fail(-ret, "listing VMs: " + errno_text(-ret));
-		rows.resize(used + std::min<std::uint64_t>(list.count, batch));
-		batch = max_batch;
+		for (const mayfly_vm_info &raw : std::span(batch.get(), std::min<std::uint64_t>(list.count, size)))
+			if (raw.id <= to)
+				rows.push_back(info_of(raw));
+		size = max_batch;
 	} while (list.next > list.from && list.next <= to);
-
-	const auto beyond = std::ranges::upper_bound(rows, to, {}, &vm_info::id);
-
-	rows.erase(beyond, rows.end());
 	return rows;
 }
 
@@ -297,10 +297,16 @@ result<std::vector<int>> device::control(operation what, std::span<const std::ui
 	return results;
 }
 
-result<vm> device::open_vm(mayfly_open &open) const
+result<vm> device::open_vm(std::uint64_t id, std::string_view name) const
 {
+	const std::string which = id != 0 ? std::to_string(id) : std::string(name);
+	mayfly_open open{};
+
+	open.id = id;
+	if ((id == 0 && name.empty()) || !put_name(open.name, name))
+		return fail(ENOENT, which + ": no such VM");
+
 	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_OPEN, &open);
-	const std::string which = open.id != 0 ? std::to_string(open.id) : std::string(open.name);
 
 	if (ret == -ENOENT)
 		return fail(ENOENT, which + ": no such VM");
@@ -313,27 +319,18 @@ result<vm> device::open_vm(mayfly_open &open) const
 
 result<vm> device::open_vm(std::uint64_t id) const
 {
-	mayfly_open open{};
-
-	open.id = id;
-	if (id == 0)
-		return fail(ENOENT, "0: no such VM");
-	return open_vm(open);
+	return id == 0 ? fail(ENOENT, "0: no such VM") : open_vm(id, "");
 }
 
 result<vm> device::open_vm(std::string_view name) const
 {
-	mayfly_open open{};
-
-	if (name.empty() || !put_name(open.name, name))
-		return fail(ENOENT, std::string(name) + ": no such VM");
-	return open_vm(open);
+	return open_vm(0, name);
 }
 
-result<bool> device::wait_for_end(int timeout_ms) const
+result<bool> device::wait_for_end(std::optional<std::chrono::milliseconds> timeout) const
 {
 	pollfd entry{.fd = handle_.fd(), .events = POLLIN, .revents = 0};
-	const int ret = handle_.calls().poll({&entry, 1}, timeout_ms);
+	const int ret = handle_.calls().poll({&entry, 1}, poll_timeout(timeout));
 
 	if (ret < 0)
 		return fail(-ret, "waiting for VMs: " + errno_text(-ret));

@@ -12,7 +12,7 @@
 
 #include <fcntl.h>
 
-#include "uapi.hpp"
+#include "convert.hpp"
 
 namespace vmctl
 {
@@ -173,15 +173,14 @@ host_check::finding host_check::access() const
 bool host_check::has_vms() const
 {
 	const int fd = system_->open(device_, O_RDWR);
-	mayfly_info info{};
 
 	if (fd < 0)
 		return false;
 
-	const bool known = system_->ioctl(fd, MAYFLY_INFO, &info) == 0;
+	const auto info = ask_module(*system_, fd);
 
 	system_->close(fd);
-	return known && info.vms > 0;
+	return info && info->vms > 0;
 }
 
 host_check::finding host_check::owner() const

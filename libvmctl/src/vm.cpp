@@ -3,11 +3,18 @@
 #include "vmctl/vm.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include "control.hpp"
+#include "convert.hpp"
+#include "timeout.hpp"
 
 namespace vmctl
 {
+
+static_assert(std::to_underlying(run_result::ended) == MAYFLY_RAN_ENDED);
+static_assert(std::to_underlying(run_result::parked) == MAYFLY_RAN_PARKED);
+static_assert(std::to_underlying(run_result::output) == MAYFLY_RAN_OUTPUT);
 
 result<void> vm::call(unsigned long request, void *argument, const char *what) const
 {
@@ -18,26 +25,17 @@ result<void> vm::call(unsigned long request, void *argument, const char *what) c
 	return {};
 }
 
-result<mayfly_vm_stat> vm::stat() const
+result<vm_stat> vm::stat() const
 {
-	mayfly_vm_stat stat{};
+	mayfly_vm_stat raw{};
 
-	VMCTL_TRY(call(MAYFLY_STAT, &stat, "reading the VM's counters"));
-	return stat;
+	VMCTL_TRY(call(MAYFLY_STAT, &raw, "reading the VM's counters"));
+	return stat_of(raw);
 }
 
 result<vm_info> vm::info() const
 {
-	return vm_info(VMCTL_TRY(stat()).info);
-}
-
-result<vm::outcome> vm::run(std::uint32_t flags) const
-{
-	mayfly_run run{};
-
-	run.flags = flags;
-	VMCTL_TRY(call(MAYFLY_RUN, &run, "running the VM"));
-	return static_cast<outcome>(run.outcome);
+	return VMCTL_TRY(stat()).info;
 }
 
 result<void> vm::control(operation what, std::uint32_t port) const
@@ -80,19 +78,29 @@ result<void> vm::notify(std::uint32_t port) const
 	return control(operation::notify, port);
 }
 
-result<mayfly_vcpu_state> vm::state() const
+result<run_result> vm::run(run_options options) const
 {
-	mayfly_vcpu_state state{};
+	mayfly_run run{};
 
-	VMCTL_TRY(call(MAYFLY_GET_STATE, &state, "reading the vCPU"));
-	return state;
+	run.flags = (options.until_park ? MAYFLY_RUN_UNTIL_PARK : 0u) |
+		    (options.until_output ? MAYFLY_RUN_UNTIL_OUTPUT : 0u);
+	VMCTL_TRY(call(MAYFLY_RUN, &run, "running the VM"));
+	return static_cast<run_result>(run.outcome);
 }
 
-result<void> vm::set_state(const mayfly_vcpu_state &state) const
+result<vcpu_state> vm::state() const
 {
-	mayfly_vcpu_state copy = state;
+	mayfly_vcpu_state raw{};
 
-	return call(MAYFLY_SET_STATE, &copy, "setting the vCPU");
+	VMCTL_TRY(call(MAYFLY_GET_STATE, &raw, "reading the vCPU"));
+	return state_of(raw);
+}
+
+result<void> vm::set_state(const vcpu_state &state) const
+{
+	mayfly_vcpu_state raw = raw_of(state);
+
+	return call(MAYFLY_SET_STATE, &raw, "setting the vCPU");
 }
 
 result<std::size_t> vm::read(std::span<std::byte> buffer) const
@@ -113,14 +121,16 @@ result<void> vm::set_nonblocking() const
 	return {};
 }
 
-result<short> vm::poll(int timeout_ms) const
+result<poll_result> vm::poll(std::optional<std::chrono::milliseconds> timeout) const
 {
 	pollfd entry{.fd = fd(), .events = POLLIN, .revents = 0};
-	const int ret = handle_.calls().poll({&entry, 1}, timeout_ms);
+	const int ret = handle_.calls().poll({&entry, 1}, poll_timeout(timeout));
 
 	if (ret < 0)
 		return fail(-ret, "waiting for the VM: " + errno_text(-ret));
-	return entry.revents;
+	return (entry.revents & POLLHUP) != 0  ? poll_result::ended
+	       : (entry.revents & POLLIN) != 0 ? poll_result::output
+					       : poll_result::nothing;
 }
 
 } // namespace vmctl

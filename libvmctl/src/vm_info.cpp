@@ -1,41 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-// Words for states and ends.
+// Rows, and words for states and ends.
 #include "vmctl/vm_info.hpp"
 
-#include <cstddef>
-#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "convert.hpp"
+
 namespace vmctl
 {
 
-namespace
-{
+static_assert(std::to_underlying(vm_state::ready) == MAYFLY_READY);
+static_assert(std::to_underlying(vm_state::running) == MAYFLY_RUNNING);
+static_assert(std::to_underlying(vm_state::parked) == MAYFLY_PARKED);
+static_assert(std::to_underlying(vm_state::paused) == MAYFLY_PAUSED);
+static_assert(std::to_underlying(vm_state::ended) == MAYFLY_ENDED);
 
-// The register at an offset in mayfly_vcpu_state.
-std::string register_at(std::uint64_t offset)
+static_assert(std::to_underlying(end_reason::none) == MAYFLY_END_NONE);
+static_assert(std::to_underlying(end_reason::exited) == MAYFLY_END_EXITED);
+static_assert(std::to_underlying(end_reason::killed) == MAYFLY_END_KILLED);
+static_assert(std::to_underlying(end_reason::triple_fault) == MAYFLY_END_TRIPLE_FAULT);
+static_assert(std::to_underlying(end_reason::bad_access) == MAYFLY_END_BAD_ACCESS);
+static_assert(std::to_underlying(end_reason::bad_state) == MAYFLY_END_BAD_STATE);
+static_assert(std::to_underlying(end_reason::no_memory) == MAYFLY_END_NO_MEMORY);
+static_assert(std::to_underlying(end_reason::entry_failed) == MAYFLY_END_ENTRY_FAILED);
+static_assert(std::to_underlying(end_reason::limit) == MAYFLY_END_LIMIT);
+
+vm_info info_of(const mayfly_vm_info &raw)
 {
-// clang-format off
-#define REGISTER(name) {offsetof(mayfly_vcpu_state, name), #name}
-	static constexpr std::pair<std::size_t, const char *> registers[] = {
-		REGISTER(rip), REGISTER(rflags), REGISTER(cr0), REGISTER(cr3), REGISTER(cr4), REGISTER(efer),
-		REGISTER(cs), REGISTER(ss), REGISTER(ds), REGISTER(es), REGISTER(fs), REGISTER(gs),
-		REGISTER(ldtr), REGISTER(tr), REGISTER(gdtr), REGISTER(idtr), REGISTER(lstar), REGISTER(cstar),
-		REGISTER(sfmask), REGISTER(kernel_gs_base), REGISTER(sysenter_cs), REGISTER(sysenter_esp),
-		REGISTER(sysenter_eip), REGISTER(exception), REGISTER(fpu),
+	const auto bad_register = raw.reason == MAYFLY_END_BAD_STATE ? register_at(raw.address) : std::string_view();
+
+	return {
+		.id = raw.id,
+		.name = std::string(text_of(raw.name)),
+		.image = std::string(text_of(raw.image)),
+		.state = static_cast<vm_state>(raw.state),
+		.reason = static_cast<end_reason>(raw.reason),
+		.status = raw.status,
+		.uid = raw.uid,
+		.memory = raw.memory,
+		.private_bytes = raw.private_bytes,
+		.exits = raw.exits,
+		.cpu_ns = raw.cpu_ns,
+		.created_ns = raw.created_ns,
+		.ended_ns = raw.ended_ns,
+		.rip = raw.rip,
+		.address = bad_register.empty() ? raw.address : 0,
+		.bad_register = bad_register,
+		.detail = raw.detail,
+		.detached = (raw.flags & MAYFLY_VM_DETACHED) != 0,
+		.started = (raw.flags & MAYFLY_VM_STARTED) != 0,
+		.cold = (raw.flags & MAYFLY_VM_COLD) != 0,
 	};
-#undef REGISTER
-	// clang-format on
-
-	for (const auto &[at, name] : registers)
-		if (at == offset)
-			return name;
-	return fmt::format("state at offset {}", offset);
 }
-
-} // namespace
 
 std::string_view to_string(vm_state state)
 {
@@ -79,36 +97,32 @@ std::string_view to_string(end_reason reason)
 	return "?";
 }
 
-std::string_view vm_info::text(const char (&field)[MAYFLY_NAME_SIZE])
-{
-	return {field, ::strnlen(field, sizeof field)};
-}
-
 std::string vm_info::end_text() const
 {
-	switch (reason()) {
+	switch (reason) {
 	case end_reason::none:
 		return {};
 	case end_reason::exited:
-		return fmt::format("exited with status {}", row_.status);
+		return fmt::format("exited with status {}", status);
 	case end_reason::killed:
 		return "killed";
 	case end_reason::triple_fault:
-		return fmt::format("triple fault at rip {:#x}", row_.rip);
+		return fmt::format("triple fault at rip {:#x}", rip);
 	case end_reason::bad_access:
-		return fmt::format("bad access to guest-physical {:#x} at rip {:#x}", row_.address, row_.rip);
+		return fmt::format("bad access to guest-physical {:#x} at rip {:#x}", address, rip);
 	case end_reason::bad_state:
 		return fmt::format("the CPU refused the guest's {} (code {:#x}) at rip {:#x}",
-				   register_at(row_.address), row_.detail, row_.rip);
+				   bad_register.empty() ? fmt::format("state at offset {}", address)
+							: std::string(bad_register),
+				   detail, rip);
 	case end_reason::no_memory:
 		return "the host, or the cgroup, had no memory left";
 	case end_reason::entry_failed:
-		return fmt::format("the CPU refused to enter the guest (code {:#x}) at rip {:#x}", row_.detail,
-				   row_.rip);
+		return fmt::format("the CPU refused to enter the guest (code {:#x}) at rip {:#x}", detail, rip);
 	case end_reason::limit:
 		return "its user's VMs, or all VMs, hold all the memory that they may";
 	}
-	return fmt::format("ended for reason {} that this version does not know", row_.reason);
+	return fmt::format("ended for reason {} that this version does not know", std::to_underlying(reason));
 }
 
 } // namespace vmctl

@@ -91,11 +91,11 @@ public:
 		double sum = 0;
 
 		for (const auto &row : must(device_->list(ids_.front(), ids_.back())))
-			sum += static_cast<double>(row.raw().private_bytes);
+			sum += static_cast<double>(row.private_bytes);
 		return sum / 1024;
 	}
 
-	[[nodiscard]] mayfly_info info() const { return must(device_->info()); }
+	[[nodiscard]] vmctl::module_info info() const { return must(device_->info()); }
 
 private:
 	void wait_for_parking(std::uint64_t wanted) const

@@ -69,7 +69,7 @@ bool run(const request &wanted, report &report)
 	const auto elf = must(system.read_file(wanted.image, 1 << 20));
 	const auto load = [&](vmctl::device &into) { return must(into.load_image(elf, "hello")); };
 
-	if (must(device.info()).flags & MAYFLY_INFO_DEBUG)
+	if (must(device.info()).debug)
 		report::remark("this module has its debug checks: its numbers mean nothing");
 	crowd vms(device, load(device), wanted.part == "count" ? waiting::awake : waiting::asleep);
 	if (wanted.part == "alive")

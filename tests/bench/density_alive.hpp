@@ -54,7 +54,7 @@ private:
 	static constexpr double ps_limit = 1;    // s
 	static constexpr double end_limit = 60;  // s
 
-	[[nodiscard]] bool is_svm() const { return crowd_->info().backend == 1; }
+	[[nodiscard]] bool is_svm() const { return crowd_->info().backend == vmctl::cpu_backend::svm; }
 	[[nodiscard]] double warm_limit() const { return is_svm() ? 36 : 32; }
 
 	// Seconds that some work takes.
@@ -174,9 +174,8 @@ private:
 	{
 		const auto rows = must(crowd_->device().list());
 
-		return rows.size() == vms_ && std::ranges::all_of(rows, [](const auto &row) {
-			       return row.state() == vmctl::vm_state::parked;
-		       });
+		return rows.size() == vms_ &&
+		       std::ranges::all_of(rows, [](const auto &row) { return row.state == vmctl::vm_state::parked; });
 	}
 
 	// A time; its limit is for crowds up to a certain size, and not for VT-x: in
@@ -200,7 +199,7 @@ private:
 			      time_of(fmt::format("vmctl inspect {}", crowd_->ids()[crowd_->size() / 2])), "s");
 	}
 
-	[[nodiscard]] mayfly_vm_stat stat_of(std::uint64_t id) const
+	[[nodiscard]] vmctl::vm_stat stat_of(std::uint64_t id) const
 	{
 		return must(must(crowd_->device().open_vm(id)).stat());
 	}
@@ -209,7 +208,7 @@ private:
 	void wake_some() const
 	{
 		auto chosen = crowd_->ids();
-		std::vector<mayfly_vm_stat> before;
+		std::vector<vmctl::vm_stat> before;
 		std::size_t answered = 0;
 
 		std::ranges::shuffle(chosen, std::mt19937(std::random_device{}()));
@@ -231,12 +230,12 @@ private:
 	}
 
 	// It has run guest code since, which has called wait again.
-	[[nodiscard]] bool has_answered(const mayfly_vm_stat &before) const
+	[[nodiscard]] bool has_answered(const vmctl::vm_stat &before) const
 	{
 		const auto now = stat_of(before.info.id);
 
-		return now.parked > before.parked && now.info.state == MAYFLY_PARKED &&
-		       now.exits[MAYFLY_EXIT_HYPERCALL] > before.exits[MAYFLY_EXIT_HYPERCALL];
+		return now.parked > before.parked && now.info.state == vmctl::vm_state::parked &&
+		       now.exits[vmctl::exit_reason::hypercall] > before.exits[vmctl::exit_reason::hypercall];
 	}
 
 	void end_all()

@@ -143,7 +143,7 @@ private:
 	[[nodiscard]] bool all_parked() const
 	{
 		return std::ranges::all_of(must(crowd_->device().list()),
-					   [](const auto &row) { return row.state() == vmctl::vm_state::parked; });
+					   [](const auto &row) { return row.state == vmctl::vm_state::parked; });
 	}
 
 	// \p free: what is left, in KiB, reading by reading.
@@ -189,7 +189,7 @@ private:
 		const vmctl::image image = load_(device);
 
 		for (;;) {
-			must(must(device.spawn_attached(image, {.start = false})).run(vmctl::vm::until_park));
+			must(must(device.spawn_attached(image, {.start = false})).run({.until_park = true}));
 			mine.spawn(step / 10);
 			mine.kill(mine.size());
 			mine.remove(mine.size());
@@ -203,7 +203,7 @@ private:
 		std::vector<std::uint64_t> ids;
 
 		for (const auto &row : must(device.list(crowd_->ids().back() + 1)))
-			ids.push_back(row.id());
+			ids.push_back(row.id);
 		if (ids.empty())
 			return crowd_->info().vms == alive;
 		must(device.control(vmctl::operation::kill, ids));

@@ -50,11 +50,13 @@ TEST_F(device_test, closes_what_it_opened)
 TEST_F(device_test, refuses_another_version)
 {
 	fake.module_info.api_version = 7;
+	ASSERT_NE(vmctl::api_version(), 7u);
 
 	const auto opened = device::open(fake);
 
 	ASSERT_FALSE(opened);
-	EXPECT_EQ(opened.error().what, "/dev/mayfly: the module speaks version 7, this program version 1");
+	EXPECT_EQ(opened.error().what, "/dev/mayfly: the module speaks version 7, this program version " +
+					       std::to_string(MAYFLY_API_VERSION));
 	EXPECT_TRUE(fake.open_fds.empty());
 }
 
@@ -211,7 +213,7 @@ TEST_F(device_test, lists_page_by_page)
 
 	ASSERT_TRUE(rows);
 	EXPECT_EQ(rows->size(), 5000u);
-	EXPECT_EQ(rows->back().id(), 5000u);
+	EXPECT_EQ(rows->back().id, 5000u);
 	EXPECT_EQ(fake.calls[MAYFLY_LIST], 2);
 
 	fake.list_most = 7; // the module may give fewer than asked for
@@ -222,7 +224,7 @@ TEST_F(device_test, lists_page_by_page)
 	rows = to.list(4998, 4999);
 	ASSERT_TRUE(rows);
 	ASSERT_EQ(rows->size(), 2u);
-	EXPECT_EQ(rows->front().id(), 4998u);
+	EXPECT_EQ(rows->front().id, 4998u);
 	EXPECT_TRUE(to.list(0, 0)->empty());
 }
 
@@ -286,6 +288,38 @@ TEST_F(device_test, opens_vms)
 	EXPECT_FALSE(to.open_vm(0));
 	EXPECT_FALSE(to.open_vm(""));
 	EXPECT_FALSE(to.open_vm(std::string(64, 'x')));
+}
+
+TEST_F(device_test, tells_the_modules_numbers)
+{
+	fake.module_info.backend = 2;
+	fake.module_info.cold = 3;
+	fake.module_info.flags = MAYFLY_INFO_DEBUG;
+
+	auto info = open().info();
+
+	ASSERT_TRUE(info);
+	EXPECT_EQ(info->api_version, vmctl::api_version());
+	EXPECT_EQ(to_string(info->backend), "VT-x");
+	EXPECT_EQ(info->max_vms, 100000u);
+	EXPECT_EQ(info->cold, 3u);
+	EXPECT_TRUE(info->debug);
+	EXPECT_FALSE(info->clock_stable);
+	fake.module_info.flags = MAYFLY_INFO_CLOCK;
+	info = open().info();
+	EXPECT_FALSE(info->debug);
+	EXPECT_TRUE(info->clock_stable);
+}
+
+TEST_F(device_test, takes_an_image_that_was_judged_before)
+{
+	const std::string file = elf_builder::guest().text();
+	const auto elf = vmctl::elf_image::parse(std::as_bytes(std::span(file)));
+	const device to = open();
+
+	ASSERT_TRUE(elf);
+	ASSERT_TRUE(to.load_image(*elf, "guest"));
+	EXPECT_EQ(fake.image.rip, elf->entry());
 }
 
 } // namespace

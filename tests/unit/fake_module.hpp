@@ -33,11 +33,14 @@ public:
 	std::uint64_t spawn_most = UINT64_MAX; // VMs until SPAWN fails ...
 	int spawn_error = ENOMEM;              // ... like this
 	bool ends_when_notified = true;
-	int interruptions = 0;                            // how many CONTROLs are cut short
-	std::map<std::uint64_t, mayfly_vm_stat> counters; // what STAT adds to a VM's row
-	std::function<void()> while_waiting;              // what happens during a poll()
-	std::function<void(std::uint64_t)> before_open;   // and right before an OPEN
-	winsize terminal{};                               // no terminal while it has no rows
+	int interruptions = 0;                             // how many CONTROLs are cut short
+	std::map<std::uint64_t, mayfly_vm_stat> counters;  // what STAT adds to a VM's row
+	std::function<void()> while_waiting;               // what happens during a poll()
+	std::function<void(std::uint64_t)> before_open;    // and right before an OPEN
+	std::map<std::uint64_t, mayfly_vcpu_state> states; // by VM
+	short poll_events = 0;                             // what poll() finds
+	std::uint32_t outcome = MAYFLY_RAN_ENDED;          // of RUN
+	winsize terminal{};                                // no terminal while it has no rows
 
 	// What was asked of it.
 	std::map<unsigned long, int> calls;
@@ -47,6 +50,8 @@ public:
 	std::vector<mayfly_segment> segments;
 	std::vector<std::uint32_t> operations;
 	std::vector<std::uint32_t> ports;
+	std::vector<std::uint32_t> run_flags;
+	std::vector<int> timeouts; // of poll()
 	std::vector<int> open_fds;
 
 	fake_module()
@@ -133,6 +138,16 @@ public:
 		}
 		case MAYFLY_STAT:
 			return stat(static_cast<std::uint64_t>(fd - vm_fd), *static_cast<mayfly_vm_stat *>(argument));
+		case MAYFLY_RUN:
+			run_flags.push_back(static_cast<mayfly_run *>(argument)->flags);
+			static_cast<mayfly_run *>(argument)->outcome = outcome;
+			return 0;
+		case MAYFLY_GET_STATE:
+			*static_cast<mayfly_vcpu_state *>(argument) = states[static_cast<std::uint64_t>(fd - vm_fd)];
+			return 0;
+		case MAYFLY_SET_STATE:
+			states[static_cast<std::uint64_t>(fd - vm_fd)] = *static_cast<mayfly_vcpu_state *>(argument);
+			return 0;
 		case TIOCGWINSZ:
 			if (terminal.ws_row == 0)
 				return -ENOTTY;
@@ -159,11 +174,14 @@ public:
 		return sizeof msr;
 	}
 
-	int poll(std::span<pollfd>, int) override
+	int poll(std::span<pollfd> fds, int timeout_ms) override
 	{
+		timeouts.push_back(timeout_ms);
 		if (while_waiting)
 			while_waiting();
-		return 0;
+		for (pollfd &each : fds)
+			each.revents = poll_events;
+		return poll_events != 0 && !fds.empty();
 	}
 
 	int set_nonblocking(int) override { return 0; }

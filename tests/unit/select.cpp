@@ -2,8 +2,6 @@
 // Which VMs a word means.
 #include "select.hpp"
 
-#include <cstring>
-
 #include <gtest/gtest.h>
 
 namespace
@@ -16,11 +14,10 @@ std::vector<vmctl::vm_info> rows()
 	std::vector<vmctl::vm_info> made;
 
 	for (const char *name : {"web-1", "web-2", "web-10", "db", "database", "cache"}) {
-		mayfly_vm_info row{};
+		vmctl::vm_info &row = made.emplace_back();
 
-		row.id = 2 * made.size() + 1; // 1 3 5 7 9 11
-		std::strcpy(row.name, name);
-		made.emplace_back(row);
+		row.id = 2 * made.size() - 1; // 1 3 5 7 9 11
+		row.name = name;
 	}
 	return made;
 }
@@ -43,7 +40,7 @@ std::string chosen_by(std::initializer_list<const char *> words)
 	const auto made = select(all, selectors);
 
 	for (const auto &one : made->vms)
-		text += std::to_string(one.row.id()) + (one.by_name ? "! " : " ");
+		text += std::to_string(one.row.id) + (one.by_name ? "! " : " ");
 	for (const auto &missing : made->missing)
 		text += missing.what;
 	return text;

@@ -24,7 +24,7 @@ reading counted(std::uint64_t id, vmctl::cli::sample_clock::time_point taken, st
 	made.stat.info.id = id;
 	made.stat.info.cpu_ns = cpu_ns;
 	made.stat.info.exits = exits;
-	made.stat.exits[MAYFLY_EXIT_CPUID] = exits;
+	made.stat.exits[vmctl::exit_reason::cpuid] = exits;
 	return made;
 }
 
@@ -37,8 +37,8 @@ TEST(sample, paces_are_per_second_of_each_vms_own_time)
 	now.compare(before);
 	EXPECT_DOUBLE_EQ(now.vms[0].speed->cpu_percent, 50);
 	EXPECT_DOUBLE_EQ(now.vms[0].speed->exits, 20);
-	EXPECT_DOUBLE_EQ(now.vms[0].speed->exits_by_reason[MAYFLY_EXIT_CPUID], 20);
-	EXPECT_DOUBLE_EQ(now.vms[0].speed->exits_by_reason[MAYFLY_EXIT_HLT], 0);
+	EXPECT_DOUBLE_EQ(now.vms[0].speed->exits_by_reason[vmctl::exit_reason::cpuid], 20);
+	EXPECT_DOUBLE_EQ(now.vms[0].speed->exits_by_reason[vmctl::exit_reason::hlt], 0);
 	EXPECT_DOUBLE_EQ(now.vms[1].speed->cpu_percent, 100);
 	EXPECT_DOUBLE_EQ(now.vms[1].speed->exits, 0.5);
 }

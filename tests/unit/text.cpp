@@ -8,6 +8,7 @@ namespace
 {
 
 using namespace vmctl::cli;
+using vmctl::end_reason;
 
 TEST(text, parses_sizes_strictly)
 {
@@ -50,45 +51,46 @@ TEST(text, keeps_terminals_safe)
 	EXPECT_EQ(printable("a\033[2Jb\n\x80"), "a?[2Jb??");
 }
 
-vmctl::vm_info ended(std::uint32_t reason, int status = 0)
+vmctl::vm_info ended(end_reason reason, int status = 0)
 {
-	mayfly_vm_info row{};
+	vmctl::vm_info row;
 
-	row.state = MAYFLY_ENDED;
+	row.state = vmctl::vm_state::ended;
 	row.reason = reason;
 	row.status = status;
 	row.rip = 0xffffffff80100004;
-	row.address = reason == MAYFLY_END_BAD_STATE ? offsetof(mayfly_vcpu_state, cr4) : 0x5000000;
+	row.address = 0x5000000;
+	row.bad_register = "cr4";
 	row.detail = 0xffffffff;
-	return vmctl::vm_info(row);
+	return row;
 }
 
 TEST(text, tells_how_a_vm_ended)
 {
-	EXPECT_EQ(ended(MAYFLY_END_NONE).end_text(), "");
-	EXPECT_EQ(ended(MAYFLY_END_EXITED, 3).end_text(), "exited with status 3");
-	EXPECT_EQ(ended(MAYFLY_END_KILLED).end_text(), "killed");
-	EXPECT_EQ(ended(MAYFLY_END_TRIPLE_FAULT).end_text(), "triple fault at rip 0xffffffff80100004");
-	EXPECT_EQ(ended(MAYFLY_END_BAD_ACCESS).end_text(),
+	EXPECT_EQ(ended(end_reason::none).end_text(), "");
+	EXPECT_EQ(ended(end_reason::exited, 3).end_text(), "exited with status 3");
+	EXPECT_EQ(ended(end_reason::killed).end_text(), "killed");
+	EXPECT_EQ(ended(end_reason::triple_fault).end_text(), "triple fault at rip 0xffffffff80100004");
+	EXPECT_EQ(ended(end_reason::bad_access).end_text(),
 		  "bad access to guest-physical 0x5000000 at rip 0xffffffff80100004");
-	EXPECT_EQ(ended(MAYFLY_END_BAD_STATE).end_text(),
+	EXPECT_EQ(ended(end_reason::bad_state).end_text(),
 		  "the CPU refused the guest's cr4 (code 0xffffffff) at rip 0xffffffff80100004");
-	EXPECT_EQ(ended(MAYFLY_END_NO_MEMORY).end_text(), "the host, or the cgroup, had no memory left");
-	EXPECT_EQ(ended(MAYFLY_END_ENTRY_FAILED).end_text(),
+	EXPECT_EQ(ended(end_reason::no_memory).end_text(), "the host, or the cgroup, had no memory left");
+	EXPECT_EQ(ended(end_reason::entry_failed).end_text(),
 		  "the CPU refused to enter the guest (code 0xffffffff) at rip 0xffffffff80100004");
-	EXPECT_EQ(ended(MAYFLY_END_LIMIT).end_text(), "its user's VMs, or all VMs, hold all the memory that they may");
-	EXPECT_EQ(ended(99).end_text(), "ended for reason 99 that this version does not know");
+	EXPECT_EQ(ended(end_reason::limit).end_text(), "its user's VMs, or all VMs, hold all the memory that they may");
+	EXPECT_EQ(ended(end_reason{99}).end_text(), "ended for reason 99 that this version does not know");
 }
 
 TEST(text, derives_exit_statuses)
 {
-	EXPECT_EQ(exit_status(ended(MAYFLY_END_EXITED, 0)), 0);
-	EXPECT_EQ(exit_status(ended(MAYFLY_END_EXITED, 7)), 7);
-	EXPECT_EQ(exit_status(ended(MAYFLY_END_EXITED, -1)), 255);
-	EXPECT_EQ(exit_status(ended(MAYFLY_END_EXITED, 256)), 0);
-	EXPECT_EQ(exit_status(ended(MAYFLY_END_KILLED)), 137);
-	EXPECT_EQ(exit_status(ended(MAYFLY_END_TRIPLE_FAULT)), 125);
-	EXPECT_EQ(exit_status(ended(99)), 125);
+	EXPECT_EQ(exit_status(ended(end_reason::exited, 0)), 0);
+	EXPECT_EQ(exit_status(ended(end_reason::exited, 7)), 7);
+	EXPECT_EQ(exit_status(ended(end_reason::exited, -1)), 255);
+	EXPECT_EQ(exit_status(ended(end_reason::exited, 256)), 0);
+	EXPECT_EQ(exit_status(ended(end_reason::killed)), 137);
+	EXPECT_EQ(exit_status(ended(end_reason::triple_fault)), 125);
+	EXPECT_EQ(exit_status(ended(end_reason{99})), 125);
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 /// The way into the module.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -13,8 +14,10 @@
 #include <vector>
 
 #include "descriptor.hpp"
+#include "elf_image.hpp"
 #include "image.hpp"
 #include "limits.hpp"
+#include "module_info.hpp"
 #include "operation.hpp"
 #include "vm.hpp"
 #include "vm_info.hpp"
@@ -56,12 +59,15 @@ public:
 	[[nodiscard]] static result<device> open(system &calls, const std::string &path = device_path);
 
 	/// The module's numbers, now.
-	[[nodiscard]] result<mayfly_info> info() const;
+	[[nodiscard]] result<module_info> info() const;
 
-	/// Gives the module an image made from \p elf, the content of an ELF file,
-	/// which lists will show as \p name. ENOEXEC when it is not one that Mayfly can
-	/// start: see elf_image.
-	[[nodiscard]] result<image> load_image(std::span<const std::byte> elf, std::string_view name) const;
+	/// Gives the module an image made from \p elf, which lists will show as \p name,
+	/// or as much of it as a name may have. ENOMEM, EINVAL no name.
+	[[nodiscard]] result<image> load_image(const elf_image &elf, std::string_view name) const;
+
+	/// The same from \p file, the content of an ELF file. ENOEXEC when it is not one
+	/// that Mayfly can start: see elf_image.
+	[[nodiscard]] result<image> load_image(std::span<const std::byte> file, std::string_view name) const;
 
 	/// Makes detached VMs in one call: they outlive this process. EEXIST name
 	/// taken, EDQUOT too many, ENOMEM, EBUSY another hypervisor has the CPU,
@@ -88,16 +94,16 @@ public:
 	/// A handle on the caller's own VM \p name. ENOENT.
 	[[nodiscard]] result<vm> open_vm(std::string_view name) const;
 
-	/// Waits up to \p timeout_ms milliseconds (-1: for ever) until a VM has ended
-	/// that the last list() from the first VM did not show as ended. False when
-	/// the time passed.
-	[[nodiscard]] result<bool> wait_for_end(int timeout_ms) const;
+	/// Waits up to \p timeout or, without one, for ever until a VM has ended that the
+	/// last list() from the first VM did not show as ended. False when the time
+	/// passed. EINTR when a signal came.
+	[[nodiscard]] result<bool> wait_for_end(std::optional<std::chrono::milliseconds> timeout = {}) const;
 
 private:
 	explicit device(descriptor handle) : handle_(std::move(handle)) {}
 
 	[[nodiscard]] error spawn_error(int code, const spawn_request &request, std::uint64_t missing) const;
-	[[nodiscard]] result<vm> open_vm(mayfly_open &open) const;
+	[[nodiscard]] result<vm> open_vm(std::uint64_t id, std::string_view name) const;
 
 	descriptor handle_;
 };

@@ -3,48 +3,56 @@
 /// One VM, held by a descriptor.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "descriptor.hpp"
 #include "operation.hpp"
-#include "vm_info.hpp"
+#include "vcpu_state.hpp"
+#include "vm_stat.hpp"
 
 namespace vmctl
 {
+
+/// When vm::run() comes back, besides the end.
+struct run_options {
+	bool until_park = false;   ///< instead of waiting
+	bool until_output = false; ///< when the console has grown
+};
+
+/// Why vm::run() came back.
+enum class run_result : std::uint32_t {
+	ended = 1,  ///< the VM has ended
+	parked = 2, ///< it waits, and until_park was asked for
+	output = 3, ///< its console grew, and until_output was asked for
+};
+
+/// What vm::poll() found.
+enum class poll_result {
+	nothing, ///< the time has passed
+	output,  ///< console bytes to read
+	ended,   ///< the VM has ended; its last console bytes may still be there
+};
 
 /// A handle on one VM. A VM that was not spawned detached ends with its last
 /// handle; others do not notice.
 class vm final
 {
 public:
-	/// Why run() came back.
-	enum class outcome : std::uint32_t {
-		ended = MAYFLY_RAN_ENDED,   ///< the VM has ended
-		parked = MAYFLY_RAN_PARKED, ///< it waits, and until_park was asked for
-		output = MAYFLY_RAN_OUTPUT, ///< its console grew, and until_output was asked for
-	};
-
-	static constexpr std::uint32_t until_park = MAYFLY_RUN_UNTIL_PARK;     ///< flag of run()
-	static constexpr std::uint32_t until_output = MAYFLY_RUN_UNTIL_OUTPUT; ///< flag of run()
-
-	/// Takes the descriptor that OPEN or SPAWN returned.
+	/// Takes the descriptor that the module gave out for a VM.
 	explicit vm(descriptor handle) : handle_(std::move(handle)) {}
 
-	/// The descriptor, still owned by this object: for poll() of your own.
+	/// The descriptor, still owned by this object: for poll(2) of your own.
 	[[nodiscard]] int fd() const { return handle_.fd(); }
 
-	/// Its row and counters, now.
-	[[nodiscard]] result<mayfly_vm_stat> stat() const;
+	/// All that is counted of it, now.
+	[[nodiscard]] result<vm_stat> stat() const;
 
-	/// Its row, now.
+	/// The VM at a glance, now.
 	[[nodiscard]] result<vm_info> info() const;
-
-	/// Runs it in the calling thread, waiting included, until it ends or until
-	/// what \p flags (until_park, until_output) ask for. EINTR when a signal came:
-	/// call again. EBUSY when something else runs it, ESRCH when it had ended.
-	[[nodiscard]] result<outcome> run(std::uint32_t flags = 0) const;
 
 	/// Hands it to the module's workers. EALREADY, ESRCH, EBUSY, EXDEV, EAGAIN,
 	/// ENOMEM: see operation::start.
@@ -70,23 +78,30 @@ public:
 	/// Raises the event that asks a guest to stop, which it may not heed. ESRCH ended.
 	[[nodiscard]] result<void> ask_to_stop() const { return notify(stop_port); }
 
-	/// The vCPU. EBUSY while it runs, ESRCH after the end.
-	[[nodiscard]] result<mayfly_vcpu_state> state() const;
+	/// Runs it in the calling thread, waiting included, until it ends or what
+	/// \p options name. EINTR when a signal came: call again. EBUSY when something
+	/// else runs it, ESRCH when it had ended.
+	[[nodiscard]] result<run_result> run(run_options options = {}) const;
 
-	/// Sets the vCPU. EBUSY unless never started or paused; EINVAL for a state
-	/// that a CPU would refuse.
-	[[nodiscard]] result<void> set_state(const mayfly_vcpu_state &state) const;
+	/// The vCPU. EBUSY while it runs, ESRCH after the end, ENOMEM.
+	[[nodiscard]] result<vcpu_state> state() const;
+
+	/// Sets the vCPU; a guest that waits goes on where the new state says. EBUSY
+	/// unless never started or paused, ESRCH after the end, EINVAL for a state that a
+	/// CPU would refuse, ENOMEM.
+	[[nodiscard]] result<void> set_state(const vcpu_state &state) const;
 
 	/// Console bytes not yet read through this handle: how many, 0 when the VM has
-	/// ended and all is read. Waits for some, unless set_nonblocking(): EAGAIN.
+	/// ended and all is read. Waits for some, unless set_nonblocking(): EAGAIN. EINTR
+	/// when a signal came.
 	[[nodiscard]] result<std::size_t> read(std::span<std::byte> buffer) const;
 
 	/// Makes read() answer EAGAIN instead of waiting.
 	[[nodiscard]] result<void> set_nonblocking() const;
 
-	/// Waits up to \p timeout_ms milliseconds (-1: for ever) for console bytes or
-	/// the end. The poll(2) events that came: 0, POLLIN or POLLIN | POLLHUP.
-	[[nodiscard]] result<short> poll(int timeout_ms) const;
+	/// Waits for console bytes or the end, up to \p timeout or, without one, for ever.
+	/// EINTR when a signal came.
+	[[nodiscard]] result<poll_result> poll(std::optional<std::chrono::milliseconds> timeout = {}) const;
 
 private:
 	[[nodiscard]] result<void> call(unsigned long request, void *argument, const char *what) const;

@@ -7,31 +7,29 @@
 #include <string>
 #include <string_view>
 
-#include <mayfly.h>
-
 namespace vmctl
 {
 
 /// Where a VM stands in its life.
 enum class vm_state : std::uint32_t {
-	ready = MAYFLY_READY,     ///< waits for a worker, or was never started
-	running = MAYFLY_RUNNING, ///< on a CPU
-	parked = MAYFLY_PARKED,   ///< blocked in wait; costs no CPU
-	paused = MAYFLY_PAUSED,   ///< held by its owner
-	ended = MAYFLY_ENDED,     ///< see end_reason
+	ready = 0,   ///< waits for a worker, or was never started
+	running = 1, ///< on a CPU
+	parked = 2,  ///< blocked in wait; costs no CPU
+	paused = 3,  ///< held by its owner
+	ended = 4,   ///< see end_reason
 };
 
-/// Why a VM ended.
+/// Why a VM ended; the same on every CPU.
 enum class end_reason : std::uint32_t {
-	none = MAYFLY_END_NONE,                 ///< it has not
-	exited = MAYFLY_END_EXITED,             ///< it called exit
-	killed = MAYFLY_END_KILLED,             ///< someone killed it
-	triple_fault = MAYFLY_END_TRIPLE_FAULT, ///< a fault its fault handlers could not take
-	bad_access = MAYFLY_END_BAD_ACCESS,     ///< outside its memory, or a forbidden write
-	bad_state = MAYFLY_END_BAD_STATE,       ///< the CPU refused one of its registers
-	no_memory = MAYFLY_END_NO_MEMORY,       ///< the host, or its cgroup, had none left
-	entry_failed = MAYFLY_END_ENTRY_FAILED, ///< the CPU refused to enter it, who knows why
-	limit = MAYFLY_END_LIMIT,               ///< its user's VMs, or all, would hold more than they may
+	none = 0,         ///< it has not
+	exited = 1,       ///< it called exit
+	killed = 2,       ///< someone killed it
+	triple_fault = 3, ///< a fault its fault handlers could not take
+	bad_access = 4,   ///< outside its memory, or a forbidden write
+	bad_state = 5,    ///< the CPU refused one of its registers
+	no_memory = 6,    ///< the host, or its cgroup, had none left
+	entry_failed = 7, ///< the CPU refused to enter it, who knows why
+	limit = 8,        ///< its user's VMs, or all, would hold more than they may
 };
 
 /// One word: `ready`, `running`, `parked`, `paused`, `ended`; `?` for a state
@@ -43,43 +41,58 @@ enum class end_reason : std::uint32_t {
 /// library does not know.
 [[nodiscard]] std::string_view to_string(end_reason reason);
 
-/// One row of device::list(): a copy, true when it was taken.
-class vm_info final
-{
-public:
-	/// All zero: no VM has id 0.
-	vm_info() = default;
-
-	/// Takes the module's row as it is.
-	explicit vm_info(const mayfly_vm_info &row) : row_(row) {}
-
-	/// Unique for the life of the module, from 1.
-	[[nodiscard]] std::uint64_t id() const { return row_.id; }
-	/// Unique among its owner's VMs. Points into this object.
-	[[nodiscard]] std::string_view name() const { return text(row_.name); }
-	/// Name of the image. Points into this object. Not to be trusted on a terminal.
-	[[nodiscard]] std::string_view image() const { return text(row_.image); }
+/// A VM at a glance, as of when it was asked.
+struct vm_info {
+	/// Unique for the life of the module, from 1; 0 is no VM.
+	std::uint64_t id = 0;
+	/// Unique among its owner's VMs.
+	std::string name{};
+	/// Name of the image. Not to be trusted on a terminal.
+	std::string image{};
 	/// Where it stands.
-	[[nodiscard]] vm_state state() const { return static_cast<vm_state>(row_.state); }
-	/// True when state() is ended.
-	[[nodiscard]] bool ended() const { return row_.state == MAYFLY_ENDED; }
+	vm_state state = vm_state::ready;
 	/// Why it ended; none while alive.
-	[[nodiscard]] end_reason reason() const { return static_cast<end_reason>(row_.reason); }
-	/// The guest's status; means something only when reason() is exited.
-	[[nodiscard]] std::int32_t status() const { return row_.status; }
-	/// Everything else the module tells (bytes, Unix ns), as documented in mayfly.h.
-	[[nodiscard]] const mayfly_vm_info &raw() const { return row_; }
-	/// The row, to be filled by the module.
-	[[nodiscard]] mayfly_vm_info &raw() { return row_; }
+	end_reason reason = end_reason::none;
+	/// The guest's status; means something only when reason is exited.
+	std::int32_t status = 0;
+	/// Its owner, as the caller's user namespace sees it.
+	std::uint32_t uid = 0;
+	/// Bytes of guest memory, as asked for.
+	std::uint64_t memory = 0;
+	/// Bytes it holds alone: guest pages, tables, the module's structures.
+	std::uint64_t private_bytes = 0;
+	/// Times it left guest mode.
+	std::uint64_t exits = 0;
+	/// Nanoseconds it has been run.
+	std::uint64_t cpu_ns = 0;
+	/// When it was made: nanoseconds of Unix time.
+	std::uint64_t created_ns = 0;
+	/// When it ended: nanoseconds of Unix time, 0 while alive.
+	std::uint64_t ended_ns = 0;
+	/// Virtual address where it ended, 0 while alive. After a triple fault on SVM it
+	/// is where the guest was last entered.
+	std::uint64_t rip = 0;
+	/// Guest-physical address of a bad access; after a bad state whose register this
+	/// library does not know, where the module keeps it.
+	std::uint64_t address = 0;
+	/// After a bad state the register of vcpu_state that no CPU would take; text of
+	/// this library, or empty.
+	std::string_view bad_register{};
+	/// The CPU's own code for a bad state or a failed entry, for the bug report.
+	std::uint64_t detail = 0;
+	/// It outlives whoever made it.
+	bool detached = false;
+	/// It belongs to the module's workers.
+	bool started = false;
+	/// It is parked, and what can be derived was given back.
+	bool cold = false;
+
+	/// True when state is ended.
+	[[nodiscard]] bool ended() const { return state == vm_state::ended; }
 
 	/// How it ended, for people: `triple fault at rip 0xffffffff80020000`,
 	/// `exited with status 3`. Empty while alive.
 	[[nodiscard]] std::string end_text() const;
-
-private:
-	static std::string_view text(const char (&field)[MAYFLY_NAME_SIZE]);
-
-	mayfly_vm_info row_{};
 };
 
 } // namespace vmctl

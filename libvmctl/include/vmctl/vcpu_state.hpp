@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/// \file
+/// The registers of a VM's CPU.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace vmctl
+{
+
+/// A general register, as an index into vcpu_state::regs: the order of their encoding.
+enum general_register : std::size_t {
+	rax = 0,
+	rcx = 1,
+	rdx = 2,
+	rbx = 3,
+	rsp = 4,
+	rbp = 5,
+	rsi = 6,
+	rdi = 7,
+	r8 = 8,
+	r9 = 9,
+	r10 = 10,
+	r11 = 11,
+	r12 = 12,
+	r13 = 13,
+	r14 = 14,
+	r15 = 15,
+};
+
+/// A segment register with its hidden part.
+struct segment_register {
+	std::uint64_t base = 0;       ///< linear address
+	std::uint32_t limit = 0;      ///< in bytes, after expansion by granularity
+	std::uint16_t selector = 0;   ///< visible part
+	std::uint16_t attributes = 0; ///< bits 0-3 type, 4 S, 5-6 DPL, 7 P (0: unusable), 8 AVL, 9 L, 10 D/B, 11 G
+
+	bool operator==(const segment_register &) const = default;
+};
+
+/// GDTR or IDTR.
+struct table_register {
+	std::uint64_t base = 0;  ///< linear address
+	std::uint32_t limit = 0; ///< in bytes, less 1
+
+	bool operator==(const table_register &) const = default;
+};
+
+/// A vCPU. Addresses must be canonical (48 bits), the bases of ds and es below 4 GiB,
+/// code segments 64-bit ones.
+struct vcpu_state {
+	std::uint32_t vcpu = 0;               ///< 0: there is one
+	bool exception_pending = false;       ///< exception is raised at the next entry
+	bool interrupt_shadow = false;        ///< the next instruction follows STI or MOV SS
+	std::array<std::uint64_t, 16> regs{}; ///< by general_register
+	std::uint64_t rip = 0;                ///< next instruction
+	std::uint64_t rflags = 0;             ///< bit 1 set; VM, and all reserved bits clear
+	std::uint64_t cr0 = 0;                ///< PE, NE, ET and PG set; MP, EM, TS, WP and AM free
+	std::uint64_t cr2 = 0;                ///< page-fault address
+	std::uint64_t cr3 = 0;                ///< guest-physical address of the top page table
+	std::uint64_t cr4 = 0;                ///< PAE, MCE set; DE, PSE, TSD, PGE, OSFXSR, OSXMMEXCPT free
+	std::uint64_t efer = 0;               ///< LME and LMA set; SCE and NXE free
+	segment_register cs{}, ss{}, ds{}, es{}, fs{}, gs{}, ldtr{}, tr{}; ///< segment registers
+	table_register gdtr{}, idtr{};                                     ///< table registers
+	std::uint64_t star = 0;                                            ///< MSR
+	std::uint64_t lstar = 0;                                           ///< MSR
+	std::uint64_t cstar = 0;                                           ///< MSR
+	std::uint64_t sfmask = 0;                                          ///< MSR
+	std::uint64_t kernel_gs_base = 0;                                  ///< MSR
+	std::uint64_t sysenter_cs = 0;                                     ///< MSR
+	std::uint64_t sysenter_esp = 0;                                    ///< MSR
+	std::uint64_t sysenter_eip = 0;                                    ///< MSR
+	std::uint32_t exception = 0;      ///< vector: 0 to 19 except 2, 3, 4, 9, 15 and 18
+	std::uint32_t error_code = 0;     ///< of exception, where the vector has one
+	std::array<std::byte, 512> fpu{}; ///< an FXSAVE image; MXCSR has no reserved bit set
+
+	bool operator==(const vcpu_state &) const = default;
+};
+
+} // namespace vmctl
