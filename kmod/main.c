@@ -15,7 +15,9 @@
 #include "sched/fetch.h"
 #include "sched/reclaim.h"
 #include "sched/worker.h"
+#include "vm/catalog.h"
 #include "vm/devpage.h"
+#include "vm/ends.h"
 #include "vm/life.h"
 #include "vm/owner.h"
 #include "vm/pool.h"
@@ -65,9 +67,15 @@ static int __init mayfly_init(void)
 	ret = table_setup();
 	if (ret)
 		goto out_vm;
-	ret = reclaim_setup();
+	ret = catalog_setup();
 	if (ret)
 		goto out_table;
+	ret = ends_setup();
+	if (ret)
+		goto out_catalog;
+	ret = reclaim_setup();
+	if (ret)
+		goto out_ends;
 	ret = hardware_setup();
 	if (ret)
 		goto out_reclaim;
@@ -81,6 +89,10 @@ out_hardware:
 	hardware_teardown();
 out_reclaim:
 	reclaim_teardown();
+out_ends:
+	ends_teardown();
+out_catalog:
+	catalog_teardown();
 out_table:
 	table_teardown();
 out_vm:
@@ -106,7 +118,8 @@ static void __exit mayfly_exit(void)
 	hardware_teardown();
 	reclaim_teardown();
 	pool_teardown();
-	life_teardown();
+	ends_teardown();
+	catalog_teardown();
 	table_teardown();
 	vm_teardown();
 	owner_teardown();

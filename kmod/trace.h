@@ -130,8 +130,7 @@ TRACE_EVENT(vm_state,
 
 #define mayfly_register(name) { offsetof(struct mayfly_vcpu_state, name), #name }
 #define mayfly_registers						\
-	mayfly_register(vcpu), mayfly_register(flags),			\
-	mayfly_register(reserved), mayfly_register(rip),		\
+	mayfly_register(flags), mayfly_register(rip),			\
 	mayfly_register(rflags), mayfly_register(cr0),			\
 	mayfly_register(cr3), mayfly_register(cr4),			\
 	mayfly_register(efer), mayfly_register(cs),			\
@@ -143,7 +142,8 @@ TRACE_EVENT(vm_state,
 	mayfly_register(cstar), mayfly_register(sfmask),		\
 	mayfly_register(kernel_gs_base), mayfly_register(sysenter_cs),	\
 	mayfly_register(sysenter_esp), mayfly_register(sysenter_eip),	\
-	mayfly_register(exception), mayfly_register(fpu),		\
+	mayfly_register(exception), mayfly_register(waiting),		\
+	mayfly_register(deadline),					\
 	{ sizeof(struct mayfly_vcpu_state), "-" }
 
 /*

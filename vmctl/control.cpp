@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -162,43 +163,64 @@ int simple(const context &world, const invocation &in, operation what, const cha
 	return wrong.end();
 }
 
-// The latest rows of `ids`: a default one where a VM is gone. Comes back when
-// all have ended or gone, or when `patience` is over, if there is one.
-outcome<std::vector<vm_info>> wait_for_ends(const context &world, const device &to, std::span<const std::uint64_t> ids,
+// The rows of `ids`, now: a default one where a VM is gone.
+outcome<std::vector<vm_info>> rows_of(const device &to, std::span<const std::uint64_t> ids)
+{
+	const auto rows = to.list();
+	std::vector<vm_info> found(ids.size());
+
+	if (!rows)
+		return give_up(status::broken, rows.error());
+	for (std::size_t i = 0; i < ids.size(); i++) {
+		const auto at = std::ranges::lower_bound(*rows, ids[i], {}, &vm_info::id);
+
+		if (at != rows->end() && at->id == ids[i])
+			found[i] = *at;
+	}
+	return found;
+}
+
+// Those that have not ended.
+std::unordered_set<std::uint64_t> living(std::span<const vm_info> rows)
+{
+	std::unordered_set<std::uint64_t> ids;
+
+	for (const vm_info &row : rows)
+		if (row.id != 0 && !row.ended())
+			ids.insert(row.id);
+	return ids;
+}
+
+// The latest rows of `ids`. Comes back when all have ended or gone, or when
+// `patience` is over, if there is one. The device tells of each end since it was
+// opened, so that a list is needed only before the first and after the last.
+outcome<std::vector<vm_info>> wait_for_ends(const device &to, std::span<const std::uint64_t> ids,
 					    std::optional<milliseconds> patience)
 {
 	const auto start = clock::now();
-	std::vector<vm_info> latest(ids.size());
+	std::unordered_set<std::uint64_t> left;
 
-	for (;;) {
-		// From the first VM on, which is what re-arms the device's poll().
-		const auto rows = to.list();
-		bool waiting = false;
-
-		if (!rows)
-			return give_up(status::broken, rows.error());
-		for (std::size_t i = 0; i < ids.size(); i++) {
-			const auto found = std::ranges::lower_bound(*rows, ids[i], {}, &vm_info::id);
-			const bool there = found != rows->end() && found->id == ids[i];
-
-			latest[i] = there ? *found : vm_info();
-			waiting |= there && !found->ended();
-		}
-
+	if (auto rows = rows_of(to, ids); !rows)
+		return rows;
+	else if (left = living(*rows); left.empty())
+		return rows;
+	while (!left.empty()) {
 		const auto passed = std::chrono::duration_cast<milliseconds>(clock::now() - start);
 
-		if (!waiting || (patience && passed >= *patience))
-			return latest;
+		if (patience && passed >= *patience)
+			break;
 
-		// VMs that go with their last descriptor need not show up in poll().
-		constexpr milliseconds most{1000};
-		const auto woken = to.wait_for_end(patience ? std::min(most, *patience - passed) : most);
+		const auto ended = to.ends(patience ? std::optional(*patience - passed) : std::nullopt);
 
-		if (!woken && woken.error().code != EINTR)
-			return give_up(status::broken, woken.error());
-		// Many end together: let a few more do so before the next sweep.
-		world.calls.poll({}, 2);
+		if (ended)
+			for (const vm_end &one : *ended)
+				left.erase(one.id);
+		else if (ended.error().code == EPIPE)
+			return wait_for_ends(to, ids, patience ? std::optional(*patience - passed) : std::nullopt);
+		else if (ended.error().code != EINTR)
+			return give_up(status::broken, ended.error());
 	}
+	return rows_of(to, ids);
 }
 
 outcome<milliseconds> parse_grace(const invocation &in)
@@ -285,7 +307,7 @@ int verb_stop(const context &world, const invocation &in)
 	for (const chosen &one : to_ask)
 		ids.push_back(one.row.id);
 
-	const auto latest = CLI_TRY(world, wait_for_ends(world, work.to, ids, grace));
+	const auto latest = CLI_TRY(world, wait_for_ends(work.to, ids, grace));
 
 	for (const vm_info &row : latest)
 		if (row.id != 0 && !row.ended())
@@ -308,7 +330,7 @@ int verb_wait(const context &world, const invocation &in)
 	for (const chosen &one : work.picked.vms)
 		ids.push_back(one.row.id);
 
-	const auto latest = CLI_TRY(world, wait_for_ends(world, work.to, ids, std::nullopt));
+	const auto latest = CLI_TRY(world, wait_for_ends(work.to, ids, std::nullopt));
 	std::optional<json_array> array;
 
 	if (in.has("json"))

@@ -73,7 +73,7 @@ static int control_id(u64 id, const struct mayfly_control *control)
 
 	if (!vm)
 		return -ENOENT;
-	if (vm_may(vm))
+	if (vm_may_use(vm->key.uid))
 		ret = apply_op(vm, control);
 	vm_put(vm);
 	return ret;

@@ -1,31 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dev.c - /dev/mayfly and image descriptors.
+ * dev.c - /dev/mayfly.
  *
  * Each call copies its argument once, in whole, checks it, and hands it to the file
  * that does the work.
  */
-#include <linux/anon_inodes.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
 
 #include "call/control.h"
 #include "call/dev.h"
+#include "call/imagefd.h"
+#include "call/list.h"
+#include "call/row.h"
 #include "call/spawn.h"
 #include "call/vmfd.h"
 #include "cpu/backend.h"
-#include "cpu/state.h"
 #include "debug/tlbmodel.h"
 #include "mem/image.h"
 #include "vm/cold.h"
 #include "vm/devpage.h"
-#include "vm/inspect.h"
+#include "vm/ends.h"
 #include "vm/life.h"
 #include "vm/owner.h"
 #include "vm/pool.h"
@@ -34,40 +38,20 @@
 
 /* One open of the device. */
 struct client {
-	u64 seen;	/* life_ended_count() when its last LIST began; the last writer wins */
+	struct mutex lock;		/* one read at a time */
+	struct ends_reader ends;	/* [L] @lock */
 };
-
-static int image_release(struct inode *inode, struct file *file)
-{
-	image_put(file->private_data);
-	return 0;
-}
-
-static const struct file_operations image_ops = {
-	.owner = THIS_MODULE,
-	.release = image_release,
-	.llseek = no_llseek,
-};
-
-/* On success installs the descriptor, otherwise frees it. Returns @ret. */
-static long finish_fd(int fd, struct file *file, long ret)
-{
-	if (!ret && file) {
-		fd_install(fd, file);
-		return 0;
-	}
-	if (file)
-		fput(file);
-	if (fd >= 0)
-		put_unused_fd(fd);
-	return ret;
-}
 
 static long do_info(void __user *user)
 {
+	struct mayfly_row args;
 	struct mayfly_info info = {
 		.api_version = MAYFLY_API_VERSION,
 		.backend = backend->id,
+		.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
+			    MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY,
+		.cpu_vendor = backend->cpu_vendor,
+		.cpu_level = backend_cpu_level(),
 		.images = image_count(),
 		.pools = pool_count(),
 		.pages = pages_count(),
@@ -82,39 +66,24 @@ static long do_info(void __user *user)
 		.warmed = cold_warmed(),
 	};
 
-	owner_report(&info);
-	return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
-}
-
-static long do_image_create(void __user *user)
-{
-	struct mayfly_image_create create;
-	struct image *image;
-	int fd;
-
-	if (copy_from_user(&create, user, sizeof(create)))
+	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
-	if (!state_canonical(create.rip))
-		return -EINVAL;
-	image = image_create(&create);
-	if (IS_ERR(image))
-		return PTR_ERR(image);
-	fd = anon_inode_getfd("[mayfly-image]", &image_ops, image, O_CLOEXEC);
-	if (fd < 0)
-		image_put(image);
-	return fd;
+	owner_report(&info);
+	return row_answer(user, &args, &info, sizeof(info));
 }
 
 static long spawn_from_fd(struct mayfly_spawn *args, struct file **file)
 {
-	struct fd image = fdget(args->image);
+	struct fd fd = fdget(args->image);
+	struct image *image;
 	long ret = -EINVAL;
 
-	if (!image.file)
+	if (!fd.file)
 		return -EBADF;
-	if (image.file->f_op == &image_ops)
-		ret = spawn(args, image.file->private_data, file);
-	fdput(image);
+	image = imagefd_image(fd.file);
+	if (image)
+		ret = spawn(args, image, file);
+	fdput(fd);
 	return ret;
 }
 
@@ -138,58 +107,7 @@ static long do_spawn(void __user *user)
 	/* On errors too: the caller must know how many VMs it has. */
 	if (copy_to_user(user, &args, sizeof(args)) && !ret)
 		ret = -EFAULT;
-	return finish_fd(fd, file, ret);
-}
-
-static int list_row(struct vm *vm, struct mayfly_vm_info __user *row)
-{
-	struct mayfly_vm_info info = {};
-
-	inspect_describe(vm, &info);
-	return copy_to_user(row, &info, sizeof(info)) ? -EFAULT : 0;
-}
-
-static int list_rows(struct mayfly_list *list)
-{
-	struct mayfly_vm_info __user *rows = u64_to_user_ptr(list->rows);
-	bool all = vm_may_all();
-	u32 room = list->count;
-	u64 id = list->from;
-	struct vm *vm;
-	int ret = 0;
-
-	list->count = 0;
-	while (list->count < room && (vm = table_find_from(&id))) {
-		if (all || vm_is_own(vm))
-			ret = list_row(vm, rows + list->count++);
-		vm_put(vm);
-		if (ret)
-			return ret;
-		id++;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-	}
-	list->next = list->count == room ? id : 0;
-	return 0;
-}
-
-static long do_list(struct client *client, void __user *user)
-{
-	struct mayfly_list list;
-	int ret;
-
-	if (copy_from_user(&list, user, sizeof(list)))
-		return -EFAULT;
-	if (list.flags || memchr_inv(list.reserved, 0, sizeof(list.reserved)) ||
-	    !list.count || list.count > MAYFLY_MAX_BATCH)
-		return -EINVAL;
-	if (!list.from)
-		WRITE_ONCE(client->seen, life_ended_count());
-	ret = list_rows(&list);
-	if (!ret && copy_to_user(user, &list, sizeof(list)))
-		ret = -EFAULT;
-	return ret;
+	return row_finish_fd(fd, file, ret);
 }
 
 static struct vm *find_to_open(const struct mayfly_open *args)
@@ -204,7 +122,7 @@ static struct file *open_file(const struct mayfly_open *args)
 
 	if (!vm)
 		return ERR_PTR(-ENOENT);
-	if (vm_may(vm))
+	if (vm_may_use(vm->key.uid))
 		file = vmfd_file(vm);
 	vm_put(vm);
 	return file;
@@ -213,24 +131,12 @@ static struct file *open_file(const struct mayfly_open *args)
 static long do_open(void __user *user)
 {
 	struct mayfly_open args;
-	struct file *file;
-	long ret = 0;
 
 	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
-	if (args.flags || memchr_inv(args.reserved, 0, sizeof(args.reserved)) ||
-	    !memchr(args.name, 0, sizeof(args.name)) ||
-	    !args.id == !args.name[0])
+	if (!row_open_is_sane(&args))
 		return -EINVAL;
-	file = open_file(&args);
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	args.fd = get_unused_fd_flags(O_CLOEXEC);
-	if (args.fd < 0)
-		ret = args.fd;
-	else if (copy_to_user(user, &args, sizeof(args)))
-		ret = -EFAULT;
-	return finish_fd(args.fd, file, ret);
+	return row_hand_out(open_file(&args), &args.fd, user, &args, sizeof(args));
 }
 
 static long do_control_many(void __user *user)
@@ -254,11 +160,15 @@ static long dev_ioctl(struct file *file, unsigned int command, unsigned long arg
 	case MAYFLY_INFO:
 		return do_info(user);
 	case MAYFLY_IMAGE_CREATE:
-		return do_image_create(user);
+		return imagefd_create(user);
+	case MAYFLY_IMAGE_LIST:
+		return list_images(user);
+	case MAYFLY_IMAGE_OPEN:
+		return imagefd_open(user);
 	case MAYFLY_SPAWN:
 		return do_spawn(user);
 	case MAYFLY_LIST:
-		return do_list(file->private_data, user);
+		return list_vms(user);
 	case MAYFLY_OPEN:
 		return do_open(user);
 	case MAYFLY_CONTROL:
@@ -268,14 +178,64 @@ static long dev_ioctl(struct file *file, unsigned int command, unsigned long arg
 	}
 }
 
+/* Takes records into @buffer. Returns bytes, 0 when there is none, or an errno. */
+static ssize_t read_ends(struct ends_reader *reader, char __user *buffer, size_t length)
+{
+	struct mayfly_end end;
+	size_t done = 0;
+	int ret = 0;
+
+	while (length - done >= sizeof(end)) {
+		ret = ends_peek(reader, &end);
+		if (ret <= 0)
+			break;
+		if (copy_to_user(buffer + done, &end, sizeof(end))) {
+			ret = -EFAULT;
+			break;
+		}
+		WRITE_ONCE(reader->position, reader->position + 1);
+		done += sizeof(end);
+		if (signal_pending(current))
+			break;
+	}
+	if (!done && ret == -EPIPE)
+		ends_skip_missed(reader);
+	return done ? done : min(ret, 0);
+}
+
+static ssize_t dev_read(struct file *file, char __user *buffer, size_t length,
+			loff_t *unused)
+{
+	struct client *client = file->private_data;
+	ssize_t ret;
+
+	if (length < sizeof(struct mayfly_end))
+		return length ? -EINVAL : 0;
+	for (;;) {
+		if (mutex_lock_interruptible(&client->lock))
+			return -ERESTARTSYS;
+		ret = read_ends(&client->ends, buffer, length);
+		mutex_unlock(&client->lock);
+		if (ret)
+			return ret;
+		if (file->f_flags & O_NONBLOCK)
+			return -EAGAIN;
+		if (wait_event_interruptible(*ends_wait(), ends_wait_over(&client->ends)))
+			return -ERESTARTSYS;
+	}
+}
+
 static __poll_t dev_poll(struct file *file, poll_table *table)
 {
 	struct client *client = file->private_data;
+	struct mayfly_end end;
+	int ret;
 
-	poll_wait(file, life_ended_wait(), table);
-	if (life_ended_count() == READ_ONCE(client->seen))
-		return 0;
-	return EPOLLIN | EPOLLRDNORM;
+	poll_wait(file, ends_wait(), table);
+	mutex_lock(&client->lock);
+	ret = ends_peek(&client->ends, &end);
+	mutex_unlock(&client->lock);
+	return ret ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
 static int dev_open(struct inode *inode, struct file *file)
@@ -284,7 +244,10 @@ static int dev_open(struct inode *inode, struct file *file)
 
 	if (!client)
 		return -ENOMEM;
-	client->seen = life_ended_count();
+	mutex_init(&client->lock);
+	client->ends.uid = from_kuid(&init_user_ns, current_euid());
+	client->ends.all = vm_may_all();
+	ends_begin(&client->ends);
 	file->private_data = client;
 	return stream_open(inode, file);
 }
@@ -299,6 +262,7 @@ static const struct file_operations dev_ops = {
 	.owner = THIS_MODULE,
 	.open = dev_open,
 	.release = dev_release,
+	.read = dev_read,
 	.poll = dev_poll,
 	.unlocked_ioctl = dev_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

@@ -64,7 +64,9 @@ static bool spawn_is_sane(const struct mayfly_spawn *spawn, const struct image *
 	if (!spawn->count || (!detached && spawn->count != 1))
 		return false;
 	if (!PAGE_ALIGNED(spawn->memory) || spawn->memory > MAYFLY_MEMORY_MAX ||
-	    spawn->memory < image->memory_min)
+	    (spawn->memory && spawn->memory < image->memory_min))
+		return false;
+	if (spawn->nr_attachments > MAYFLY_MAX_ATTACHMENTS || spawn->unused)
 		return false;
 	return spawn->args_length <= MAYFLY_ARGS_MAX && names_are_sane(spawn);
 }
@@ -95,6 +97,17 @@ static int take_args(struct vm_template *template, const struct mayfly_spawn *sp
 	template->args_length = spawn->args_length;
 	template->argc = count_strings(bytes, spawn->args_length);
 	return 0;
+}
+
+/* There is no type yet that could be attached. */
+static int take_attachments(const struct mayfly_spawn *spawn)
+{
+	struct mayfly_attachment __user *user = u64_to_user_ptr(spawn->attachments);
+	struct mayfly_attachment one;
+
+	if (!spawn->nr_attachments)
+		return 0;
+	return copy_from_user(&one, user, sizeof(one)) ? -EFAULT : -EOPNOTSUPP;
 }
 
 static struct vm *create_one(const struct vm_template *template,
@@ -207,13 +220,16 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 {
 	struct vm_template template = {
 		.image = image,
-		.memory = spawn->memory,
+		.memory = spawn->memory ?: image->memory_default,
 		.detached = spawn->flags & MAYFLY_SPAWN_DETACHED,
 	};
 	int ret;
 
 	if (!spawn_is_sane(spawn, image))
 		return -EINVAL;
+	ret = take_attachments(spawn);
+	if (ret)
+		return ret;
 	ret = take_args(&template, spawn);
 	if (ret)
 		goto out_args;

@@ -5,8 +5,10 @@
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/printk.h>
+#include <asm/cpufeature.h>
 
 #include "cpu/backend.h"
+#include "uapi/mayfly.h"
 
 const struct backend_ops *backend;
 DEFINE_STATIC_CALL(backend_run, svm_run);
@@ -33,6 +35,25 @@ int __init backend_setup(void)
 	}
 	static_call_update(backend_run, backend->run);
 	return ret;
+}
+
+/* What MAYFLY_CPU_SSE42 adds; the kernel's numbers. */
+static bool has_level_2(void)
+{
+	return boot_cpu_has(X86_FEATURE_XMM3) && boot_cpu_has(X86_FEATURE_SSSE3) &&
+	       boot_cpu_has(X86_FEATURE_XMM4_1) && boot_cpu_has(X86_FEATURE_XMM4_2) &&
+	       boot_cpu_has(X86_FEATURE_POPCNT) && boot_cpu_has(X86_FEATURE_AES) &&
+	       boot_cpu_has(X86_FEATURE_PCLMULQDQ);
+}
+
+/**
+ * backend_cpu_level - what guests may use of this host's CPU
+ *
+ * Return: the highest MAYFLY_CPU_*.
+ */
+u32 backend_cpu_level(void)
+{
+	return has_level_2() ? MAYFLY_CPU_SSE42 : MAYFLY_CPU_SSE2;
 }
 
 /**

@@ -20,6 +20,7 @@ struct vm_exit;
  * struct backend_ops - one vendor
  * @name: for the log
  * @id: struct mayfly_info.backend
+ * @cpu_vendor: MAYFLY_VENDOR_*, whose CPUs have it
  * @stub: the hypercall instruction and a ret, 16 bytes
  * @stage2: format of second-level tables, valid after @setup
  * @setup: allocate per-CPU memory and check the CPU; once at load. May sleep.
@@ -43,6 +44,7 @@ struct vm_exit;
 struct backend_ops {
 	const char *name;
 	u32 id;
+	u32 cpu_vendor;
 	u8 stub[16];
 	const struct stage2_format *stage2;
 	int (*setup)(void);
@@ -60,6 +62,7 @@ extern const struct backend_ops svm_ops, vmx_ops;
 void svm_run(struct vcpu *vcpu, struct vm_exit *exit);
 
 int backend_setup(void);
+u32 backend_cpu_level(void);
 void backend_teardown(void);
 
 /* The one in use; set once at load. Its run() is hot: use the static call below. */

@@ -13,6 +13,7 @@
 #include <uapi/asm/processor-flags.h>
 
 #include "cpu/state.h"
+#include "uapi/mayfly_guest.h"
 
 /* Attributes: type, S, DPL, P, L and G as in mayfly_segment_register. */
 #define CODE64		0x0a9b	/* accessed code, readable, P, L, G */
@@ -78,9 +79,6 @@ static const struct mayfly_segment_register flat_code = {
 void state_init(struct mayfly_vcpu_state *state, u64 rip, u64 rsp, u64 cr3,
 		u64 rdi)
 {
-	u16 fcw = FCW_DEFAULT;
-	u32 mxcsr = MXCSR_DEFAULT;
-
 	state->rip = rip;
 	state->regs[MAYFLY_RSP] = rsp;
 	state->regs[MAYFLY_RDI] = rdi;
@@ -99,8 +97,19 @@ void state_init(struct mayfly_vcpu_state *state, u64 rip, u64 rsp, u64 cr3,
 	state->ldtr.attributes = LDT_ABSENT;
 	state->tr.limit = 0x67;
 	state->tr.attributes = TSS_BUSY;
-	memcpy(state->fpu, &fcw, sizeof(fcw));
-	memcpy(state->fpu + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
+}
+
+/**
+ * state_init_fpu - the FPU with which every image starts
+ * @fpu: an FXSAVE image to fill; all zero
+ */
+void state_init_fpu(u8 *fpu)
+{
+	u16 fcw = FCW_DEFAULT;
+	u32 mxcsr = MXCSR_DEFAULT;
+
+	memcpy(fpu, &fcw, sizeof(fcw));
+	memcpy(fpu + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
 }
 
 static bool segment_limit_fits(const struct mayfly_segment_register *s)
@@ -202,20 +211,31 @@ static bool exception_is_valid(const struct mayfly_vcpu_state *state)
 	return state->error_code <= 0xffff;
 }
 
-static bool fpu_is_valid(const struct mayfly_vcpu_state *state)
+/* Only hypercall wait has a deadline of its own. */
+static bool deadline_is_valid(const struct mayfly_vcpu_state *state)
+{
+	switch (state->waiting) {
+	case MAYFLY_WAITING_NOT:
+		return !state->deadline;
+	case MAYFLY_WAITING_HLT:
+		return state->deadline == MAYFLY_FOREVER;
+	default:
+		return true;
+	}
+}
+
+/**
+ * state_fpu_is_valid - could FXRSTOR load it?
+ * @fpu: an FXSAVE image from outside, already in kernel memory
+ *
+ * Return: false if it would raise #GP.
+ */
+bool state_fpu_is_valid(const u8 *fpu)
 {
 	u32 mxcsr;
 
-	memcpy(&mxcsr, state->fpu + MXCSR_OFFSET, sizeof(mxcsr));
+	memcpy(&mxcsr, fpu + MXCSR_OFFSET, sizeof(mxcsr));
 	return !(mxcsr & ~MXCSR_MAY);
-}
-
-static bool is_zero(const u64 *words, int n)
-{
-	while (n--)
-		if (words[n])
-			return false;
-	return true;
 }
 
 #define RULE(field, holds) \
@@ -232,9 +252,7 @@ static bool is_zero(const u64 *words, int n)
  */
 unsigned int state_wrong_field(const struct mayfly_vcpu_state *s)
 {
-	RULE(vcpu, !s->vcpu);
 	RULE(flags, !(s->flags & ~(MAYFLY_STATE_EXCEPTION | MAYFLY_STATE_SHADOW)));
-	RULE(reserved, is_zero(s->reserved, sizeof(s->reserved) / sizeof(u64)));
 	RULE(rip, state_canonical(s->rip));
 	RULE(rflags, within(s->rflags, X86_EFLAGS_FIXED, RFLAGS_MAY));
 	RULE(cr0, within(s->cr0, CR0_MUST, CR0_MAY));
@@ -259,6 +277,7 @@ unsigned int state_wrong_field(const struct mayfly_vcpu_state *s)
 	RULE(sysenter_esp, state_canonical(s->sysenter_esp));
 	RULE(sysenter_eip, state_canonical(s->sysenter_eip));
 	RULE(exception, exception_is_valid(s));
-	RULE(fpu, fpu_is_valid(s));
+	RULE(waiting, s->waiting <= MAYFLY_WAITING_HLT);
+	RULE(deadline, deadline_is_valid(s));
 	return STATE_ALL_RIGHT;
 }

@@ -12,6 +12,8 @@
 
 void state_init(struct mayfly_vcpu_state *state, u64 rip, u64 rsp, u64 cr3,
 		u64 rdi);
+void state_init_fpu(u8 *fpu);
+bool state_fpu_is_valid(const u8 *fpu);
 unsigned int state_wrong_field(const struct mayfly_vcpu_state *s);
 
 /* No field has this offset. */

@@ -27,22 +27,22 @@ struct vcpu_tag {
 
 /**
  * struct vcpu - registers, and what they need to become a running guest
- * @state: comes first, so that the FPU image is aligned
+ * @fpu: an FXSAVE image; comes first, so that it is aligned
+ * @state: registers; its events are not used, see vm->pending
  * @tag: the backend's
  * @s2: the VM's second-level tables
- * @tsc_offset: guest TSC = host TSC + this
  * @id: of its VM; never reused for another
  * @uid: of the VM's owner; guests of one owner may see each other's predictions
  * @state_changed: the control block is out of date
  * @exits: counted by MAYFLY_EXIT_*
  *
- * Only the claimant may use it. @s2, @tsc_offset, @id and @uid are immutable.
+ * Only the claimant may use it. @s2, @id and @uid are immutable.
  */
 struct vcpu {
+	u8 fpu[MAYFLY_FXSAVE_SIZE];
 	struct mayfly_vcpu_state state;
 	struct vcpu_tag tag;
 	struct stage2 *s2;
-	u64 tsc_offset;
 	u64 id;
 	uid_t uid;
 	bool state_changed;

@@ -162,7 +162,7 @@ static void check_vmcb_control(const struct vmcb *vmcb, const struct vcpu *vcpu,
 	check_vmcb_intercepts(vmcb);
 	expect_word(vmcb, WORD_IOPM, iopm);
 	expect_word(vmcb, WORD_MSRPM, msrpm);
-	expect_word(vmcb, WORD_TSC_OFFSET, vcpu->tsc_offset);
+	expect_word(vmcb, WORD_TSC_OFFSET, vcpu->state.tsc_offset);
 	expect_word(vmcb, WORD_INTERRUPT, WANT_INTERRUPT);
 	expect_word(vmcb, WORD_NESTED, WANT_NESTED);
 	expect_word(vmcb, WORD_N_CR3, __pa(vcpu->s2->root));

@@ -144,7 +144,7 @@ static void check_vmcs_controls(const struct vcpu *vcpu, phys_addr_t bitmap)
 	expect_control(VM_EXIT_MSR_LOAD_COUNT, 0);
 	expect_control(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	expect_control(MSR_BITMAP, bitmap);
-	expect_control(TSC_OFFSET, vcpu->tsc_offset);
+	expect_control(TSC_OFFSET, vcpu->state.tsc_offset);
 	expect_control(EPT_POINTER, __pa(vcpu->s2->root) | EPTP_WB_4_LEVELS);
 	expect_control(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
 	expect_control(VMCS_LINK_POINTER, ~0ull);

@@ -51,10 +51,10 @@ static u64 take_events(struct vm *vm)
 	return atomic64_xchg(&vm->pending, 0);
 }
 
-static enum verdict park_guest(struct vm *vm, u8 how, u64 deadline)
+static enum verdict park_guest(struct vm *vm, u32 how, u64 deadline)
 {
-	vm->waiting = how;
-	vm->deadline = deadline;
+	vm->vcpu.state.waiting = how;
+	vm->vcpu.state.deadline = deadline;
 	if (!vm->learned) {
 		image_learn_hot(vm->image, &vm->memory.pages);
 		vm->learned = true;
@@ -68,9 +68,10 @@ static enum verdict park_guest(struct vm *vm, u8 how, u64 deadline)
  */
 void trap_finish_wait(struct vm *vm)
 {
-	if (vm->waiting == VM_WAITING_CALL)
+	if (vm->vcpu.state.waiting == MAYFLY_WAITING_CALL)
 		vm->vcpu.state.regs[MAYFLY_RAX] = take_events(vm);
-	vm->waiting = VM_WAITING_NOT;
+	vm->vcpu.state.waiting = MAYFLY_WAITING_NOT;
+	vm->vcpu.state.deadline = 0;
 }
 
 static enum verdict hypercall_wait(struct vm *vm, u64 deadline)
@@ -80,7 +81,7 @@ static enum verdict hypercall_wait(struct vm *vm, u64 deadline)
 	vm->vcpu.state.regs[MAYFLY_RAX] = events;
 	if (events || devpage_guest_now(vm) >= deadline)
 		return VERDICT_ENTER;
-	return park_guest(vm, VM_WAITING_CALL, deadline);
+	return park_guest(vm, MAYFLY_WAITING_CALL, deadline);
 }
 
 static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
@@ -142,7 +143,8 @@ static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 static enum verdict answer_cpuid(struct vm *vm, const struct vm_exit *exit)
 {
 	u64 *regs = vm->vcpu.state.regs;
-	struct cpuid_result result = cpuid_answer(regs[MAYFLY_RAX]);
+	struct cpuid_result result = cpuid_answer(vm->image->cpu_vendor, vm->image->cpu_level,
+						  regs[MAYFLY_RAX], regs[MAYFLY_RCX]);
 
 	regs[MAYFLY_RAX] = result.eax;
 	regs[MAYFLY_RBX] = result.ebx;
@@ -156,7 +158,7 @@ static enum verdict answer_hlt(struct vm *vm, const struct vm_exit *exit)
 	skip_instruction(vm, exit);
 	if (atomic64_read(&vm->pending))
 		return VERDICT_ENTER;
-	return park_guest(vm, VM_WAITING_HLT, MAYFLY_FOREVER);
+	return park_guest(vm, MAYFLY_WAITING_HLT, MAYFLY_FOREVER);
 }
 
 static enum verdict answer_msr(struct vm *vm, const struct vm_exit *exit)

@@ -38,23 +38,25 @@ static void add_guest_page(struct vm_memory *memory, struct page *page, u64 gpa)
  * @memory: the VM's
  * @entry: from memory_own()
  * @shared: the image's leaf there, or 0
- * @page: the VM's own; it gets the rights of the image's page, and may be written
+ * @page: the VM's own; it gets the rights that the VM has on the image's page
  */
 void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
 			struct page *page)
 {
 	const struct stage2_format *format = memory->s2.format;
-	u64 leaf = shared & format->present ?
-			   (shared & ~(STAGE2_ADDRESS | format->cow)) :
-			   stage2_leaf(format, 0, true, true);
+	bool is_shared = shared & format->present;
+	u64 leaf = is_shared ? (shared & ~(STAGE2_ADDRESS | format->cow)) :
+			       stage2_leaf(format, 0, true, true);
+
+	if (is_shared && shared & format->cow)
+		leaf |= format->write;
 
 	if (pages_is_large(page)) {
 		leaf |= format->large;
 		if (!format->large_code)
 			leaf &= ~format->execute;
 	}
-	stage2_set(&memory->s2, entry,
-		   leaf | format->write | format->owned | page_to_phys(page));
+	stage2_set(&memory->s2, entry, leaf | format->owned | page_to_phys(page));
 }
 
 /* Adds a zeroed page of the size that a leaf at that level maps. */
@@ -203,6 +205,43 @@ int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 	struct mem_cgroup *old = set_active_memcg(memory->memcg);
 	int ret = resolve_fault(memory, fault, gfp);
 
+	set_active_memcg(old);
+	return ret;
+}
+
+/* A page of the VM's own at an address in its memory. */
+static int privatize(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+{
+	u64 *entry = stage2_find(&memory->s2, gpa);
+
+	memory->walk_end = 0;	/* This is no walk of the guest's. */
+	if (!entry || !(*entry & memory->s2.format->present))
+		return demand_zero(memory, gpa, gfp);
+	if (*entry & memory->s2.owned)
+		return 0;
+	return copy_on_write(memory, gpa, *entry, gfp);
+}
+
+/**
+ * memory_make_private - give a VM a page of its own, to be written from outside
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @gpa: any address on the page, from user space
+ * @gfp: MEMORY_SLEEP
+ *
+ * The guest's own rights on the page stay what they are.
+ *
+ * Context: may sleep.
+ * Return: 0, -EFAULT when it is not the VM's memory, -ENOMEM.
+ */
+int memory_make_private(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+{
+	struct mem_cgroup *old;
+	int ret;
+
+	if (gpa < MAYFLY_GPA_IMAGE || gpa >= memory->size)
+		return -EFAULT;
+	old = set_active_memcg(memory->memcg);
+	ret = privatize(memory, gpa & PAGE_MASK, gfp);
 	set_active_memcg(old);
 	return ret;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * image.c - make images from segments, and free them.
+ * image.c - make images from segments, find them, free them.
  *
  * The kernel knows nothing about ELF: it gets page-aligned pieces of guest memory
  * and a start state. An image is immutable once its descriptor exists; only the
@@ -11,7 +11,9 @@
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 #include <linux/uaccess.h>
+#include <linux/xarray.h>
 
 #include "mem/image.h"
 #include "mem/pages.h"
@@ -19,6 +21,9 @@
 
 static const struct stage2_format *image_format __ro_after_init;
 static atomic_long_t nr_images = ATOMIC_LONG_INIT(0);
+static atomic64_t last_id = ATOMIC64_INIT(0);
+/* By id, from when they are complete. */
+static DEFINE_XARRAY_FLAGS(images, XA_FLAGS_ACCOUNT);
 
 /**
  * image_count - images that exist
@@ -34,8 +39,10 @@ static struct page *image_page(struct image *image, gfp_t gfp)
 {
 	struct page *page = pages_alloc(gfp);
 
-	if (page)
+	if (page) {
 		list_add(&page->lru, &image->pages);
+		image->nr_pages++;
+	}
 	return page;
 }
 
@@ -160,27 +167,28 @@ static int fill_image(struct image *image, const struct mayfly_image_create *cre
 	return ret;
 }
 
-/**
- * image_create - load an image
- * @create: copied from the caller; only its rip has been checked
- *
- * Context: may sleep; reads the caller's memory.
- * Return: the image with one reference, or an ERR_PTR as MAYFLY_IMAGE_CREATE
- * documents.
- */
-struct image *image_create(const struct mayfly_image_create *create)
+static u64 default_memory(const struct mayfly_image_create *create,
+			  const struct image *image)
 {
-	struct image *image;
-	int ret;
+	return create->memory_default ?: max(MAYFLY_MEMORY_DEFAULT, image->memory_min);
+}
 
-	if (create->flags || memchr_inv(create->reserved, 0, sizeof(create->reserved)) ||
-	    !create->nr_segments || create->nr_segments > MAYFLY_MAX_SEGMENTS ||
-	    !create->name[0] || !memchr(create->name, 0, sizeof(create->name)) ||
-	    !PAGE_ALIGNED(create->memory_min))
-		return ERR_PTR(-EINVAL);
-	image = kzalloc(sizeof(*image), MEMORY_SLEEP);
+static bool create_is_sane(const struct mayfly_image_create *create)
+{
+	return !create->flags && !create->unused &&
+	       !memchr_inv(create->reserved, 0, sizeof(create->reserved)) &&
+	       create->nr_segments && create->nr_segments <= MAYFLY_MAX_SEGMENTS &&
+	       create->label[0] && memchr(create->label, 0, sizeof(create->label)) &&
+	       PAGE_ALIGNED(create->memory_min) && PAGE_ALIGNED(create->memory_default) &&
+	       create->memory_default <= MAYFLY_MEMORY_MAX;
+}
+
+static struct image *alloc_image(const struct mayfly_image_create *create)
+{
+	struct image *image = kzalloc(sizeof(*image), MEMORY_SLEEP);
+
 	if (!image)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 	kref_init(&image->ref);
 	INIT_LIST_HEAD(&image->pages);
 	image->s2.format = image_format;
@@ -189,14 +197,104 @@ struct image *image_create(const struct mayfly_image_create *create)
 	image->rsp = create->rsp;
 	image->cr3 = create->cr3;
 	image->rdi = create->rdi;
-	strscpy(image->name, create->name, sizeof(image->name));
+	image->profile = create->profile;
+	image->cpu_level = create->cpu_level;
+	image->created_ns = ktime_get_real_ns();
+	strscpy(image->label, create->label, sizeof(image->label));
 	atomic_long_inc(&nr_images);
+	return image;
+}
+
+/* From now on others find it. */
+static int publish_image(struct image *image)
+{
+	image->id = atomic64_inc_return(&last_id);
+	return xa_err(xa_store(&images, image->id, image, GFP_KERNEL | __GFP_NORETRY));
+}
+
+/**
+ * image_create - load an image
+ * @create: copied from the caller; its rip, profile and CPU level have been checked
+ * @uid: its owner
+ * @cpu_vendor: MAYFLY_VENDOR_* that its guests see
+ *
+ * Context: may sleep; reads the caller's memory.
+ * Return: the image with one reference, or an ERR_PTR as MAYFLY_IMAGE_CREATE
+ * documents.
+ */
+struct image *image_create(const struct mayfly_image_create *create, uid_t uid,
+			   u32 cpu_vendor)
+{
+	struct image *image;
+	int ret;
+
+	if (!create_is_sane(create))
+		return ERR_PTR(-EINVAL);
+	image = alloc_image(create);
+	if (!image)
+		return ERR_PTR(-ENOMEM);
+	image->uid = uid;
+	image->cpu_vendor = cpu_vendor;
 	ret = fill_image(image, create);
+	image->memory_default = default_memory(create, image);
+	if (!ret && image->memory_default < image->memory_min)
+		ret = -EINVAL;
+	if (!ret)
+		ret = publish_image(image);
 	if (ret) {
 		image_put(image);
 		return ERR_PTR(ret);
 	}
 	return image;
+}
+
+/**
+ * image_find - look up an id
+ * @id: from user space
+ *
+ * Return: the image with a reference, or NULL. Permission is not checked.
+ */
+struct image *image_find(u64 id)
+{
+	struct image *image;
+
+	rcu_read_lock();
+	image = xa_load(&images, id);
+	if (image && !kref_get_unless_zero(&image->ref))
+		image = NULL;
+	rcu_read_unlock();
+	return image;
+}
+
+/**
+ * image_find_from - the first image at or after an id
+ * @id: where to start; out: its id
+ *
+ * Return: the image with a reference, or NULL when there are no more.
+ */
+struct image *image_find_from(u64 *id)
+{
+	unsigned long index = *id;
+	struct image *image;
+
+	rcu_read_lock();
+	image = xa_find(&images, &index, ULONG_MAX, XA_PRESENT);
+	while (image && !kref_get_unless_zero(&image->ref))
+		image = xa_find_after(&images, &index, ULONG_MAX, XA_PRESENT);
+	rcu_read_unlock();
+	*id = index;
+	return image;
+}
+
+/**
+ * image_bytes - what an image holds
+ * @image: the image
+ *
+ * Return: bytes of its pages and tables.
+ */
+u64 image_bytes(const struct image *image)
+{
+	return image->nr_pages * PAGE_SIZE;
 }
 
 static void image_free(struct kref *ref)
@@ -205,13 +303,15 @@ static void image_free(struct kref *ref)
 	struct page *page, *next;
 	unsigned int n = 0;
 
+	if (image->id)
+		xa_erase(&images, image->id);
 	list_for_each_entry_safe(page, next, &image->pages, lru) {
 		list_del(&page->lru);
 		pages_free(page);
 		if (++n % PAGES_FREE_BATCH == 0)
 			cond_resched();
 	}
-	kfree(image);
+	kfree_rcu(image, rcu);
 	atomic_long_dec(&nr_images);
 }
 

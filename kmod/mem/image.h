@@ -7,8 +7,13 @@
 
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/rcupdate.h>
+#include <linux/uidgid.h>
+
 #include "mem/stage2.h"
 #include "uapi/mayfly.h"
+
+struct image_name;
 
 #define IMAGE_HOT_MAX	16
 
@@ -19,12 +24,23 @@
  *   r  reference count
  */
 struct image {
-	struct kref ref;		/* [r] VMs, the descriptor */
+	struct kref ref;		/* [r] VMs, descriptors, its name */
+	u64 id;				/* [I] */
+	u64 parent;			/* [I] id of the image it came from, or 0 */
+	uid_t uid;			/* [I] its owner */
 	struct stage2 s2;		/* [I] leaves read-only; writable segments: cow */
 	struct list_head pages;		/* [I] and tables, linked by page->lru */
+	u64 nr_pages;			/* [I] on @pages */
 	u64 memory_min;			/* [I] bytes of memory a VM needs */
+	u64 memory_default;		/* [I] bytes of memory a VM gets unasked */
 	u64 rip, rsp, cr3, rdi;		/* [I] start state */
-	char name[MAYFLY_NAME_SIZE];	/* [I] for people */
+	u32 profile;			/* [I] MAYFLY_PROFILE_* */
+	u32 cpu_vendor;			/* [I] MAYFLY_VENDOR_* */
+	u32 cpu_level;			/* [I] MAYFLY_CPU_* */
+	u64 created_ns;			/* [I] Unix time */
+	char label[MAYFLY_NAME_SIZE];	/* [I] for people */
+	struct image_name *name;	/* vm/catalog.c's own */
+	struct rcu_head rcu;
 	/*
 	 * Numbers of the guest pages that the first VM had written when it first
 	 * waited: later VMs get these pages at once instead of by faults.
@@ -34,10 +50,14 @@ struct image {
 	atomic_t hot_claimed;
 };
 
-struct image *image_create(const struct mayfly_image_create *create);
+struct image *image_create(const struct mayfly_image_create *create, uid_t uid,
+			   u32 cpu_vendor);
+struct image *image_find(u64 id);
+struct image *image_find_from(u64 *id);
 void image_put(struct image *image);
 void image_learn_hot(struct image *image, const struct list_head *pages);
 u64 image_count(void);
+u64 image_bytes(const struct image *image);
 void image_setup(const struct stage2_format *format);
 
 static inline struct image *image_get(struct image *image)

@@ -259,6 +259,23 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
 	}
 }
 
+/**
+ * memory_write - copy into guest memory
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @gpa: first byte, on a page after memory_make_private()
+ * @buffer: source
+ * @length: bytes, all on that page
+ *
+ * Context: any.
+ */
+void memory_write(struct vm_memory *memory, u64 gpa, const void *buffer, size_t length)
+{
+	u64 *entry = stage2_find(&memory->s2, gpa);
+
+	memcpy(page_address(memory_page_at(memory, *entry, gpa)) + offset_in_page(gpa),
+	       buffer, length);
+}
+
 static void give_page_back(struct vm_memory *memory, u64 *entry, u64 shared)
 {
 	struct page *page = memory_page_at(memory, *entry, 0);

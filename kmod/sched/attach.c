@@ -16,7 +16,7 @@
 
 static ktime_t time_to_sleep(struct vm *vm)
 {
-	u64 deadline = READ_ONCE(vm->deadline), now = devpage_guest_now(vm);
+	u64 deadline = READ_ONCE(vm->vcpu.state.deadline), now = devpage_guest_now(vm);
 
 	if (READ_ONCE(vm->run_state) != MAYFLY_PARKED ||
 	    deadline == MAYFLY_FOREVER)

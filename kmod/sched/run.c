@@ -55,7 +55,7 @@ static enum verdict enter_until(struct vm *vm, const struct slice *slice,
 {
 	enum verdict verdict;
 
-	if (vm->waiting)
+	if (vm->vcpu.state.waiting)
 		trap_finish_wait(vm);
 	do {
 		verdict = enter_once(vm, slice);
@@ -107,9 +107,9 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	kernel_fpu_begin_mask(0);
 	shadow_host_before(SHADOW_SLICE);
 	if (!backend->load(&vm->vcpu)) {
-		fpu_load_guest(vm->vcpu.state.fpu, &vm->vcpu.tag.cpu);
+		fpu_load_guest(vm->vcpu.fpu, &vm->vcpu.tag.cpu);
 		verdict = enter_until(vm, slice, stop_on_output);
-		fpu_save_guest(vm->vcpu.state.fpu);
+		fpu_save_guest(vm->vcpu.fpu);
 		backend->save(&vm->vcpu);
 		shadow_host_after(SHADOW_SLICE);
 		vm->cpu_ns += local_clock() - slice->began;

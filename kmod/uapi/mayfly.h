@@ -4,12 +4,15 @@
  *
  * Three kinds of file descriptor:
  *
- *   device  open("/dev/mayfly"): INFO, IMAGE_CREATE, SPAWN, LIST, OPEN, CONTROL.
- *           poll() reports POLLIN once any VM has ended since this descriptor's
- *           last LIST that began at the first VM.
- *   image   from IMAGE_CREATE; only passed to SPAWN. VMs keep their image alive.
+ *   device  open("/dev/mayfly"): INFO, IMAGE_CREATE, IMAGE_LIST, IMAGE_OPEN, SPAWN,
+ *           LIST, OPEN, CONTROL. read() takes struct mayfly_end records of the VMs
+ *           that have ended since the descriptor was opened, as many as fit; it
+ *           waits for the first unless O_NONBLOCK (-EAGAIN). poll() reports POLLIN
+ *           when there are any.
+ *   image   from IMAGE_CREATE or IMAGE_OPEN: STAT, IMAGE_TAG, IMAGE_REMOVE; passed to
+ *           SPAWN. VMs, descriptors and its name keep an image alive.
  *   VM      from OPEN, or from SPAWN of one VM without MAYFLY_SPAWN_DETACHED:
- *           CONTROL (ids = 0), STAT, RUN, GET_STATE, SET_STATE. read() takes
+ *           CONTROL (ids = 0), STAT, RUN, GET_STATE, SET_STATE, MEMORY. read() takes
  *           console bytes (every descriptor has its own position; 0 is the end,
  *           after the VM has ended); poll() reports POLLIN for console bytes
  *           and POLLIN | POLLHUP when the VM has ended.
@@ -18,7 +21,15 @@
  * unknown flags must be zero or the answer is -EINVAL; an unknown command is
  * -ENOTTY; a bad pointer is -EFAULT; -EBUSY means that another hypervisor is
  * using the CPU. On an error nothing has been changed unless the text below says
- * so. All calls may sleep. Sizes are in bytes, times in nanoseconds.
+ * so. All calls may sleep. Sizes are in bytes, times in nanoseconds. A descriptor
+ * that a call makes comes back in the field @fd, close-on-exec.
+ *
+ * How the interface grows: arguments keep their size, rows get longer. Fields are
+ * only ever appended to struct mayfly_info, mayfly_vm_info, mayfly_image_info and
+ * mayfly_vcpu_state. The caller says how long its row is (@row_size: a multiple of 8
+ * up to MAYFLY_ROW_MAX); the module writes what it has and fills the rest with zeros,
+ * or leaves out what does not fit. New calls and flags have a bit in
+ * mayfly_info.features.
  */
 #ifndef MAYFLY_H
 #define MAYFLY_H
@@ -26,6 +37,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+/* What every module with this version can do; features name what it can besides. */
 #define MAYFLY_API_VERSION	1
 #define MAYFLY_DEVICE		"/dev/mayfly"
 
@@ -33,6 +45,8 @@
 #define MAYFLY_MAX_SEGMENTS	64
 #define MAYFLY_MAX_BATCH	65536	/* ids in one CONTROL, rows in one LIST */
 #define MAYFLY_ARGS_MAX		4096
+#define MAYFLY_MAX_ATTACHMENTS	32
+#define MAYFLY_ROW_MAX		4096
 
 #define MAYFLY_MEMORY_DEFAULT	(16ull << 20)
 #define MAYFLY_MEMORY_MAX	(64ull << 30)
@@ -68,10 +82,39 @@
 #define MAYFLY_EXIT_INVALID	9	/* entry refused by the CPU */
 #define MAYFLY_EXIT_REASONS	10
 
+/* The maker of the CPU that a guest sees. */
+#define MAYFLY_VENDOR_AMD	1
+#define MAYFLY_VENDOR_INTEL	2
+
+/* What the CPU that a guest sees can do; a level has all of those below. */
+#define MAYFLY_CPU_SSE2		1
+#define MAYFLY_CPU_SSE42	2	/* SSE3 to SSE4.2, POPCNT, AES, PCLMULQDQ */
+
+/* What kind of guest is in an image. */
+#define MAYFLY_PROFILE_UNIKERNEL 1
+
+/**
+ * struct mayfly_row - argument of MAYFLY_INFO and MAYFLY_STAT: one row to fill
+ * @row: address of @row_size bytes; for INFO a struct mayfly_info, for STAT a struct
+ *	mayfly_vm_info or, on an image, a struct mayfly_image_info
+ * @row_size: of the caller's row; out: of the module's
+ * @flags: zero
+ * @reserved: zero
+ */
+struct mayfly_row {
+	__u64 row;
+	__u32 row_size;
+	__u32 flags;
+	__u64 reserved[2];
+};
+
 /**
  * struct mayfly_info - what MAYFLY_INFO returns
  * @api_version: MAYFLY_API_VERSION of the module
  * @backend: 1 SVM, 2 VT-x
+ * @features: MAYFLY_FEATURE_*
+ * @cpu_vendor: MAYFLY_VENDOR_* that new images record
+ * @cpu_level: the highest MAYFLY_CPU_* that this host can give
  * @vms: VMs that exist now, ended but not removed ones included
  * @images: images that exist now
  * @pools: worker pools that exist now
@@ -90,13 +133,15 @@
  * @max_bytes: module parameter: bytes all VMs together may hold alone, 0: no limit
  * @max_bytes_user: module parameter: the same for one user's VMs
  * @user_vms: VMs the caller has
- * @user_bytes: bytes they hold alone
- * @bytes: bytes all VMs hold alone
- * @reserved: zero
+ * @user_bytes: bytes they hold alone, and the caller's named images
+ * @bytes: bytes all VMs hold alone, and named images
  */
 struct mayfly_info {
 	__u32 api_version;
 	__u32 backend;
+	__u64 features;
+	__u32 cpu_vendor;
+	__u32 cpu_level;
 	__u64 vms;
 	__u64 images;
 	__u64 pools;
@@ -116,8 +161,12 @@ struct mayfly_info {
 	__u64 user_vms;
 	__u64 user_bytes;
 	__u64 bytes;
-	__u64 reserved[4];
 };
+
+#define MAYFLY_FEATURE_CPU_LEVELS	1	/* images with a CPU level */
+#define MAYFLY_FEATURE_IMAGE_NAMES	2	/* IMAGE_TAG, _REMOVE, _LIST, _OPEN */
+#define MAYFLY_FEATURE_END_RECORDS	4	/* read() on the device */
+#define MAYFLY_FEATURE_MEMORY		8	/* MEMORY */
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */
@@ -154,8 +203,17 @@ struct mayfly_segment {
  * @rdi: first value of rdi; by convention the device page's virtual address
  * @memory_min: bytes of memory a VM of this image needs at least (the end of
  *	.bss, say); 0 means up to the end of the last segment
- * @name: NUL-terminated, not empty; shown in lists, need not be unique
+ * @memory_default: bytes of memory for a VM whose creator has no preference; 0 means
+ *	MAYFLY_MEMORY_DEFAULT, or what it needs at least if that is more
+ * @profile: MAYFLY_PROFILE_*
+ * @cpu_level: MAYFLY_CPU_* that the guest needs; it sees no more
+ * @fd: out: an image descriptor
+ * @unused: zero
+ * @label: NUL-terminated, not empty; shown in lists, need not be unique
  * @reserved: zero
+ *
+ * The image records the vendor of the host's CPU: the guest sees that vendor,
+ * wherever it runs later.
  *
  * VMs start at CPL 0 in 64-bit mode with flat segments, IF = 1, all other
  * registers zero. Memory that no segment covers is zero, readable, writable and
@@ -170,8 +228,78 @@ struct mayfly_image_create {
 	__u64 cr3;
 	__u64 rdi;
 	__u64 memory_min;
-	char name[MAYFLY_NAME_SIZE];
+	__u64 memory_default;
+	__u32 profile;
+	__u32 cpu_level;
+	__s32 fd;
+	__u32 unused;
+	char label[MAYFLY_NAME_SIZE];
 	__u64 reserved[4];
+};
+
+/**
+ * struct mayfly_image_info - an image at a glance: a row of IMAGE_LIST and of STAT
+ * @id: unique for the life of the module, from 1
+ * @parent: id of the image it was derived from, 0 for none; that one may be gone
+ * @bytes: that it holds: pages and tables
+ * @users: VMs and open descriptors that keep it
+ * @memory_min: bytes of memory a VM needs at least
+ * @memory_default: bytes of memory a VM gets if nobody says otherwise
+ * @created_ns: Unix time
+ * @uid: owner, as the caller's user namespace sees it
+ * @profile: MAYFLY_PROFILE_*
+ * @cpu_vendor: MAYFLY_VENDOR_*
+ * @cpu_level: MAYFLY_CPU_*
+ * @label: NUL-terminated
+ * @name: NUL-terminated, unique among its owner's images; empty: none
+ */
+struct mayfly_image_info {
+	__u64 id;
+	__u64 parent;
+	__u64 bytes;
+	__u64 users;
+	__u64 memory_min;
+	__u64 memory_default;
+	__u64 created_ns;
+	__u32 uid;
+	__u32 profile;
+	__u32 cpu_vendor;
+	__u32 cpu_level;
+	char label[MAYFLY_NAME_SIZE];
+	char name[MAYFLY_NAME_SIZE];
+};
+
+/**
+ * struct mayfly_tag - argument of MAYFLY_IMAGE_TAG
+ * @name: NUL-terminated: a letter, then letters, digits, '.', '_' or '-'
+ * @flags: MAYFLY_TAG_*
+ * @unused: zero
+ *
+ * Gives an image a name, instead of the one it may have. The name keeps the image
+ * alive, and its bytes count as its owner's, who must be the caller.
+ */
+struct mayfly_tag {
+	char name[MAYFLY_NAME_SIZE];
+	__u32 flags;
+	__u32 unused;
+};
+
+#define MAYFLY_TAG_REPLACE	1	/* take the name from the image that has it */
+
+/**
+ * struct mayfly_attachment - something that the VMs of a SPAWN get besides memory
+ * @type: what it is; there are none yet
+ * @flags: by type
+ * @size: of @payload
+ * @reserved: zero
+ * @payload: address of @size bytes, by type
+ */
+struct mayfly_attachment {
+	__u32 type;
+	__u32 flags;
+	__u32 size;
+	__u32 reserved;
+	__u64 payload;
 };
 
 /**
@@ -180,13 +308,18 @@ struct mayfly_image_create {
  * @flags: MAYFLY_SPAWN_*
  * @count: VMs to make, at least 1; exactly 1 without MAYFLY_SPAWN_DETACHED
  * @fd: out: the VM's descriptor without MAYFLY_SPAWN_DETACHED, else -1
- * @memory: bytes per VM, a multiple of 4096, up to MAYFLY_MEMORY_MAX
+ * @memory: bytes per VM, a multiple of 4096, up to MAYFLY_MEMORY_MAX; 0 means the
+ *	image's default
  * @args: address of @args_length bytes of NUL-terminated strings, shared by
  *	all VMs of the call
  * @args_length: 0 to MAYFLY_ARGS_MAX
  * @first: with MAYFLY_SPAWN_NUMBERED the first number
  * @ids: address of @count __u64 that receive the ids, or 0
  * @created: out: VMs made, even when the call fails
+ * @attachments: address of @nr_attachments struct mayfly_attachment, for each VM of
+ *	the call
+ * @nr_attachments: up to MAYFLY_MAX_ATTACHMENTS
+ * @unused: zero
  * @name: NUL-terminated: a letter, then letters, digits, '.', '_' or '-'; empty
  *	means vm<ID>
  * @reserved: zero
@@ -202,6 +335,9 @@ struct mayfly_spawn {
 	__u32 first;
 	__u64 ids;
 	__u64 created;
+	__u64 attachments;
+	__u32 nr_attachments;
+	__u32 unused;
 	char name[MAYFLY_NAME_SIZE];
 	__u64 reserved[4];
 };
@@ -211,7 +347,7 @@ struct mayfly_spawn {
 #define MAYFLY_SPAWN_NUMBERED	4	/* names are name-<first>, name-<first+1> … */
 
 /**
- * struct mayfly_vm_info - a VM at a glance: a row of LIST, and part of STAT
+ * struct mayfly_vm_info - a VM: a row of LIST and of STAT
  * @id: unique for the life of the module, from 1
  * @state: MAYFLY_READY …
  * @reason: MAYFLY_END_*
@@ -233,9 +369,20 @@ struct mayfly_spawn {
  *	reason with its qualification in the upper half (SDM 3C 27.8), or the
  *	VM-instruction error number (SDM 3C 31.4)
  * @flags: MAYFLY_VM_*
- * @reserved: zero
+ * @image_id: the image's
  * @name: NUL-terminated
- * @image: NUL-terminated
+ * @image: the image's label, NUL-terminated
+ * @exits_by: times it left guest mode, by MAYFLY_EXIT_* reason
+ * @guest_pages: private guest pages
+ * @table_pages: private second-level table pages
+ * @device_pages: pages of the device page and its kind
+ * @struct_bytes: kernel structures
+ * @console_bytes: bytes the guest has written to its console so far
+ * @console_lost: how many of those have been overwritten by later ones
+ * @parked: times it parked
+ *
+ * A row of MAYFLY_VM_INFO_GLANCE bytes ends before @exits_by: enough for a table of
+ * many VMs.
  */
 struct mayfly_vm_info {
 	__u64 id;
@@ -253,41 +400,73 @@ struct mayfly_vm_info {
 	__u64 address;
 	__u64 detail;
 	__u64 flags;
-	__u64 reserved[3];
+	__u64 image_id;
 	char name[MAYFLY_NAME_SIZE];
 	char image[MAYFLY_NAME_SIZE];
+	__u64 exits_by[16];
+	__u64 guest_pages;
+	__u64 table_pages;
+	__u64 device_pages;
+	__u64 struct_bytes;
+	__u64 console_bytes;
+	__u64 console_lost;
+	__u64 parked;
 };
+
+#define MAYFLY_VM_INFO_GLANCE	240
 
 #define MAYFLY_VM_DETACHED	1
 #define MAYFLY_VM_STARTED	2	/* belongs to the workers */
 #define MAYFLY_VM_COLD		4	/* parked, its tables and device page freed */
 
 /**
- * struct mayfly_list - argument of MAYFLY_LIST
+ * struct mayfly_list - argument of MAYFLY_LIST and MAYFLY_IMAGE_LIST
  * @from: lowest id to list; 0 for the first call
- * @rows: address of @count struct mayfly_vm_info
+ * @rows: address of @count rows of @row_size bytes: struct mayfly_vm_info or struct
+ *	mayfly_image_info
  * @count: 1 to MAYFLY_MAX_BATCH; out: rows filled, ascending by id
- * @flags: zero
+ * @row_size: of the caller's rows; out: of the module's
  * @next: out: @from of the next call, 0 when this was the last
+ * @flags: zero
  * @reserved: zero
  *
- * A caller sees the VMs it owns; one with CAP_SYS_ADMIN sees all.
+ * A caller sees what it owns; one with CAP_SYS_ADMIN sees all.
  */
 struct mayfly_list {
 	__u64 from;
 	__u64 rows;
 	__u32 count;
-	__u32 flags;
+	__u32 row_size;
 	__u64 next;
+	__u64 flags;
 	__u64 reserved[2];
 };
 
 /**
- * struct mayfly_open - argument of MAYFLY_OPEN
- * @id: the VM, or 0 to look up @name among the caller's own VMs
+ * struct mayfly_end - what read() on the device gives: a VM that has ended
+ * @id: the VM
+ * @reason: MAYFLY_END_*
+ * @status: the guest's, when @reason is MAYFLY_END_EXITED
+ *
+ * A reader gets those VMs that LIST would show to whoever opened the descriptor.
+ * The module keeps the last MAYFLY_ENDS_KEPT of all users. After that many are missed
+ * read() answers -EPIPE once and goes on with the oldest that there is: LIST says
+ * what became of the others.
+ */
+struct mayfly_end {
+	__u64 id;
+	__u32 reason;
+	__s32 status;
+};
+
+#define MAYFLY_ENDS_KEPT	65536
+
+/**
+ * struct mayfly_open - argument of MAYFLY_OPEN and MAYFLY_IMAGE_OPEN
+ * @id: the VM or image, or 0 to look up @name among the caller's own
  * @name: NUL-terminated; empty when @id is given
  * @flags: zero
- * @fd: out: a VM descriptor (close-on-exec)
+ * @fd: out: a descriptor of it
  * @reserved: zero
  */
 struct mayfly_open {
@@ -338,32 +517,6 @@ struct mayfly_control {
 #define MAYFLY_OP_NOTIFY	6	/* raises event @port; -ESRCH ended */
 
 /**
- * struct mayfly_vm_stat - what MAYFLY_STAT returns
- * @info: the row LIST would give
- * @exits: by MAYFLY_EXIT_* reason
- * @guest_pages: private guest pages
- * @table_pages: private second-level table pages
- * @device_pages: pages of the device page and its kind
- * @struct_bytes: kernel structures
- * @console_bytes: bytes the guest has written to its console so far
- * @console_lost: how many of those have been overwritten by later ones
- * @parked: times it parked
- * @reserved: zero
- */
-struct mayfly_vm_stat {
-	struct mayfly_vm_info info;
-	__u64 exits[16];
-	__u64 guest_pages;
-	__u64 table_pages;
-	__u64 device_pages;
-	__u64 struct_bytes;
-	__u64 console_bytes;
-	__u64 console_lost;
-	__u64 parked;
-	__u64 reserved[9];
-};
-
-/**
  * struct mayfly_run - argument of MAYFLY_RUN
  * @flags: MAYFLY_RUN_*
  * @outcome: out: MAYFLY_RAN_*
@@ -412,9 +565,34 @@ struct mayfly_table_register {
 };
 
 /**
- * struct mayfly_vcpu_state - a vCPU: what GET_STATE and SET_STATE carry
+ * struct mayfly_state - argument of MAYFLY_GET_STATE and MAYFLY_SET_STATE
  * @vcpu: 0; there is one vCPU
- * @flags: MAYFLY_STATE_*
+ * @flags: zero
+ * @registers: address of a struct mayfly_vcpu_state
+ * @extended: address of an image of the extended state, as FXSAVE and XSAVE lay it
+ *	out (SDM 1 13.4); today it is the 512 bytes of FXSAVE
+ * @registers_size: of the caller's; a multiple of 8 up to MAYFLY_ROW_MAX; out: of
+ *	the module's
+ * @extended_size: the same for @extended; 0: not wanted
+ * @reserved: zero
+ *
+ * GET_STATE fills what is longer than the module's with zeros, and leaves out what
+ * does not fit. SET_STATE keeps what is shorter than the module's as it is; what is
+ * longer must be zero, or the answer is -E2BIG. Together with its memory the state
+ * is all there is to a VM.
+ */
+struct mayfly_state {
+	__u32 vcpu;
+	__u32 flags;
+	__u64 registers;
+	__u64 extended;
+	__u32 registers_size;
+	__u32 extended_size;
+	__u64 reserved[2];
+};
+
+/**
+ * struct mayfly_vcpu_state - the registers of a vCPU, and what it waits for
  * @regs: rax rcx rdx rbx rsp rbp rsi rdi r8 … r15, the order of their encoding
  * @rip: next instruction
  * @rflags: bit 1 set; VM, and all reserved bits clear
@@ -444,16 +622,18 @@ struct mayfly_table_register {
  * @exception: with MAYFLY_STATE_EXCEPTION the vector to raise at the next entry:
  *	0 to 19 except 2, 3, 4, 9, 15 and 18
  * @error_code: its error code, where the vector has one
- * @reserved: zero
- * @fpu: an FXSAVE image; MXCSR has no reserved bit set
+ * @tsc_offset: guest TSC = host TSC + this
+ * @events: pending events, a bit for each port
+ * @deadline: guest clock, in ns, until which the guest waits; MAYFLY_FOREVER has
+ *	none; 0 when it does not wait
+ * @waiting: MAYFLY_WAITING_*
+ * @flags: MAYFLY_STATE_*
  *
  * Addresses must be canonical (48 bits), and the bases of @ds and @es below 4 GiB.
  * SET_STATE answers -EINVAL to a state that some CPU would refuse. Code segments
- * must be 64-bit ones.
+ * must be 64-bit ones. MXCSR in the extended state has no reserved bit set.
  */
 struct mayfly_vcpu_state {
-	__u32 vcpu;
-	__u32 flags;
 	__u64 regs[16];
 	__u64 rip;
 	__u64 rflags;
@@ -474,12 +654,46 @@ struct mayfly_vcpu_state {
 	__u64 sysenter_eip;
 	__u32 exception;
 	__u32 error_code;
-	__u64 reserved[11];
-	__u8 fpu[512];
+	__u64 tsc_offset;
+	__u64 events;
+	__u64 deadline;
+	__u32 waiting;
+	__u32 flags;
 };
+
+#define MAYFLY_FXSAVE_SIZE	512
+
+#define MAYFLY_WAITING_NOT	0
+#define MAYFLY_WAITING_CALL	1	/* in hypercall wait; rax will be its answer */
+#define MAYFLY_WAITING_HLT	2	/* has no deadline */
 
 #define MAYFLY_STATE_EXCEPTION	1	/* @exception is pending */
 #define MAYFLY_STATE_SHADOW	2	/* interrupt shadow after STI or MOV SS */
+
+/**
+ * struct mayfly_memory - argument of MAYFLY_MEMORY
+ * @gpa: first byte; from MAYFLY_GPA_IMAGE on for MAYFLY_MEMORY_WRITE
+ * @buffer: address of @length bytes
+ * @length: in bytes
+ * @flags: MAYFLY_MEMORY_*
+ * @unused: zero
+ * @done: out: bytes copied, even when the call fails
+ * @reserved: zero
+ *
+ * Reads or writes guest memory from outside. Writing gives the VM pages of its own,
+ * as its own writes do, and works on code and read-only data as well.
+ */
+struct mayfly_memory {
+	__u64 gpa;
+	__u64 buffer;
+	__u64 length;
+	__u32 flags;
+	__u32 unused;
+	__u64 done;
+	__u64 reserved[2];
+};
+
+#define MAYFLY_MEMORY_WRITE	1
 
 #define MAYFLY_RAX 0
 #define MAYFLY_RCX 1
@@ -496,28 +710,43 @@ struct mayfly_vcpu_state {
 #define MAYFLY_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "layout is ABI")
 #endif
 
-MAYFLY_SIZE(struct mayfly_info, 192);
+MAYFLY_SIZE(struct mayfly_row, 32);
+MAYFLY_SIZE(struct mayfly_info, 176);
 MAYFLY_SIZE(struct mayfly_segment, 32);
-MAYFLY_SIZE(struct mayfly_image_create, 152);
-MAYFLY_SIZE(struct mayfly_spawn, 152);
-MAYFLY_SIZE(struct mayfly_vm_info, 256);
-MAYFLY_SIZE(struct mayfly_list, 48);
+MAYFLY_SIZE(struct mayfly_image_create, 176);
+MAYFLY_SIZE(struct mayfly_image_info, 200);
+MAYFLY_SIZE(struct mayfly_tag, 72);
+MAYFLY_SIZE(struct mayfly_attachment, 24);
+MAYFLY_SIZE(struct mayfly_spawn, 168);
+MAYFLY_SIZE(struct mayfly_vm_info, 424);
+MAYFLY_SIZE(struct mayfly_list, 56);
+MAYFLY_SIZE(struct mayfly_end, 16);
 MAYFLY_SIZE(struct mayfly_open, 96);
 MAYFLY_SIZE(struct mayfly_control, 56);
-MAYFLY_SIZE(struct mayfly_vm_stat, 512);
 MAYFLY_SIZE(struct mayfly_run, 48);
-MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
+MAYFLY_SIZE(struct mayfly_state, 48);
+MAYFLY_SIZE(struct mayfly_vcpu_state, 448);
+MAYFLY_SIZE(struct mayfly_memory, 56);
 
 /*
  * The calls. Besides the errors every call shares (above):
  *
- * INFO          none.
- * IMAGE_CREATE  returns an image descriptor (close-on-exec). -EINVAL segments
- *               unsorted, unaligned, overlapping, below MAYFLY_GPA_IMAGE or
- *               above MAYFLY_MEMORY_MAX, cr3 or rip bad, memory_min
- *               unaligned, name bad; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
+ * INFO          0. -EINVAL row_size.
+ * IMAGE_CREATE  0. -EINVAL segments unsorted, unaligned, overlapping, below
+ *               MAYFLY_GPA_IMAGE or above MAYFLY_MEMORY_MAX, cr3 or rip bad,
+ *               memory_min or memory_default unaligned or too small, label bad;
+ *               -EOPNOTSUPP a profile that this module, or a CPU level that this
+ *               host does not have; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
+ * IMAGE_LIST    as LIST.
+ * IMAGE_OPEN    as OPEN.
+ * IMAGE_TAG     0. -EINVAL name; -EEXIST another image of the caller has it;
+ *               -EPERM someone else's image; -EDQUOT its bytes are more than the
+ *               caller may have; -ENOMEM.
+ * IMAGE_REMOVE  0: the image has no name any more, and goes when nobody uses it.
+ *               -EPERM someone else's image; -ENOENT it had no name.
  * SPAWN         0. -EBADF, -EINVAL image is not one, count or memory or name
- *               bad, memory smaller than the image; -EEXIST name taken; -EDQUOT
+ *               bad, memory smaller than the image; -EOPNOTSUPP an attachment of a
+ *               type that this module does not know; -EEXIST name taken; -EDQUOT
  *               more VMs, or bytes, than the caller or all may have; -EAGAIN
  *               the first in a cgroup with START or DETACHED: its workers would
  *               exceed the caller's limit on threads (RLIMIT_NPROC); -ENOMEM;
@@ -528,30 +757,38 @@ MAYFLY_SIZE(struct mayfly_vcpu_state, 1024);
  *               DETACHED none stays. -EINVAL comes before any VM is made, and so
  *               does -EDQUOT for VMs, unless others spawn at the same time;
  *               -EDQUOT for bytes comes at the VM that goes over the limit.
- * LIST          0. -EINVAL count; -EINTR.
+ * LIST          0. -EINVAL count or row_size; -EINTR.
  * OPEN          0. -EINVAL not exactly one of id and name; -ENOENT, -EPERM,
  *               -ENOMEM, -EMFILE, -ENFILE.
  * CONTROL       0 when every id was tried. -EINVAL op, port or count; -EINTR
  *               while waiting. After -EFAULT an operation may be done although its
  *               result could not be written: ask again; -EALREADY, -ESRCH or -ENOENT
  *               then says so.
- * STAT          0.
+ * STAT          0. -EINVAL row_size.
  * RUN           0. -EBUSY, -EINTR, -ESRCH the VM had ended before.
- * GET_STATE     0. -EBUSY when it belongs to the workers or to a thread in RUN,
- *               unless it is paused; -ESRCH after the end; -ENOMEM.
- * SET_STATE     0. -EINVAL; else as GET_STATE. A waiting guest stops waiting: it
- *               goes on where the new state says.
+ * GET_STATE     0. -EINVAL vcpu or a size; -EBUSY when it belongs to the workers or to
+ *               a thread in RUN, unless it is paused; -ESRCH after the end; -ENOMEM.
+ * SET_STATE     0. -EINVAL, -E2BIG; else as GET_STATE. What the guest waits for is
+ *               part of the state.
+ * MEMORY        0. -EINVAL; -EBUSY, -ESRCH as GET_STATE; -EFAULT also for what is not
+ *               the VM's memory; -EDQUOT more bytes than the owner may have;
+ *               -ENOMEM; -EINTR.
  */
 #define MAYFLY_IOC		0xBE
-#define MAYFLY_INFO		_IOR(MAYFLY_IOC, 0x00, struct mayfly_info)
-#define MAYFLY_IMAGE_CREATE	_IOW(MAYFLY_IOC, 0x01, struct mayfly_image_create)
+#define MAYFLY_INFO		_IOWR(MAYFLY_IOC, 0x00, struct mayfly_row)
+#define MAYFLY_IMAGE_CREATE	_IOWR(MAYFLY_IOC, 0x01, struct mayfly_image_create)
 #define MAYFLY_SPAWN		_IOWR(MAYFLY_IOC, 0x02, struct mayfly_spawn)
 #define MAYFLY_LIST		_IOWR(MAYFLY_IOC, 0x03, struct mayfly_list)
 #define MAYFLY_OPEN		_IOWR(MAYFLY_IOC, 0x04, struct mayfly_open)
 #define MAYFLY_CONTROL		_IOWR(MAYFLY_IOC, 0x05, struct mayfly_control)
-#define MAYFLY_STAT		_IOR(MAYFLY_IOC, 0x06, struct mayfly_vm_stat)
+#define MAYFLY_STAT		_IOWR(MAYFLY_IOC, 0x06, struct mayfly_row)
 #define MAYFLY_RUN		_IOWR(MAYFLY_IOC, 0x07, struct mayfly_run)
-#define MAYFLY_GET_STATE	_IOR(MAYFLY_IOC, 0x08, struct mayfly_vcpu_state)
-#define MAYFLY_SET_STATE	_IOW(MAYFLY_IOC, 0x09, struct mayfly_vcpu_state)
+#define MAYFLY_GET_STATE	_IOWR(MAYFLY_IOC, 0x08, struct mayfly_state)
+#define MAYFLY_SET_STATE	_IOWR(MAYFLY_IOC, 0x09, struct mayfly_state)
+#define MAYFLY_IMAGE_LIST	_IOWR(MAYFLY_IOC, 0x0a, struct mayfly_list)
+#define MAYFLY_IMAGE_OPEN	_IOWR(MAYFLY_IOC, 0x0b, struct mayfly_open)
+#define MAYFLY_IMAGE_TAG	_IOW(MAYFLY_IOC, 0x0c, struct mayfly_tag)
+#define MAYFLY_IMAGE_REMOVE	_IO(MAYFLY_IOC, 0x0d)
+#define MAYFLY_MEMORY		_IOWR(MAYFLY_IOC, 0x0e, struct mayfly_memory)
 
 #endif /* MAYFLY_H */

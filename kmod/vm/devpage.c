@@ -51,7 +51,32 @@ bool devpage_clock_is_stable(void)
  */
 u64 devpage_guest_now(const struct vm *vm)
 {
-	return mul_u64_u32_shr(rdtsc() + vm->vcpu.tsc_offset, clock_mult, clock_shift);
+	return mul_u64_u32_shr(rdtsc() + vm->vcpu.state.tsc_offset, clock_mult, clock_shift);
+}
+
+/**
+ * devpage_set_clock - move a guest's clock
+ * @vm: out of guest mode
+ * @tsc_offset: guest TSC = host TSC + this
+ *
+ * Unix time, which the guest adds up from its clock and a field on the device page,
+ * stays right.
+ *
+ * Context: pool->lock held.
+ */
+void devpage_set_clock(struct vm *vm, u64 tsc_offset)
+{
+	struct mayfly_device_page *page = vm->device_page;
+
+	if (vm->vcpu.state.tsc_offset == tsc_offset)
+		return;
+	vm->vcpu.state.tsc_offset = tsc_offset;
+	vm->wall_ns = ktime_get_real_ns() - devpage_guest_now(vm);
+	if (!page)
+		return;	/* Cold: devpage_fill() will see it. */
+	/* The guest may have been stopped between its two looks at seq. */
+	page->clock.seq += 2;
+	page->clock.wall_ns = vm->wall_ns;
 }
 
 /**
@@ -92,6 +117,6 @@ void devpage_fill(struct vm *vm)
 	page->clock.flags = devpage_clock_is_stable() ? MAYFLY_CLOCK_STABLE : 0;
 	page->clock.mult = clock_mult;
 	page->clock.shift = clock_shift;
-	page->clock.wall_ns = vm->created_ns;
+	page->clock.wall_ns = vm->wall_ns;
 	memcpy(page->name, vm->key.name, sizeof(page->name));
 }

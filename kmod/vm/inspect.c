@@ -1,66 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * inspect.c - read and set a VM's state from outside: its row in lists, its counters,
- * its registers.
+ * inspect.c - the rows of VMs and images.
  */
 #include <linux/string.h>
 #include <linux/user_namespace.h>
 #include <linux/cred.h>
 
-#include "cpu/state.h"
 #include "mem/image.h"
+#include "vm/catalog.h"
 #include "vm/cold.h"
 #include "vm/inspect.h"
-#include "vm/life.h"
 #include "vm/pool.h"
 #include "vm/vm.h"
 
-/**
- * inspect_get_state - read the registers
- * @vm: the VM
- * @state: to fill
- *
- * Return: as life_stands_still().
- */
-int inspect_get_state(struct vm *vm, struct mayfly_vcpu_state *state)
+static uid_t caller_sees(uid_t uid)
 {
-	int ret;
-
-	spin_lock_irq(&vm->pool->lock);
-	ret = life_stands_still(vm);
-	if (!ret)
-		*state = vm->vcpu.state;
-	spin_unlock_irq(&vm->pool->lock);
-	return ret;
-}
-
-/**
- * inspect_set_state - write the registers
- * @vm: the VM
- * @state: in kernel memory, not yet checked
- *
- * A waiting guest stops waiting.
- *
- * Return: -EINVAL for a state that some CPU would refuse, else as
- * life_stands_still().
- */
-int inspect_set_state(struct vm *vm, const struct mayfly_vcpu_state *state)
-{
-	int ret;
-
-	if (!state_is_valid(state))
-		return -EINVAL;
-	spin_lock_irq(&vm->pool->lock);
-	ret = life_stands_still(vm);
-	if (!ret) {
-		vm->vcpu.state = *state;
-		vm->vcpu.state_changed = true;
-		vm->waiting = VM_WAITING_NOT;
-		if (vm->run_state == MAYFLY_PARKED)
-			life_settle(vm);
-	}
-	spin_unlock_irq(&vm->pool->lock);
-	return ret;
+	return from_kuid_munged(current_user_ns(), make_kuid(&init_user_ns, uid));
 }
 
 static u64 total_exits(const struct vm *vm)
@@ -73,25 +28,23 @@ static u64 total_exits(const struct vm *vm)
 	return sum;
 }
 
-/**
- * inspect_describe - fill a VM's row in a list
- * @vm: the VM
- * @info: to fill; all zero
- */
-void inspect_describe(struct vm *vm, struct mayfly_vm_info *info)
+/* Where the VM stands for everybody but the one who has borrowed it. */
+static u32 shown_state(const struct vm *vm)
 {
-	kuid_t uid = make_kuid(&init_user_ns, vm->key.uid);
+	switch (vm->borrowed) {
+	case BORROWED_NOT:
+		return vm->run_state;
+	case BORROWED_PAUSED:
+		return MAYFLY_PAUSED;
+	default:
+		return vm->vcpu.state.waiting ? MAYFLY_PARKED : MAYFLY_READY;
+	}
+}
 
-	info->id = vm->id;
-	info->uid = from_kuid_munged(current_user_ns(), uid);
-	info->memory = vm->memory.size;
-	info->private_bytes = vm_private_bytes(vm);
-	info->exits = total_exits(vm);
-	info->created_ns = vm->created_ns;
-	memcpy(info->name, vm->key.name, sizeof(info->name));
-	memcpy(info->image, vm->image->name, sizeof(info->image));
+static void describe_life(struct vm *vm, struct mayfly_vm_info *info)
+{
 	spin_lock_irq(&vm->pool->lock);
-	info->state = vm->run_state;
+	info->state = shown_state(vm);
 	info->cpu_ns = vm->cpu_ns;
 	info->flags = (vm->detached ? MAYFLY_VM_DETACHED : 0) |
 		      (vm->started ? MAYFLY_VM_STARTED : 0) |
@@ -108,23 +61,66 @@ void inspect_describe(struct vm *vm, struct mayfly_vm_info *info)
 	spin_unlock_irq(&vm->pool->lock);
 }
 
+static void describe_memory(const struct vm *vm, struct mayfly_vm_info *info)
+{
+	info->memory = vm->memory.size;
+	info->private_bytes = vm_private_bytes(vm);
+	info->guest_pages = READ_ONCE(vm->memory.guest_pages);
+	info->table_pages = READ_ONCE(vm->memory.table_pages);
+	info->device_pages = READ_ONCE(vm->memory.device_pages);
+	info->struct_bytes = sizeof(*vm);
+}
+
 /**
- * inspect_stat - fill in all of a VM's counters
+ * inspect_vm - fill a VM's row
  * @vm: the VM
- * @stat: to fill; all zero
+ * @info: to fill; all zero
  */
-void inspect_stat(struct vm *vm, struct mayfly_vm_stat *stat)
+void inspect_vm(struct vm *vm, struct mayfly_vm_info *info)
 {
 	int i;
 
-	inspect_describe(vm, &stat->info);
+	info->id = vm->id;
+	info->uid = caller_sees(vm->key.uid);
+	info->image_id = vm->image->id;
+	info->created_ns = vm->created_ns;
+	memcpy(info->name, vm->key.name, sizeof(info->name));
+	memcpy(info->image, vm->image->label, sizeof(info->image));
+	info->exits = total_exits(vm);
 	for (i = 0; i < MAYFLY_EXIT_REASONS; i++)
-		stat->exits[i] = READ_ONCE(vm->vcpu.exits[i]);
-	stat->guest_pages = READ_ONCE(vm->memory.guest_pages);
-	stat->table_pages = READ_ONCE(vm->memory.table_pages);
-	stat->device_pages = READ_ONCE(vm->memory.device_pages);
-	stat->struct_bytes = sizeof(*vm);
-	stat->console_bytes = READ_ONCE(vm->console.head);
-	stat->console_lost = console_lost(&vm->console);
-	stat->parked = READ_ONCE(vm->parked);
+		info->exits_by[i] = READ_ONCE(vm->vcpu.exits[i]);
+	info->console_bytes = READ_ONCE(vm->console.head);
+	info->console_lost = console_lost(&vm->console);
+	info->parked = READ_ONCE(vm->parked);
+	describe_memory(vm, info);
+	describe_life(vm, info);
+}
+
+/* The one reference that the caller has and the name's are no users. */
+static u64 users_of(const struct image *image, bool named)
+{
+	return max_t(int, kref_read(&image->ref) - 1 - named, 0);
+}
+
+/**
+ * inspect_image - fill an image's row
+ * @image: the caller has a reference for this
+ * @info: to fill; all zero
+ *
+ * Context: may sleep.
+ */
+void inspect_image(struct image *image, struct mayfly_image_info *info)
+{
+	info->id = image->id;
+	info->parent = image->parent;
+	info->bytes = image_bytes(image);
+	info->users = users_of(image, catalog_name(image, info->name));
+	info->memory_min = image->memory_min;
+	info->memory_default = image->memory_default;
+	info->created_ns = image->created_ns;
+	info->uid = caller_sees(image->uid);
+	info->profile = image->profile;
+	info->cpu_vendor = image->cpu_vendor;
+	info->cpu_level = image->cpu_level;
+	memcpy(info->label, image->label, sizeof(info->label));
 }

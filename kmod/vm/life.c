@@ -13,11 +13,11 @@
 #include <linux/jiffies.h>
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
-#include <linux/workqueue.h>
 
 #include "trace.h"
 #include "vm/cold.h"
 #include "vm/devpage.h"
+#include "vm/ends.h"
 #include "vm/life.h"
 #include "vm/pool.h"
 #include "vm/table.h"
@@ -30,16 +30,6 @@
 static const struct vm_end_info killed = { .reason = MAYFLY_END_KILLED };
 
 static atomic64_t nr_parked = ATOMIC64_INIT(0);
-static atomic64_t nr_ended = ATOMIC64_INIT(0);
-static DECLARE_WAIT_QUEUE_HEAD(ended_wait);
-
-/* Many threads may wait until any VM ends; no VM's CPU time pays for their wake-up. */
-static void wake_ended_wait(struct work_struct *unused)
-{
-	wake_up_interruptible_all(&ended_wait);
-}
-
-static DECLARE_WORK(ended_work, wake_ended_wait);
 
 /**
  * life_parked_count - times VMs have parked
@@ -49,26 +39,6 @@ static DECLARE_WORK(ended_work, wake_ended_wait);
 u64 life_parked_count(void)
 {
 	return atomic64_read(&nr_parked);
-}
-
-/**
- * life_ended_count - VMs that have ended since the module was loaded
- *
- * Return: how many; only ever grows.
- */
-u64 life_ended_count(void)
-{
-	return atomic64_read(&nr_ended);
-}
-
-/**
- * life_ended_wait - woken when life_ended_count() has grown
- *
- * Return: the queue.
- */
-wait_queue_head_t *life_ended_wait(void)
-{
-	return &ended_wait;
 }
 
 /* Usually nobody waits. */
@@ -143,10 +113,10 @@ static void make_parked(struct vm *vm, u64 now)
 	set_run_state(vm, MAYFLY_PARKED);
 	vm->parked_at = jiffies;
 	cold_offer(vm);
-	if (!vm->started || vm->deadline == MAYFLY_FOREVER)
+	if (!vm->started || vm->vcpu.state.deadline == MAYFLY_FOREVER)
 		return;
 	vm->sleeper.expires = ktime_add_ns(ktime_get(),
-					   min_t(u64, vm->deadline - now,
+					   min_t(u64, vm->vcpu.state.deadline - now,
 						 KTIME_MAX / 2));
 	if (timerqueue_add(&pool->sleepers, &vm->sleeper))
 		set_timer(pool, vm->sleeper.expires);
@@ -165,10 +135,10 @@ static void make_parked(struct vm *vm, u64 now)
 void life_settle(struct vm *vm)
 {
 	withdraw_vm(vm);
-	if (vm->waiting && !atomic64_read(&vm->pending)) {
+	if (vm->vcpu.state.waiting && !atomic64_read(&vm->pending)) {
 		u64 now = devpage_guest_now(vm);
 
-		if (now < vm->deadline) {
+		if (now < vm->vcpu.state.deadline) {
 			make_parked(vm, now);
 			return;
 		}
@@ -232,9 +202,7 @@ static void end_claimed(struct vm *vm, const struct vm_end_info *end)
 	set_run_state(vm, MAYFLY_ENDED);
 	spin_unlock_irqrestore(&vm->pool->lock, flags);
 	wake_waiters(vm);
-	atomic64_inc(&nr_ended);
-	if (wq_has_sleeper(&ended_wait))
-		queue_work(system_unbound_wq, &ended_work);
+	ends_add(vm);
 	if (!vm->detached && !atomic_read(&vm->descriptors))
 		life_remove(vm);
 	vm_put(vm);
@@ -294,6 +262,7 @@ void life_release(struct vm *vm, enum verdict verdict)
 	}
 	spin_lock_irqsave(&pool->lock, flags);
 	vm->runner = NULL;
+	WRITE_ONCE(vm->borrowed, BORROWED_NOT);
 	if (test_bit(VM_REQUEST_KILL, &vm->requests)) {
 		spin_unlock_irqrestore(&pool->lock, flags);
 		end_claimed(vm, &killed);
@@ -425,11 +394,12 @@ int life_start(struct vm *vm)
 		ret = -EALREADY;
 	else if (vm->attached)
 		ret = -EBUSY;
-	else if (vm->run_state == MAYFLY_RUNNING)
+	else if (vm->run_state == MAYFLY_RUNNING && !vm->borrowed)
 		ret = -ESRCH;	/* Claimed by its killer. */
 	else
 		vm->started = true;
-	if (!ret && vm->run_state != MAYFLY_PAUSED)
+	/* One that is borrowed is settled when it is given back. */
+	if (!ret && vm->run_state != MAYFLY_PAUSED && !vm->borrowed)
 		life_settle(vm);
 	spin_unlock_irq(&vm->pool->lock);
 	if (!ret)
@@ -462,7 +432,9 @@ int life_pause(struct vm *vm)
 		ret = -EALREADY;
 		break;
 	case MAYFLY_RUNNING:
-		ask_runner(vm, VM_REQUEST_PAUSE);
+		ret = vm->borrowed == BORROWED_PAUSED ? -EALREADY : 0;
+		if (!ret)
+			ask_runner(vm, VM_REQUEST_PAUSE);
 		break;
 	default:
 		withdraw_vm(vm);
@@ -482,13 +454,20 @@ int life_pause(struct vm *vm)
  * life_resume - let a paused VM go on
  * @vm: the VM
  *
- * Return: 0, -EALREADY when it is not paused, -ESRCH.
+ * Context: may sleep, while somebody looks into it.
+ * Return: 0, -EALREADY when it is not paused, -ESRCH, -EINTR.
  */
 int life_resume(struct vm *vm)
 {
 	int ret = 0;
 
 	spin_lock_irq(&vm->pool->lock);
+	while (vm->borrowed == BORROWED_PAUSED) {
+		spin_unlock_irq(&vm->pool->lock);
+		if (wait_event_killable(vm->wait, !READ_ONCE(vm->borrowed)))
+			return -EINTR;
+		spin_lock_irq(&vm->pool->lock);
+	}
 	if (vm->run_state == MAYFLY_ENDED)
 		ret = -ESRCH;
 	else if (vm->run_state != MAYFLY_PAUSED)
@@ -582,6 +561,40 @@ bool life_try_claim(struct vm *vm)
 }
 
 /**
+ * life_borrow - claim a VM that stands still, for a caller who looks into it
+ * @vm: the caller holds the lock of access.c, so that nobody else has borrowed it
+ *
+ * Return: 0 with the VM claimed until life_give_back(), else as life_stands_still().
+ */
+int life_borrow(struct vm *vm)
+{
+	int ret;
+
+	spin_lock_irq(&vm->pool->lock);
+	ret = life_stands_still(vm);
+	if (!ret) {
+		WRITE_ONCE(vm->borrowed, vm->run_state == MAYFLY_PAUSED ? BORROWED_PAUSED :
+									  BORROWED);
+		life_claim(vm, NULL);
+	}
+	spin_unlock_irq(&vm->pool->lock);
+	return ret;
+}
+
+/**
+ * life_give_back - the VM stands again as it did before life_borrow()
+ * @vm: borrowed. It has ended if somebody has killed it meanwhile.
+ *
+ * Context: may sleep.
+ */
+void life_give_back(struct vm *vm)
+{
+	if (vm->borrowed == BORROWED_PAUSED)
+		set_bit(VM_REQUEST_PAUSE, &vm->requests);
+	life_release(vm, VERDICT_LEAVE);
+}
+
+/**
  * life_stands_still - may a VM's registers be read and written?
  * @vm: the VM
  *
@@ -599,12 +612,4 @@ int life_stands_still(const struct vm *vm)
 		return -EBUSY;
 	/* RUNNING, but not started or attached: it is being killed. */
 	return vm->run_state == MAYFLY_RUNNING ? -ESRCH : 0;
-}
-
-/**
- * life_teardown - at unload; there are no VMs
- */
-void life_teardown(void)
-{
-	cancel_work_sync(&ended_work);
 }

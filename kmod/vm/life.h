@@ -6,7 +6,6 @@
 #define MAYFLY_LIFE_H
 
 #include <linux/types.h>
-#include <linux/wait.h>
 
 struct pool;
 struct task_struct;
@@ -35,6 +34,9 @@ int life_attach(struct vm *vm);
 void life_detach(struct vm *vm);
 bool life_try_claim(struct vm *vm);
 
+int life_borrow(struct vm *vm);
+void life_give_back(struct vm *vm);
+
 int life_start(struct vm *vm);
 int life_pause(struct vm *vm);
 int life_resume(struct vm *vm);
@@ -46,8 +48,5 @@ void life_close(struct vm *vm);
 void life_on_deadline(struct pool *pool);
 
 u64 life_parked_count(void);
-u64 life_ended_count(void);
-wait_queue_head_t *life_ended_wait(void);
-void life_teardown(void);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * names.c - what VMs may be called.
+ * names.c - what VMs and images may be called.
  *
  * A VM that was given no name is called vm<ID>. Such names are unique by
  * construction and cannot be given. table.c knows which names are taken.
@@ -45,7 +45,7 @@ u64 names_automatic(const char *name)
 }
 
 /**
- * names_valid - may a VM be given this name?
+ * names_valid - may a VM or an image be given this name?
  * @name: NUL-terminated
  *
  * Return: true for a letter followed by letters, digits, '.', '_' and '-',

@@ -17,7 +17,7 @@
 #include "vm/vm.h"
 
 static const struct rhashtable_params named_params = {
-	.key_len = sizeof(struct vm_key),
+	.key_len = sizeof(struct names_key),
 	.key_offset = offsetof(struct vm, key),
 	.head_offset = offsetof(struct vm, by_key),
 	.automatic_shrinking = true,
@@ -159,7 +159,7 @@ struct vm *table_find_from(u64 *id)
 
 static struct vm *find_named(uid_t uid, const char *name)
 {
-	struct vm_key key = { .uid = uid };
+	struct names_key key = { .uid = uid };
 	struct vm *vm;
 
 	strscpy(key.name, name, sizeof(key.name));

@@ -35,25 +35,25 @@ u64 vm_spawned(void)
 }
 
 /**
- * vm_may - may the caller use this VM?
- * @vm: the VM
+ * vm_may_use - may the caller use a VM, or an image?
+ * @uid: of its owner
  *
- * Return: true for its owner and for CAP_SYS_ADMIN.
+ * Return: true for the owner and for CAP_SYS_ADMIN.
  */
-bool vm_may(const struct vm *vm)
+bool vm_may_use(uid_t uid)
 {
-	return vm_is_own(vm) || vm_may_all();
+	return vm_is_callers(uid) || vm_may_all();
 }
 
 /**
- * vm_is_own - is it the caller's?
- * @vm: the VM
+ * vm_is_callers - is it the caller's?
+ * @uid: of its owner
  *
- * Return: true for its owner.
+ * Return: true for the owner.
  */
-bool vm_is_own(const struct vm *vm)
+bool vm_is_callers(uid_t uid)
 {
-	return vm->key.uid == from_kuid(&init_user_ns, current_euid());
+	return uid == from_kuid(&init_user_ns, current_euid());
 }
 
 /**
@@ -157,7 +157,8 @@ static void init_vm(struct vm *vm, const struct vm_template *template)
 	vm->args_length = template->args_length;
 	vm->argc = template->argc;
 	vm->created_ns = ktime_get_real_ns();
-	vm->vcpu.tsc_offset = -rdtsc();
+	vm->wall_ns = vm->created_ns;
+	vm->vcpu.state.tsc_offset = -rdtsc();
 }
 
 /* The part that can fail; free_vm() undoes it. */
@@ -174,6 +175,7 @@ static int build_vm(struct vm *vm, const struct vm_template *template,
 		return ret;
 	state_init(&vm->vcpu.state, vm->image->rip, vm->image->rsp, vm->image->cr3,
 		   vm->image->rdi);
+	state_init_fpu(vm->vcpu.fpu);
 	vm->id = atomic64_inc_return(&last_id);
 	vm->key.uid = vm->owner->uid;
 	vm->vcpu.id = vm->id;

@@ -3,8 +3,9 @@
  * vm.h - a VM. What happens to it is in life.h.
  *
  * A VM is RUNNING exactly while one thread has claimed it: a worker, a caller of
- * RUN, the work item that fetches memory for it, or a killer. One that is neither
- * started nor attached, yet RUNNING, is being killed. The claimant has everything
+ * RUN, the work item that fetches memory for it, a caller who looks into its memory
+ * (it is borrowed), or a killer. One that is RUNNING, yet neither started nor attached
+ * nor borrowed, is being killed. The claimant has everything
  * marked [C] below for itself and gives the claim back through life_release(), or by
  * ending the VM. A VM in pool->starved is claimed by that line.
  */
@@ -24,30 +25,21 @@
 #include "uapi/mayfly.h"
 #include "uapi/mayfly_guest.h"
 #include "vm/console.h"
+#include "vm/names.h"
 
 struct image;
 struct owner;
 struct pool;
 struct task_struct;
 
+/* vm->borrowed: claimed by somebody who looks into a VM that was … */
+#define BORROWED_NOT		0
+#define BORROWED		1	/* ready or parked */
+#define BORROWED_PAUSED		2
+
 /* Bits of vm->requests: what the claimant should do next. */
 #define VM_REQUEST_KILL		0
 #define VM_REQUEST_PAUSE	1
-
-/* vm->waiting: the guest is in the middle of … */
-#define VM_WAITING_NOT		0
-#define VM_WAITING_CALL		1	/* hypercall wait: rax is owed */
-#define VM_WAITING_HLT		2
-
-/**
- * struct vm_key - a name is unique among an owner's VMs
- * @uid: owner
- * @name: zero-padded
- */
-struct vm_key {
-	uid_t uid;
-	char name[MAYFLY_NAME_SIZE];
-};
 
 /**
  * struct vm_end_info - how a VM ended
@@ -76,9 +68,7 @@ struct vm {
 	struct vm_memory memory;	/* [C] */
 	struct vm_fault_info fault;	/* [C] the last one; may wait for memory */
 	struct vm_end_info end;		/* [C], then I */
-	u8 waiting;			/* [C] VM_WAITING_* */
 	bool learned;			/* [C] the hot set has been offered */
-	u64 deadline;			/* [C] guest ns, while waiting */
 	u64 parked;			/* [C] how often */
 	u64 cpu_ns;			/* [C] */
 	s64 credit;			/* [C] ns, see take_turn() in worker.c */
@@ -87,11 +77,13 @@ struct vm {
 	u32 run_state;			/* [P] MAYFLY_READY (0) …; life.c writes it */
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
+	u8 borrowed;			/* [P] BORROWED_* */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
 	struct list_head queue;		/* [P] in pool->ready, ->warm or ->starved */
 	unsigned long parked_at;	/* [P] jiffies, while parked */
 	struct timerqueue_node sleeper;	/* [P] in pool->sleepers */
 	unsigned long requests;		/* [a] VM_REQUEST_* */
+	unsigned long outside;		/* access.c's: bit 0 is a lock */
 	atomic64_t pending;		/* [a] events not yet taken */
 	wait_queue_head_t wait;		/* state changes and console output */
 
@@ -101,7 +93,7 @@ struct vm {
 	atomic_t descriptors;		/* [a] */
 	atomic_t removed;		/* [a] set once */
 	u64 id;				/* [I] */
-	struct vm_key key;		/* [I] */
+	struct names_key key;		/* [I] */
 	bool named;			/* [I] in the table of names */
 	bool published;			/* table.c's: may be found; set last */
 	bool detached;			/* [I] */
@@ -115,6 +107,7 @@ struct vm {
 	u64 seed[MAYFLY_SEED_SIZE / 8];	/* [I] random, for the device page */
 	void *device_page;		/* [C] */
 	u64 created_ns;			/* [I] Unix time */
+	u64 wall_ns;			/* [C] Unix time at which the guest clock was 0 */
 	u64 ended_ns;			/* [P] Unix time */
 	struct rcu_head rcu;
 };
@@ -145,9 +138,9 @@ struct vm *vm_make(const struct vm_template *template, const char *name);
 void vm_put(struct vm *vm);
 u64 vm_spawned(void);
 
-bool vm_may(const struct vm *vm);
+bool vm_may_use(uid_t uid);
 bool vm_may_all(void);
-bool vm_is_own(const struct vm *vm);
+bool vm_is_callers(uid_t uid);
 
 u64 vm_private_bytes(const struct vm *vm);
 int vm_account(struct vm *vm);

@@ -2,7 +2,10 @@
 // Between the module's structures and the library's, each in the .cpp of its type.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "uapi.hpp"
@@ -16,12 +19,34 @@ namespace vmctl
 {
 
 [[nodiscard]] vm_info info_of(const mayfly_vm_info &raw);
-[[nodiscard]] vm_stat stat_of(const mayfly_vm_stat &raw);
-[[nodiscard]] vcpu_state state_of(const mayfly_vcpu_state &raw);
-[[nodiscard]] mayfly_vcpu_state raw_of(const vcpu_state &state);
+[[nodiscard]] vm_stat stat_of(const mayfly_vm_info &raw);
+// An image of the FPU lies beside the registers.
+struct raw_vcpu {
+	mayfly_vcpu_state registers{};
+	std::array<std::byte, MAYFLY_FXSAVE_SIZE> fpu{};
+
+	// What GET_STATE and SET_STATE take for it.
+	[[nodiscard]] mayfly_state argument() const;
+};
+
+[[nodiscard]] vcpu_state state_of(const raw_vcpu &raw);
+[[nodiscard]] raw_vcpu raw_of(const vcpu_state &state);
+
+// The argument of a call that fills \p row.
+template <class Row> mayfly_row row_argument(Row &row)
+{
+	mayfly_row argument{};
+
+	argument.row = address_of(&row);
+	argument.row_size = sizeof row;
+	return argument;
+}
 
 // The register at an offset in mayfly_vcpu_state; empty where there is none.
 [[nodiscard]] std::string_view register_at(std::uint64_t offset);
+
+// What this library needs and a module with these features lacks, for people; or empty.
+[[nodiscard]] std::string missing_features(std::uint64_t features);
 
 // INFO of the device \p fd.
 [[nodiscard]] result<module_info> ask_module(system &calls, int fd);

@@ -3,6 +3,7 @@
 #include "vmctl/device.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
 
@@ -111,7 +112,8 @@ error limit_error(const module_info &info, std::uint64_t count)
 
 result<device> device::open(system &calls, const std::string &path)
 {
-	const int fd = calls.open(path, O_RDWR);
+	// Ends are read when there are some: see ends().
+	const int fd = calls.open(path, O_RDWR | O_NONBLOCK);
 
 	if (fd < 0)
 		return std::unexpected(host_check(calls, path).explain(-fd));
@@ -120,12 +122,16 @@ result<device> device::open(system &calls, const std::string &path)
 	const auto info = opened.info();
 
 	if (!info)
-		return fail(info.error().code, path + ": does not answer as Mayfly's device does");
-	if (info->api_version != api_version())
+		return fail(info.error().code, path + ": does not answer as the device of this release does",
+			    "load the module of this program's release, or a newer one");
+	if (info->api_version < api_version())
 		return fail(EPROTO,
-			    fmt::format("{}: the module speaks version {}, this program version {}", path,
+			    fmt::format("{}: the module speaks version {}, this program needs version {}", path,
 					info->api_version, api_version()),
-			    "build and load both from the same release");
+			    "load the module of this program's release, or a newer one");
+	if (const std::string missing = missing_features(info->features); !missing.empty())
+		return fail(EPROTO, fmt::format("{}: the module is too old: it lacks {}", path, missing),
+			    "load the module of this program's release, or a newer one");
 	return opened;
 }
 
@@ -166,14 +172,16 @@ result<image> device::load_image(const elf_image &elf, std::string_view name) co
 	create.cr3 = elf_image::table_gpa;
 	create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
 	create.memory_min = elf.memory_min();
-	if (name.empty() || !put_name(create.name, name.substr(0, max_name_length)))
+	create.profile = MAYFLY_PROFILE_UNIKERNEL;
+	create.cpu_level = MAYFLY_CPU_SSE2;
+	if (name.empty() || !put_name(create.label, name.substr(0, max_name_length)))
 		return fail(EINVAL, "the image has no name");
 
-	const int fd = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_CREATE, &create);
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_CREATE, &create);
 
-	if (fd < 0)
-		return fail(-fd, "loading the image: " + errno_text(-fd));
-	return image(descriptor(handle_.calls(), fd), create.name, elf.memory_min());
+	if (ret < 0)
+		return fail(-ret, "loading the image: " + errno_text(-ret));
+	return image(descriptor(handle_.calls(), create.fd), create.label, elf.memory_min());
 }
 
 error device::spawn_error(int code, const spawn_request &request, std::uint64_t missing) const
@@ -263,6 +271,7 @@ result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) 
 		list.next = 0;
 		list.rows = address_of(batch.get());
 		list.count = static_cast<std::uint32_t>(size);
+		list.row_size = sizeof(mayfly_vm_info);
 
 		const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_LIST, &list);
 
@@ -327,14 +336,26 @@ result<vm> device::open_vm(std::string_view name) const
 	return open_vm(0, name);
 }
 
-result<bool> device::wait_for_end(std::optional<std::chrono::milliseconds> timeout) const
+result<std::vector<vm_end>> device::ends(std::optional<std::chrono::milliseconds> timeout) const
 {
 	pollfd entry{.fd = handle_.fd(), .events = POLLIN, .revents = 0};
-	const int ret = handle_.calls().poll({&entry, 1}, poll_timeout(timeout));
+	const int ready = handle_.calls().poll({&entry, 1}, poll_timeout(timeout));
 
-	if (ret < 0)
-		return fail(-ret, "waiting for VMs: " + errno_text(-ret));
-	return ret > 0;
+	if (ready < 0)
+		return fail(-ready, "waiting for VMs: " + errno_text(-ready));
+
+	std::array<mayfly_end, 256> records;
+	const ssize_t got = handle_.calls().read(handle_.fd(), std::as_writable_bytes(std::span(records)));
+	std::vector<vm_end> ended;
+
+	if (got < 0 && got != -EAGAIN)
+		return fail(static_cast<int>(-got), "waiting for VMs: " + errno_text(static_cast<int>(-got)));
+	for (ssize_t i = 0; i < got / static_cast<ssize_t>(sizeof(mayfly_end)); i++) {
+		const mayfly_end &one = records[static_cast<std::size_t>(i)];
+
+		ended.push_back({.id = one.id, .reason = static_cast<end_reason>(one.reason), .status = one.status});
+	}
+	return ended;
 }
 
 } // namespace vmctl

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "convert.hpp"
 
 namespace vmctl
@@ -15,6 +17,27 @@ std::string_view to_string(cpu_backend backend)
 	return "unknown";
 }
 
+static_assert(std::to_underlying(cpu_vendor::amd) == MAYFLY_VENDOR_AMD);
+static_assert(std::to_underlying(cpu_vendor::intel) == MAYFLY_VENDOR_INTEL);
+static_assert(std::to_underlying(cpu_level::sse2) == MAYFLY_CPU_SSE2);
+static_assert(std::to_underlying(cpu_level::sse42) == MAYFLY_CPU_SSE42);
+
+std::string missing_features(std::uint64_t features)
+{
+	static constexpr std::pair<std::uint64_t, const char *> all[] = {
+		{MAYFLY_FEATURE_CPU_LEVELS, "CPU levels"},
+		{MAYFLY_FEATURE_IMAGE_NAMES, "names for images"},
+		{MAYFLY_FEATURE_END_RECORDS, "records of ends"},
+		{MAYFLY_FEATURE_MEMORY, "access to guest memory"},
+	};
+	std::string missing;
+
+	for (const auto &[bit, name] : all)
+		if ((features & bit) == 0)
+			missing += (missing.empty() ? "" : ", ") + std::string(name);
+	return missing;
+}
+
 std::uint32_t api_version()
 {
 	return MAYFLY_API_VERSION;
@@ -23,13 +46,17 @@ std::uint32_t api_version()
 result<module_info> ask_module(system &calls, int fd)
 {
 	mayfly_info raw{};
-	const int ret = calls.ioctl(fd, MAYFLY_INFO, &raw);
+	mayfly_row argument = row_argument(raw);
+	const int ret = calls.ioctl(fd, MAYFLY_INFO, &argument);
 
 	if (ret < 0)
 		return fail(-ret, "reading the module's numbers: " + errno_text(-ret));
 	return module_info{
 		.api_version = raw.api_version,
 		.backend = static_cast<cpu_backend>(raw.backend),
+		.features = raw.features,
+		.vendor = static_cast<cpu_vendor>(raw.cpu_vendor),
+		.level = static_cast<cpu_level>(raw.cpu_level),
 		.vms = raw.vms,
 		.images = raw.images,
 		.pools = raw.pools,

@@ -41,11 +41,26 @@ mayfly_table_register raw_of(const table_register &one)
 
 } // namespace
 
-vcpu_state state_of(const mayfly_vcpu_state &raw)
+static_assert(std::to_underlying(vcpu_waiting::nothing) == MAYFLY_WAITING_NOT);
+static_assert(std::to_underlying(vcpu_waiting::hypercall) == MAYFLY_WAITING_CALL);
+static_assert(std::to_underlying(vcpu_waiting::hlt) == MAYFLY_WAITING_HLT);
+
+mayfly_state raw_vcpu::argument() const
 {
+	mayfly_state argument{};
+
+	argument.registers = address_of(&registers);
+	argument.registers_size = sizeof registers;
+	argument.extended = address_of(fpu.data());
+	argument.extended_size = sizeof fpu;
+	return argument;
+}
+
+vcpu_state state_of(const raw_vcpu &all)
+{
+	const mayfly_vcpu_state &raw = all.registers;
 	vcpu_state state;
 
-	state.vcpu = raw.vcpu;
 	state.exception_pending = (raw.flags & MAYFLY_STATE_EXCEPTION) != 0;
 	state.interrupt_shadow = (raw.flags & MAYFLY_STATE_SHADOW) != 0;
 	std::ranges::copy(raw.regs, state.regs.begin());
@@ -76,15 +91,19 @@ vcpu_state state_of(const mayfly_vcpu_state &raw)
 	state.sysenter_eip = raw.sysenter_eip;
 	state.exception = raw.exception;
 	state.error_code = raw.error_code;
-	std::ranges::copy(std::as_bytes(std::span(raw.fpu)), state.fpu.begin());
+	state.tsc_offset = raw.tsc_offset;
+	state.events = raw.events;
+	state.deadline = raw.deadline;
+	state.waiting = static_cast<vcpu_waiting>(raw.waiting);
+	state.fpu = all.fpu;
 	return state;
 }
 
-mayfly_vcpu_state raw_of(const vcpu_state &state)
+raw_vcpu raw_of(const vcpu_state &state)
 {
-	mayfly_vcpu_state raw{};
+	raw_vcpu all;
+	mayfly_vcpu_state &raw = all.registers;
 
-	raw.vcpu = state.vcpu;
 	raw.flags = (state.exception_pending ? MAYFLY_STATE_EXCEPTION : 0u) |
 		    (state.interrupt_shadow ? MAYFLY_STATE_SHADOW : 0u);
 	std::ranges::copy(state.regs, raw.regs);
@@ -115,8 +134,12 @@ mayfly_vcpu_state raw_of(const vcpu_state &state)
 	raw.sysenter_eip = state.sysenter_eip;
 	raw.exception = state.exception;
 	raw.error_code = state.error_code;
-	std::ranges::copy(state.fpu, std::as_writable_bytes(std::span(raw.fpu)).begin());
-	return raw;
+	raw.tsc_offset = state.tsc_offset;
+	raw.events = state.events;
+	raw.deadline = state.deadline;
+	raw.waiting = std::to_underlying(state.waiting);
+	all.fpu = state.fpu;
+	return all;
 }
 
 std::string_view register_at(std::uint64_t offset)
@@ -128,7 +151,7 @@ std::string_view register_at(std::uint64_t offset)
 		REGISTER(cs), REGISTER(ss), REGISTER(ds), REGISTER(es), REGISTER(fs), REGISTER(gs),
 		REGISTER(ldtr), REGISTER(tr), REGISTER(gdtr), REGISTER(idtr), REGISTER(lstar), REGISTER(cstar),
 		REGISTER(sfmask), REGISTER(kernel_gs_base), REGISTER(sysenter_cs), REGISTER(sysenter_esp),
-		REGISTER(sysenter_eip), REGISTER(exception), REGISTER(fpu),
+		REGISTER(sysenter_eip), REGISTER(exception), REGISTER(waiting), REGISTER(deadline),
 	};
 #undef REGISTER
 	// clang-format on

@@ -27,9 +27,10 @@ result<void> vm::call(unsigned long request, void *argument, const char *what) c
 
 result<vm_stat> vm::stat() const
 {
-	mayfly_vm_stat raw{};
+	mayfly_vm_info raw{};
+	mayfly_row argument = row_argument(raw);
 
-	VMCTL_TRY(call(MAYFLY_STAT, &raw, "reading the VM's counters"));
+	VMCTL_TRY(call(MAYFLY_STAT, &argument, "reading the VM's counters"));
 	return stat_of(raw);
 }
 
@@ -90,17 +91,41 @@ result<run_result> vm::run(run_options options) const
 
 result<vcpu_state> vm::state() const
 {
-	mayfly_vcpu_state raw{};
+	raw_vcpu raw;
+	mayfly_state argument = raw.argument();
 
-	VMCTL_TRY(call(MAYFLY_GET_STATE, &raw, "reading the vCPU"));
+	VMCTL_TRY(call(MAYFLY_GET_STATE, &argument, "reading the vCPU"));
 	return state_of(raw);
 }
 
 result<void> vm::set_state(const vcpu_state &state) const
 {
-	mayfly_vcpu_state raw = raw_of(state);
+	const raw_vcpu raw = raw_of(state);
+	mayfly_state argument = raw.argument();
 
-	return call(MAYFLY_SET_STATE, &raw, "setting the vCPU");
+	return call(MAYFLY_SET_STATE, &argument, "setting the vCPU");
+}
+
+result<void> vm::copy(std::uint64_t gpa, const void *buffer, std::size_t length, std::uint32_t flags) const
+{
+	mayfly_memory memory{};
+
+	memory.gpa = gpa;
+	memory.buffer = address_of(buffer);
+	memory.length = length;
+	memory.flags = flags;
+	return call(MAYFLY_MEMORY, &memory,
+		    flags == MAYFLY_MEMORY_WRITE ? "writing guest memory" : "reading guest memory");
+}
+
+result<void> vm::read_memory(std::uint64_t gpa, std::span<std::byte> buffer) const
+{
+	return copy(gpa, buffer.data(), buffer.size(), 0);
+}
+
+result<void> vm::write_memory(std::uint64_t gpa, std::span<const std::byte> bytes) const
+{
+	return copy(gpa, bytes.data(), bytes.size(), MAYFLY_MEMORY_WRITE);
 }
 
 result<std::size_t> vm::read(std::span<std::byte> buffer) const

@@ -4,13 +4,13 @@
 namespace vmctl
 {
 
-vm_stat stat_of(const mayfly_vm_stat &raw)
+vm_stat stat_of(const mayfly_vm_info &raw)
 {
 	vm_stat stat;
 
-	stat.info = info_of(raw.info);
+	stat.info = info_of(raw);
 	for (const exit_reason reason : all_exit_reasons)
-		stat.exits[reason] = raw.exits[std::to_underlying(reason)];
+		stat.exits[reason] = raw.exits_by[std::to_underlying(reason)];
 	stat.guest_pages = raw.guest_pages;
 	stat.table_pages = raw.table_pages;
 	stat.device_pages = raw.device_pages;

@@ -21,6 +21,16 @@ namespace bench
 inline constexpr std::uint64_t code_gpa = 0x20000;
 inline constexpr std::uint64_t stack_gpa = 0x40000;
 
+/// A call that fills one row.
+template <class Row> void call_row(int fd, unsigned long request, Row &row, const char *what)
+{
+	mayfly_row args{};
+
+	args.row = reinterpret_cast<std::uintptr_t>(&row);
+	args.row_size = sizeof(row);
+	call(fd, request, &args, what);
+}
+
 /// A descriptor of the image that starts at the first byte of \p code.
 inline int bare_image(int device, const std::byte *code, const std::byte *end)
 {
@@ -43,8 +53,11 @@ inline int bare_image(int device, const std::byte *code, const std::byte *end)
 	create.rsp = base + stack_gpa;
 	create.cr3 = vmctl::elf_image::table_gpa;
 	create.rdi = base + MAYFLY_GPA_DEVICE;
-	std::strcpy(create.name, "bare");
-	return call(device, MAYFLY_IMAGE_CREATE, &create, "MAYFLY_IMAGE_CREATE");
+	create.profile = MAYFLY_PROFILE_UNIKERNEL;
+	create.cpu_level = MAYFLY_CPU_SSE2;
+	std::strcpy(create.label, "bare");
+	call(device, MAYFLY_IMAGE_CREATE, &create, "MAYFLY_IMAGE_CREATE");
+	return create.fd;
 }
 
 }

@@ -127,7 +127,7 @@ private:
 	{
 		mayfly_info info{};
 
-		call(device_, MAYFLY_INFO, &info, "MAYFLY_INFO");
+		call_row(device_, MAYFLY_INFO, info, "MAYFLY_INFO");
 		return info;
 	}
 
@@ -258,20 +258,20 @@ private:
 		for (unsigned i = 0; i < readings; i++) {
 			mayfly_spawn spawn{};
 			mayfly_run run{};
-			mayfly_vm_stat stat{};
+			mayfly_vm_info stat{};
 
 			spawn.image = image;
 			spawn.count = 1;
 			spawn.memory = MAYFLY_MEMORY_DEFAULT;
 			call(device_, MAYFLY_SPAWN, &spawn, "MAYFLY_SPAWN");
 			call(spawn.fd, MAYFLY_RUN, &run, "MAYFLY_RUN");
-			call(spawn.fd, MAYFLY_STAT, &stat, "MAYFLY_STAT");
-			if (run.outcome != MAYFLY_RAN_ENDED || stat.info.reason != MAYFLY_END_EXITED) {
-				std::fprintf(stderr, "bench: the guest ended for reason %u at %llx\n", stat.info.reason,
-					     stat.info.rip);
+			call_row(spawn.fd, MAYFLY_STAT, stat, "MAYFLY_STAT");
+			if (run.outcome != MAYFLY_RAN_ENDED || stat.reason != MAYFLY_END_EXITED) {
+				std::fprintf(stderr, "bench: the guest ended for reason %u at %llx\n", stat.reason,
+					     stat.rip);
 				std::exit(1);
 			}
-			values.push_back(static_cast<double>(stat.info.status) / trips);
+			values.push_back(static_cast<double>(stat.status) / trips);
 			close(spawn.fd);
 		}
 		close(image);

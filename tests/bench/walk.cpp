@@ -104,7 +104,7 @@ std::uint64_t walk_on_mayfly(int device, int image)
 {
 	mayfly_spawn spawn{};
 	mayfly_run run{};
-	mayfly_vm_stat stat{};
+	mayfly_vm_info stat{};
 
 	spawn.image = image;
 	spawn.count = 1;
@@ -115,9 +115,9 @@ std::uint64_t walk_on_mayfly(int device, int image)
 	call(spawn.fd, MAYFLY_RUN, &run, "MAYFLY_RUN");
 	const std::uint64_t took = ticks() - start;
 
-	call(spawn.fd, MAYFLY_STAT, &stat, "MAYFLY_STAT");
-	if (stat.info.reason != MAYFLY_END_EXITED || stat.info.status != 0) {
-		std::fprintf(stderr, "bench: the guest ended for reason %u\n", stat.info.reason);
+	call_row(spawn.fd, MAYFLY_STAT, stat, "MAYFLY_STAT");
+	if (stat.reason != MAYFLY_END_EXITED || stat.status != 0) {
+		std::fprintf(stderr, "bench: the guest ended for reason %u\n", stat.reason);
 		std::exit(1);
 	}
 	close(spawn.fd);

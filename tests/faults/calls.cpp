@@ -108,6 +108,7 @@ protected:
 		mayfly_list list{};
 
 		list.rows = live::address(rows.data());
+		list.row_size = sizeof(mayfly_vm_info);
 		list.count = 16;
 		EXPECT_EQ(live::call(device, MAYFLY_LIST, &list), 0);
 		rows.resize(list.count);
@@ -127,16 +128,14 @@ TEST_F(Faults, Info)
 {
 	sweep(
 		"INFO", [] { return mayfly_info{}; },
-		[this](mayfly_info &info) { return live::call(device, MAYFLY_INFO, &info); });
+		[this](mayfly_info &info) { return live::call_row(device, MAYFLY_INFO, info); });
 }
 
 TEST_F(Faults, ImageCreate)
 {
 	sweep(
 		"IMAGE_CREATE", [] { return live::image_request(guests::remember); },
-		[this](live::image_request &request) {
-			return live::call(device, MAYFLY_IMAGE_CREATE, &request.create);
-		},
+		[this](live::image_request &request) { return live::create_image(device, request.create); },
 		[](auto &, int ret) { live::fd(ret).reset(); });
 }
 
@@ -211,6 +210,7 @@ TEST_F(Faults, List)
 			mayfly_list list{};
 
 			list.rows = live::address(rows);
+			list.row_size = sizeof(mayfly_vm_info);
 			list.count = 4;
 			return list;
 		},
@@ -232,21 +232,101 @@ TEST_F(Faults, Open)
 TEST_F(Faults, StatAndState)
 {
 	sweep_vm("STAT", [](const machine &vm) {
-		mayfly_vm_stat stat;
+		mayfly_vm_info stat;
 
-		return live::call(vm.handle(), MAYFLY_STAT, &stat);
+		return live::call_row(vm.handle(), MAYFLY_STAT, stat);
 	});
 	sweep_vm("GET_STATE", [](const machine &vm) {
-		mayfly_vcpu_state state;
+		live::vcpu_state state;
 
-		return live::call(vm.handle(), MAYFLY_GET_STATE, &state);
+		return live::get_state(vm.handle(), state);
 	});
 
 	const machine vm(wait_image(), device);
-	const mayfly_vcpu_state state = vm.state();
+	const live::vcpu_state state = vm.state();
 
 	sweep(
 		"SET_STATE", [] { return 0; }, [&](int) { return vm.set_state(state); });
+}
+
+TEST_F(Faults, ImageNames)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	mayfly_image_info rows[4];
+	mayfly_tag tag{};
+	mayfly_open request{};
+
+	std::strcpy(tag.name, "swept");
+	std::strcpy(request.name, "swept");
+	sweep(
+		"IMAGE_TAG", [] { return 0; }, [&](int) { return live::call(image, MAYFLY_IMAGE_TAG, &tag); },
+		[&](int, int ret) {
+			const int removed = live::call<void>(image, MAYFLY_IMAGE_REMOVE, nullptr);
+
+			EXPECT_EQ(removed, ret ? -ENOENT : 0);
+		});
+	ASSERT_EQ(live::call(image, MAYFLY_IMAGE_TAG, &tag), 0);
+	sweep(
+		"IMAGE_OPEN", [&] { return request; },
+		[this](mayfly_open &open) { return live::call(device, MAYFLY_IMAGE_OPEN, &open); },
+		[](const mayfly_open &open, int ret) { live::fd(ret ? -1 : open.fd).reset(); });
+	sweep(
+		"IMAGE_LIST",
+		[&] {
+			mayfly_list list{};
+
+			list.rows = live::address(rows);
+			list.row_size = sizeof(rows[0]);
+			list.count = 4;
+			return list;
+		},
+		[this](mayfly_list &list) { return live::call(device, MAYFLY_IMAGE_LIST, &list); });
+	sweep(
+		"STAT of an image", [] { return mayfly_image_info{}; },
+		[&](mayfly_image_info &info) { return live::call_row(image, MAYFLY_STAT, info); });
+	EXPECT_EQ(live::call<void>(image, MAYFLY_IMAGE_REMOVE, nullptr), 0);
+}
+
+/// Reading warms a cold VM up; writing makes pages and tables.
+TEST_F(Faults, Memory)
+{
+	std::array<std::byte, 4096> bytes{};
+	const auto access = [&](const machine &vm, std::uint32_t flags) {
+		mayfly_memory args{};
+
+		args.gpa = guests::range_gpa + 2048;
+		args.buffer = live::address(bytes.data());
+		args.length = bytes.size();
+		args.flags = flags;
+		return live::call(vm.handle(), MAYFLY_MEMORY, &args);
+	};
+
+	sweep(
+		"MEMORY, read", [this] { return machine(wait_image(), device); },
+		[&](const machine &vm) { return access(vm, 0); });
+	sweep(
+		"MEMORY, write", [this] { return machine(wait_image(), device); },
+		[&](const machine &vm) { return access(vm, MAYFLY_MEMORY_WRITE); });
+}
+
+TEST_F(Faults, EndRecords)
+{
+	wait_image();
+	sweep(
+		"read of ends",
+		[this] {
+			live::fd fresh = live::open_device();
+			const machine vm(wait_image(), device);
+
+			EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+			return fresh;
+		},
+		[](const live::fd &fresh) {
+			mayfly_end end;
+			const ssize_t n = read(fresh.get(), &end, sizeof(end));
+
+			return n < 0 ? -errno : static_cast<int>(n);
+		});
 }
 
 /// What CONTROL answers to the same request, once it has been done. -EFAULT may say

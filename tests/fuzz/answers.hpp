@@ -35,17 +35,24 @@ inline constexpr int always_allowed[] = {EFAULT, EBADF, ENOTTY};
 inline const std::vector<rule> &rules()
 {
 	static const std::vector<rule> all = {
-		{what::info, "INFO", {}},
-		{what::image_create, "IMAGE_CREATE", {EINVAL, ENOMEM, EINTR, EMFILE, ENFILE}},
-		{what::spawn, "SPAWN", {EINVAL, EEXIST, EDQUOT, ENOMEM, EXDEV, EMFILE, ENFILE, EINTR, EBUSY}},
+		{what::info, "INFO", {EINVAL}},
+		{what::image_create, "IMAGE_CREATE", {EINVAL, EOPNOTSUPP, ENOMEM, EINTR, EMFILE, ENFILE}},
+		{what::spawn,
+		 "SPAWN",
+		 {EINVAL, EOPNOTSUPP, EEXIST, EDQUOT, ENOMEM, EXDEV, EMFILE, ENFILE, EINTR, EBUSY}},
 		{what::list, "LIST", {EINVAL}},
 		{what::open, "OPEN", {EINVAL, ENOENT, EPERM, ENOMEM, EMFILE, ENFILE}},
 		{what::control_many, "CONTROL of many", {EINVAL}},
 		{what::control, "CONTROL", {EINVAL, EALREADY, ESRCH, EBUSY, ENOENT, ENOMEM}},
-		{what::stat, "STAT", {}},
+		{what::stat, "STAT", {EINVAL}},
 		{what::run, "RUN", {EINVAL, EBUSY, EINTR, ESRCH}},
-		{what::get_state, "GET_STATE", {EBUSY, ESRCH, ENOMEM}},
-		{what::set_state, "SET_STATE", {EINVAL, EBUSY, ESRCH, ENOMEM}},
+		{what::get_state, "GET_STATE", {EINVAL, EBUSY, ESRCH, ENOMEM}},
+		{what::set_state, "SET_STATE", {EINVAL, E2BIG, EBUSY, ESRCH, ENOMEM}},
+		{what::image_list, "IMAGE_LIST", {EINVAL}},
+		{what::image_open, "IMAGE_OPEN", {EINVAL, ENOENT, EPERM, ENOMEM, EMFILE, ENFILE}},
+		{what::image_tag, "IMAGE_TAG", {EINVAL, EEXIST, EPERM, EDQUOT, ENOMEM}},
+		{what::image_remove, "IMAGE_REMOVE", {EPERM, ENOENT}},
+		{what::memory, "MEMORY", {EINVAL, EBUSY, ESRCH, EDQUOT, ENOMEM, EINTR}},
 	};
 
 	return all;

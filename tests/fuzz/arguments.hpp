@@ -186,7 +186,9 @@ inline mayfly_image_create image_of(arena &memory, std::string_view code)
 	create.rsp = FUZZ_WINDOW + FUZZ_STACK;
 	create.cr3 = FUZZ_TABLES;
 	create.rdi = FUZZ_WINDOW + MAYFLY_GPA_DEVICE;
-	std::strcpy(create.name, "small");
+	create.profile = MAYFLY_PROFILE_UNIKERNEL;
+	create.cpu_level = MAYFLY_CPU_SSE2;
+	std::strcpy(create.label, "small");
 	return create;
 }
 
@@ -221,7 +223,10 @@ inline mayfly_image_create random_image(random &r, arena &memory)
 		create.segments = memory.place(r, std::as_bytes(std::span(segments)));
 		create.nr_segments = static_cast<std::uint32_t>(segments.size());
 		create.memory_min = r.chance(70) ? 0 : r.word() & ~0xfffull;
+		create.memory_default = r.chance(70) ? 0 : r.word() & ~0xfffull;
 	}
+	if (r.chance(20))
+		create.cpu_level = static_cast<std::uint32_t>(r.below(4));
 	bend_words(r, create);
 	return create;
 }
@@ -263,10 +268,32 @@ inline mayfly_spawn random_spawn(random &r, arena &memory, int image)
 		spawn.args_length = static_cast<std::uint32_t>(r.below(r.chance(90) ? 64 : MAYFLY_ARGS_MAX + 2));
 		spawn.args = memory.room(r, spawn.args_length);
 	}
+	if (r.chance(5)) {
+		spawn.nr_attachments = static_cast<std::uint32_t>(r.below(MAYFLY_MAX_ATTACHMENTS + 2));
+		spawn.attachments = memory.room(r, sizeof(mayfly_attachment) * spawn.nr_attachments);
+	}
 	if (r.chance(50))
 		spawn.ids = memory.room(r, 8 * std::min<std::size_t>(spawn.count, 1000));
 	bend_words(r, spawn, 10);
 	return spawn;
+}
+
+/// The size of a row: the module's own, mostly.
+inline std::uint32_t random_row_size(random &r, std::size_t usual)
+{
+	if (r.chance(80))
+		return static_cast<std::uint32_t>(usual);
+	return static_cast<std::uint32_t>(r.chance(80) ? 8 * r.below(80) : r.word());
+}
+
+inline mayfly_row random_row(random &r, arena &memory, std::size_t usual)
+{
+	mayfly_row row{};
+
+	row.row_size = random_row_size(r, usual);
+	row.row = memory.room(r, std::min<std::size_t>(row.row_size, MAYFLY_ROW_MAX));
+	bend_words(r, row, 10);
+	return row;
 }
 
 inline mayfly_list random_list(random &r, arena &memory)
@@ -275,7 +302,8 @@ inline mayfly_list random_list(random &r, arena &memory)
 
 	list.from = r.chance(80) ? 0 : r.word();
 	list.count = r.chance(90) ? static_cast<std::uint32_t>(1 + r.below(100)) : static_cast<std::uint32_t>(r.word());
-	list.rows = memory.room(r, sizeof(mayfly_vm_info) * std::min<std::size_t>(list.count, 200));
+	list.row_size = random_row_size(r, sizeof(mayfly_vm_info));
+	list.rows = memory.room(r, std::min<std::size_t>(list.row_size, 800) * std::min<std::size_t>(list.count, 200));
 	bend_words(r, list, 10);
 	return list;
 }
@@ -333,14 +361,55 @@ inline mayfly_run random_run(random &r)
 }
 
 /// Close to a state that a VM starts with.
-inline mayfly_vcpu_state random_state(random &r, const mayfly_vcpu_state &start)
+inline live::vcpu_state random_state(random &r, const live::vcpu_state &start)
 {
-	mayfly_vcpu_state state = start;
+	live::vcpu_state state = start;
 
 	if (r.chance(80))
 		bend_state(r, state);
 	bend_words(r, state, 5);
 	return state;
+}
+
+/// An argument for GET_STATE or SET_STATE, with \p state in the arena.
+inline mayfly_state random_state_request(random &r, arena &memory, const live::vcpu_state &state)
+{
+	const mayfly_vcpu_state &registers = state;
+	mayfly_state args{};
+
+	args.registers_size = random_row_size(r, sizeof(registers));
+	args.registers = memory.place(r, std::as_bytes(std::span(&registers, 1)));
+	if (r.chance(80)) {
+		args.extended_size = random_row_size(r, sizeof(state.fpu));
+		args.extended = memory.place(r, std::as_bytes(std::span(state.fpu)));
+	}
+	bend_words(r, args, 5);
+	return args;
+}
+
+inline mayfly_tag random_tag(random &r)
+{
+	mayfly_tag tag{};
+
+	random_name(r, tag.name);
+	tag.flags = r.chance(50) ? MAYFLY_TAG_REPLACE : 0;
+	bend_words(r, tag, 5);
+	return tag;
+}
+
+/// Guest memory, in it or beside it.
+inline mayfly_memory random_memory(random &r, arena &memory)
+{
+	static constexpr std::uint64_t places[] = {0,       0x1000,  0x2ff8,        MAYFLY_GPA_IMAGE, FUZZ_DESCRIPTORS,
+						   0x40ff0, 0xfffff, (1 << 20) - 8, 1 << 20};
+	mayfly_memory args{};
+
+	args.gpa = r.chance(85) ? r.pick(places) : r.word();
+	args.length = r.chance(95) ? r.below(3 * page_size) : r.word();
+	args.buffer = memory.room(r, std::min<std::size_t>(args.length, 3 * page_size));
+	args.flags = r.chance(50) ? MAYFLY_MEMORY_WRITE : 0;
+	bend_words(r, args, 5);
+	return args;
 }
 
 }

@@ -86,11 +86,11 @@ public:
 	tally run()
 	{
 		mayfly_image_create request = image_.request();
-		const int image = call(around_.device, MAYFLY_IMAGE_CREATE, &request, "IMAGE_CREATE");
+		const int ret = call(around_.device, MAYFLY_IMAGE_CREATE, &request, "IMAGE_CREATE");
 		digest sum;
 
-		expect(image >= 0, first_, "IMAGE_CREATE", image);
-		const fd holder(image);
+		expect(ret == 0, first_, "IMAGE_CREATE", ret);
+		const fd holder(request.fd);
 
 		image_.add_to(sum);
 		tally_.digest = sum.value();
@@ -191,15 +191,23 @@ private:
 		return one;
 	}
 
-	int get_state(const guest &one, mayfly_vcpu_state &state)
+	int get_state(const guest &one, live::vcpu_state &state)
 	{
-		return call(one.handle, MAYFLY_GET_STATE, &state, "GET_STATE");
+		mayfly_state args = live::state_request(state);
+
+		return call(one.handle, MAYFLY_GET_STATE, &args, "GET_STATE");
+	}
+	int set_state(const guest &one, const live::vcpu_state &state)
+	{
+		mayfly_state args = live::state_request(state);
+
+		return call(one.handle, MAYFLY_SET_STATE, &args, "SET_STATE");
 	}
 
 	/// A state that was refused has changed nothing; one that was taken is there.
 	void bend(guest &one)
 	{
-		mayfly_vcpu_state before{}, wanted, after{};
+		live::vcpu_state before{}, wanted, after{};
 
 		expect_one_of(one.index, "GET_STATE", get_state(one, before), {0});
 		wanted = before;
@@ -207,7 +215,7 @@ private:
 		if (one.dice.chance(70))
 			enter_code(one, wanted);
 		bend_state(one.dice, wanted);
-		const int ret = call(one.handle, MAYFLY_SET_STATE, &wanted, "SET_STATE");
+		const int ret = set_state(one, wanted);
 
 		expect_one_of(one.index, "SET_STATE", ret, {0, -EINVAL});
 		expect_one_of(one.index, "GET_STATE", get_state(one, after), {0});
@@ -220,10 +228,12 @@ private:
 	}
 
 	/// As if it had come there through guest.S.
-	static void enter_code(const guest &one, mayfly_vcpu_state &state)
+	static void enter_code(const guest &one, live::vcpu_state &state)
 	{
 		constexpr std::uint64_t base = FUZZ_WINDOW + FUZZ_DESCRIPTORS;
 
+		state.waiting = MAYFLY_WAITING_NOT;
+		state.deadline = 0;
 		state.rip = FUZZ_WINDOW + FUZZ_CASES + page_size * (one.index % batch_size);
 		state.regs[MAYFLY_RSP] = FUZZ_WINDOW + FUZZ_STACK;
 		state.gdtr = {.base = base + FUZZ_GDT, .limit = FUZZ_GDT_END - 1, .reserved = 0};
@@ -350,14 +360,14 @@ private:
 	/// Nobody else pauses or resumes it, so what it answers is known.
 	void pause(guest &one, bool change)
 	{
-		mayfly_vcpu_state state{};
+		live::vcpu_state state{};
 		const int ret = control(one, MAYFLY_OP_PAUSE);
 
 		expect_one_of(one.index, "PAUSE", ret, {0, -ESRCH});
 		if (ret)
 			return;
 		expect_one_of(one.index, "GET_STATE", get_state(one, state), {0});
-		const int back = call(one.handle, MAYFLY_SET_STATE, &state, "SET_STATE");
+		const int back = set_state(one, state);
 
 		// It may be in code of 32 bits, which SET_STATE does not take.
 		expect_one_of(one.index, "SET_STATE", back, {0, -EINVAL});
@@ -367,33 +377,36 @@ private:
 		expect_one_of(one.index, "RESUME", control(one, MAYFLY_OP_RESUME), {0});
 	}
 
-	mayfly_vm_stat stat(const guest &one)
+	mayfly_vm_info stat(const guest &one)
 	{
-		mayfly_vm_stat result{};
+		mayfly_vm_info result{};
+		mayfly_row args{};
 
-		expect_one_of(one.index, "STAT", call(one.handle, MAYFLY_STAT, &result, "STAT"), {0});
+		args.row = address(&result);
+		args.row_size = sizeof(result);
+		expect_one_of(one.index, "STAT", call(one.handle, MAYFLY_STAT, &args, "STAT"), {0});
 		return result;
 	}
 
 	/// What is true of every VM at any time.
-	void check(const guest &one, const mayfly_vm_stat &s) const
+	void check(const guest &one, const mayfly_vm_info &s) const
 	{
 		const auto wrong = [&](const char *what, std::uint64_t value) {
 			fail(one.index, fmt::format("STAT: {} is {:#x}", what, value));
 		};
 
-		if (s.info.id != one.id)
-			wrong("id", s.info.id);
-		if (s.info.state > MAYFLY_ENDED)
-			wrong("state", s.info.state);
-		if (s.info.memory != one.what.memory)
-			wrong("memory", s.info.memory);
+		if (s.id != one.id)
+			wrong("id", s.id);
+		if (s.state > MAYFLY_ENDED)
+			wrong("state", s.state);
+		if (s.memory != one.what.memory)
+			wrong("memory", s.memory);
 		if (s.guest_pages > one.what.memory / page_size)
 			wrong("guest_pages", s.guest_pages);
 		if (s.console_lost > s.console_bytes)
 			wrong("console_lost", s.console_lost);
-		if ((s.info.state == MAYFLY_ENDED) != (s.info.reason != MAYFLY_END_NONE))
-			wrong("reason", s.info.reason);
+		if ((s.state == MAYFLY_ENDED) != (s.reason != MAYFLY_END_NONE))
+			wrong("reason", s.reason);
 	}
 
 	void list(guest &one)
@@ -404,6 +417,7 @@ private:
 		list.from = one.id;
 		list.rows = address(rows);
 		list.count = 4;
+		list.row_size = sizeof(rows[0]);
 		expect_one_of(one.index, "LIST", call(around_.device, MAYFLY_LIST, &list, "LIST"), {0});
 		if (!list.count || rows[0].id != one.id)
 			fail(one.index, "LIST does not show it");
@@ -448,16 +462,16 @@ private:
 			return;
 		if (!one.ended)
 			kill(one);
-		const mayfly_vm_stat s = stat(one);
+		const mayfly_vm_info s = stat(one);
 
 		check(one, s);
 		check_end(one, s);
 		tally_.cases++;
-		tally_.ends[s.info.reason]++;
+		tally_.ends[s.reason]++;
 		for (std::size_t i = 0; i < MAYFLY_EXIT_REASONS; i++)
-			tally_.exits[i] += s.exits[i];
-		tally_.done += s.info.reason == MAYFLY_END_EXITED && s.info.status == FUZZ_STATUS_DONE;
-		tally_.faulted += s.info.reason == MAYFLY_END_EXITED && s.info.status == FUZZ_STATUS_FAULTS;
+			tally_.exits[i] += s.exits_by[i];
+		tally_.done += s.reason == MAYFLY_END_EXITED && s.status == FUZZ_STATUS_DONE;
+		tally_.faulted += s.reason == MAYFLY_END_EXITED && s.status == FUZZ_STATUS_FAULTS;
 		if (one.what.detached)
 			expect_one_of(one.index, "REMOVE", control(one, MAYFLY_OP_REMOVE), {0});
 		const watchdog::guard guard(around_.post, "close", first_);
@@ -465,25 +479,23 @@ private:
 		one.handle.reset();
 	}
 
-	void check_end(const guest &one, const mayfly_vm_stat &s) const
+	void check_end(const guest &one, const mayfly_vm_info &s) const
 	{
 		const auto wrong = [&](const char *what) {
-			const char *const reason = s.info.reason < std::size(end_names) ? end_names[s.info.reason]
-											: "?";
+			const char *const reason = s.reason < std::size(end_names) ? end_names[s.reason] : "?";
 
 			fail(one.index, fmt::format("{}: ended {}, status {}, rip {:#x}, address {:#x}, detail {:#x}{}",
-						    what, reason, s.info.status, s.info.rip, s.info.address,
-						    s.info.detail, one.history));
+						    what, reason, s.status, s.rip, s.address, s.detail, one.history));
 		};
 		std::uint64_t sum = 0;
 
-		for (std::size_t i = 0; i < std::size(s.exits); i++)
-			sum += s.exits[i];
-		if (s.info.state != MAYFLY_ENDED)
+		for (std::size_t i = 0; i < std::size(s.exits_by); i++)
+			sum += s.exits_by[i];
+		if (s.state != MAYFLY_ENDED)
 			wrong("it has not ended");
-		if (sum != s.info.exits)
+		if (sum != s.exits)
 			wrong("its exits do not add up");
-		switch (s.info.reason) {
+		switch (s.reason) {
 		case MAYFLY_END_EXITED:
 			break;
 		case MAYFLY_END_KILLED:
@@ -491,15 +503,15 @@ private:
 				wrong("nobody killed it");
 			break;
 		case MAYFLY_END_TRIPLE_FAULT:
-			if (s.exits[MAYFLY_EXIT_SHUTDOWN] != 1)
+			if (s.exits_by[MAYFLY_EXIT_SHUTDOWN] != 1)
 				wrong("no shutdown was seen");
 			break;
 		case MAYFLY_END_BAD_ACCESS:
-			if (!image_.is_forbidden(s.info.address, one.what.memory))
+			if (!image_.is_forbidden(s.address, one.what.memory))
 				wrong("it may go there");
 			break;
 		default:
-			if (!is_beyond_the_edge(s.info) && !is_of_its_own_making(s.info))
+			if (!is_beyond_the_edge(s) && !is_of_its_own_making(s))
 				wrong("guests cannot end so");
 		}
 	}

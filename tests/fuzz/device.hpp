@@ -16,7 +16,7 @@ inline mayfly_info info(const live::fd &device)
 {
 	mayfly_info result{};
 
-	if (const int ret = live::call(device, MAYFLY_INFO, &result))
+	if (const int ret = live::call_row(device, MAYFLY_INFO, result))
 		throw broken_rule(fmt::format("INFO answered {}", ret));
 	return result;
 }

@@ -194,7 +194,10 @@ private:
 		create_.rsp = FUZZ_WINDOW + FUZZ_STACK;
 		create_.cr3 = FUZZ_TABLES;
 		create_.rdi = FUZZ_WINDOW + MAYFLY_GPA_DEVICE;
-		std::snprintf(create_.name, sizeof(create_.name), "fuzz-%llu", static_cast<unsigned long long>(batch));
+		create_.profile = MAYFLY_PROFILE_UNIKERNEL;
+		create_.cpu_level = MAYFLY_CPU_SSE2;
+		std::snprintf(create_.label, sizeof(create_.label), "fuzz-%llu",
+			      static_cast<unsigned long long>(batch));
 	}
 
 	std::vector<page> tables_, cases_;

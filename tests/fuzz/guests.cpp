@@ -53,8 +53,10 @@ public:
 		create.rip = FUZZ_WINDOW + 0x20000;
 		create.cr3 = 0x10000;
 		create.rdi = FUZZ_WINDOW + MAYFLY_GPA_DEVICE;
-		std::strcpy(create.name, "canary");
-		const fd image(live::call(device, MAYFLY_IMAGE_CREATE, &create));
+		create.profile = MAYFLY_PROFILE_UNIKERNEL;
+		create.cpu_level = MAYFLY_CPU_SSE2;
+		std::strcpy(create.label, "canary");
+		const fd image(live::create_image(device, create));
 
 		spawn.image = image.get();
 		spawn.count = 1;
@@ -69,19 +71,19 @@ public:
 	void release()
 	{
 		mayfly_control control{};
-		mayfly_vm_stat stat{};
+		mayfly_vm_info stat{};
 
 		control.op = MAYFLY_OP_NOTIFY;
 		control.port = MAYFLY_EVENT_STOP;
 		const int told = live::call(handle_, MAYFLY_CONTROL, &control);
 		const bool ended = live::eventually(
-			[&] { return !live::call(handle_, MAYFLY_STAT, &stat) && stat.info.state == MAYFLY_ENDED; },
+			[&] { return !live::call_row(handle_, MAYFLY_STAT, stat) && stat.state == MAYFLY_ENDED; },
 			patience_);
 
-		if (told || !ended || stat.info.reason != MAYFLY_END_EXITED || stat.info.status != 42)
+		if (told || !ended || stat.reason != MAYFLY_END_EXITED || stat.status != 42)
 			throw broken_rule(
 				fmt::format("the canary: NOTIFY {}, state {}, reason {}, status {}, rip {:#x}", told,
-					    stat.info.state, stat.info.reason, stat.info.status, stat.info.rip));
+					    stat.state, stat.reason, stat.status, stat.rip));
 		handle_.reset();
 	}
 

@@ -259,7 +259,7 @@ private:
 	int make_image(small_guest which)
 	{
 		mayfly_image_create create = image_of(memory_, small_guests[which]);
-		const int made = live::call(device_, MAYFLY_IMAGE_CREATE, &create);
+		const int made = live::create_image(device_, create);
 
 		if (made < 0)
 			fail(fmt::format("IMAGE_CREATE of a good image answered {}", made));
@@ -291,7 +291,7 @@ private:
 
 		const fd fresh(make_vm(image_.get(), 0));
 
-		if (const int ret = live::call(fresh, MAYFLY_GET_STATE, &shared_.start))
+		if (const int ret = live::get_state(fresh, shared_.start))
 			fail(fmt::format("GET_STATE of a fresh VM answered {}", ret));
 	}
 	void make_keeper()
@@ -303,11 +303,11 @@ private:
 	}
 	[[nodiscard]] std::uint32_t state_of(const fd &vm) const
 	{
-		mayfly_vm_stat stat{};
+		mayfly_vm_info stat{};
 
-		if (const int ret = live::call(vm, MAYFLY_STAT, &stat))
+		if (const int ret = live::call_row(vm, MAYFLY_STAT, stat))
 			fail(fmt::format("STAT answered {}", ret));
-		return stat.info.state;
+		return stat.state;
 	}
 	void let_it_go()
 	{
@@ -363,6 +363,7 @@ private:
 		if (!live::eventually(
 			    [&] {
 				    remove_all();
+				    remove_names();
 				    left = info(device_);
 				    return left.vms == !killed && left.images == 3;
 			    },
@@ -380,6 +381,7 @@ private:
 		mayfly_list list{};
 
 		list.rows = live::address(rows.data());
+		list.row_size = sizeof(mayfly_vm_info);
 		list.count = static_cast<std::uint32_t>(rows.size());
 		if (const int ret = live::call(device_, MAYFLY_LIST, &list))
 			fail(fmt::format("LIST answered {}", ret));
@@ -390,6 +392,25 @@ private:
 				ids.push_back(row.id);
 		for (const std::uint32_t op : {MAYFLY_OP_KILL, MAYFLY_OP_REMOVE})
 			control(op, ids);
+	}
+	/// What programs have given to images.
+	void remove_names() const
+	{
+		std::vector<mayfly_image_info> rows(64);
+		mayfly_list list{};
+
+		list.rows = live::address(rows.data());
+		list.row_size = sizeof(rows[0]);
+		list.count = static_cast<std::uint32_t>(rows.size());
+		if (const int ret = live::call(device_, MAYFLY_IMAGE_LIST, &list))
+			fail(fmt::format("IMAGE_LIST answered {}", ret));
+		for (const mayfly_image_info &row : std::span(rows).first(list.count)) {
+			mayfly_open open{};
+
+			open.id = row.id;
+			if (row.name[0] && !live::call(device_, MAYFLY_IMAGE_OPEN, &open))
+				live::call<void>(fd(open.fd), MAYFLY_IMAGE_REMOVE, nullptr);
+		}
 	}
 	void control(std::uint32_t op, std::span<const std::uint64_t> ids)
 	{

@@ -32,7 +32,7 @@ namespace fuzz
 struct commons {
 	std::array<std::atomic<int>, slots> descriptors{};
 	std::atomic<std::uint64_t> last_id = 0; ///< of the VMs made so far, about
-	mayfly_vcpu_state start{};              ///< the state in which small guests start
+	live::vcpu_state start{};               ///< the state in which small guests start
 	std::uint64_t index = 0;                ///< of the program
 };
 
@@ -105,9 +105,9 @@ private:
 
 		switch (s.call) {
 		case what::info: {
-			mayfly_info info{};
+			mayfly_row row = random_row(r, memory_, sizeof(mayfly_info));
 
-			call_with(s, r, MAYFLY_INFO, info);
+			call_with(s, r, MAYFLY_INFO, row);
 			break;
 		}
 		case what::image_create:
@@ -117,10 +117,10 @@ private:
 			spawn(s, r);
 			break;
 		case what::list:
-			list(s, r);
+			list(s, r, MAYFLY_LIST);
 			break;
 		case what::open:
-			open(s, r);
+			open(s, r, MAYFLY_OPEN, shared_.last_id);
 			break;
 		case what::control_many:
 			control_many(s, r);
@@ -132,26 +132,44 @@ private:
 			break;
 		}
 		case what::stat: {
-			mayfly_vm_stat stat{};
+			mayfly_row row = random_row(r, memory_, sizeof(mayfly_vm_info));
 
-			call_with(s, r, MAYFLY_STAT, stat);
+			call_with(s, r, MAYFLY_STAT, row);
 			break;
 		}
 		case what::run:
 			run_vm(s, r);
 			break;
 		case what::get_state: {
-			mayfly_vcpu_state state{};
+			mayfly_state args = random_state_request(r, memory_, {});
 
-			call_with(s, r, MAYFLY_GET_STATE, state);
+			call_with(s, r, MAYFLY_GET_STATE, args);
 			break;
 		}
 		case what::set_state: {
-			mayfly_vcpu_state state = random_state(r, shared_.start);
+			mayfly_state args = random_state_request(r, memory_, random_state(r, shared_.start));
 
-			call_with(s, r, MAYFLY_SET_STATE, state);
+			call_with(s, r, MAYFLY_SET_STATE, args);
 			break;
 		}
+		case what::image_list:
+			list(s, r, MAYFLY_IMAGE_LIST);
+			break;
+		case what::image_open:
+			open(s, r, MAYFLY_IMAGE_OPEN, 8);
+			break;
+		case what::image_tag: {
+			mayfly_tag tag = random_tag(r);
+
+			call_with(s, r, MAYFLY_IMAGE_TAG, tag);
+			break;
+		}
+		case what::image_remove:
+			call<void>(s, MAYFLY_IMAGE_REMOVE, nullptr);
+			break;
+		case what::memory:
+			memory(s, r);
+			break;
 		default:
 			perform_other(s, r);
 			break;
@@ -161,11 +179,9 @@ private:
 	void image_create(const step &s, random &r)
 	{
 		mayfly_image_create create = random_image(r, memory_);
-		const std::uint64_t at = memory_.place(r, std::as_bytes(std::span(&create, 1)));
-		const int made = call(s, MAYFLY_IMAGE_CREATE, reinterpret_cast<void *>(at));
 
-		if (made >= 0)
-			keep(s.to, made);
+		if (!call_with(s, r, MAYFLY_IMAGE_CREATE, create))
+			keep(s.to, create.fd);
 	}
 
 	void spawn(const step &s, random &r)
@@ -180,21 +196,29 @@ private:
 			keep(s.to, spawn.fd);
 	}
 
-	void list(const step &s, random &r)
+	void list(const step &s, random &r, unsigned long request)
 	{
 		mayfly_list list = random_list(r, memory_);
 		const std::uint32_t asked = list.count;
 
-		if (!call_with(s, r, MAYFLY_LIST, list) && list.count > asked)
+		if (!call_with(s, r, request, list) && list.count > asked)
 			failure_ = fmt::format("LIST of {} rows has filled {}", asked, list.count);
 	}
 
-	void open(const step &s, random &r)
+	void open(const step &s, random &r, unsigned long request, std::uint64_t last)
 	{
-		mayfly_open open = random_open(r, shared_.last_id);
+		mayfly_open open = random_open(r, last);
 
-		if (!call_with(s, r, MAYFLY_OPEN, open))
+		if (!call_with(s, r, request, open))
 			keep(s.to, open.fd);
+	}
+
+	void memory(const step &s, random &r)
+	{
+		mayfly_memory args = random_memory(r, memory_);
+
+		if (!call_with(s, r, MAYFLY_MEMORY, args) && args.done != args.length)
+			failure_ = fmt::format("MEMORY of {} bytes has copied {}", args.length, args.done);
 	}
 
 	void control_many(const step &s, random &r)
@@ -299,6 +323,11 @@ private:
 							     MAYFLY_RUN,
 							     MAYFLY_GET_STATE,
 							     MAYFLY_SET_STATE,
+							     MAYFLY_IMAGE_LIST,
+							     MAYFLY_IMAGE_OPEN,
+							     MAYFLY_IMAGE_TAG,
+							     MAYFLY_IMAGE_REMOVE,
+							     MAYFLY_MEMORY,
 							     0x5401,
 							     0x541b,
 							     0xae01};
@@ -357,10 +386,15 @@ private:
 
 		if (!child) {
 			mayfly_info info;
-			mayfly_vm_stat stat;
+			mayfly_vm_info stat;
+			mayfly_row row{};
 
-			ioctl(number_of(slot_device), MAYFLY_INFO, &info);
-			ioctl(on, MAYFLY_STAT, &stat);
+			row.row = live::address(&info);
+			row.row_size = sizeof(info);
+			ioctl(number_of(slot_device), MAYFLY_INFO, &row);
+			row.row = live::address(&stat);
+			row.row_size = sizeof(stat);
+			ioctl(on, MAYFLY_STAT, &row);
 			if (r.chance(50))
 				::close(on);
 			_exit(0);

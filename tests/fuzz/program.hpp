@@ -50,6 +50,11 @@ enum class what : std::uint8_t {
 	run,
 	get_state,
 	set_state,
+	image_list,
+	image_open,
+	image_tag,
+	image_remove,
+	memory,
 	strange,
 	read,
 	write,
@@ -79,12 +84,13 @@ using lineage = std::vector<std::uint64_t>;
 inline what random_call(random &r)
 {
 	static constexpr what mostly[] = {
-		what::info,         what::image_create, what::image_create, what::spawn,   what::spawn,
-		what::spawn,        what::list,         what::open,         what::open,    what::control_many,
-		what::control_many, what::control,      what::control,      what::control, what::control,
-		what::stat,         what::run,          what::run,          what::run,     what::get_state,
-		what::set_state,    what::set_state,    what::strange,      what::read,    what::poll,
-		what::close,        what::dup,
+		what::info,         what::image_create, what::image_create, what::spawn,      what::spawn,
+		what::spawn,        what::list,         what::open,         what::open,       what::control_many,
+		what::control_many, what::control,      what::control,      what::control,    what::control,
+		what::stat,         what::run,          what::run,          what::run,        what::get_state,
+		what::set_state,    what::set_state,    what::strange,      what::read,       what::poll,
+		what::close,        what::dup,          what::image_list,   what::image_open, what::image_tag,
+		what::image_remove, what::memory,       what::memory,
 	};
 
 	if (r.chance(92))
@@ -105,8 +111,13 @@ inline std::uint8_t random_slot(random &r, what call)
 	case what::spawn:
 	case what::list:
 	case what::open:
+	case what::image_list:
+	case what::image_open:
 	case what::control_many:
 		return slot_device;
+	case what::image_tag:
+	case what::image_remove:
+		return slot_image;
 	case what::control:
 	case what::stat:
 	case what::run:

@@ -11,6 +11,7 @@
 #include <fmt/core.h>
 #include <mayfly.h>
 
+#include "../live/descriptor.hpp"
 #include "code.hpp"
 #include "random.hpp"
 
@@ -41,7 +42,7 @@ inline void bend_segment(random &r, mayfly_segment_register &s)
 }
 
 /// Things that belong together are changed together: most such states are good.
-inline void bend_whole(random &r, mayfly_vcpu_state &s)
+inline void bend_whole(random &r, live::vcpu_state &s)
 {
 	switch (r.below(6)) {
 	case 0: // user mode
@@ -76,14 +77,14 @@ inline void bend_whole(random &r, mayfly_vcpu_state &s)
 }
 
 /// One field, at random: any word of the registers, a byte of the FPU's.
-inline void bend_field(random &r, mayfly_vcpu_state &s)
+inline void bend_field(random &r, live::vcpu_state &s)
 {
-	constexpr std::size_t words = offsetof(mayfly_vcpu_state, fpu) / 8;
+	constexpr std::size_t words = sizeof(mayfly_vcpu_state) / 8;
 	auto *const bytes = reinterpret_cast<std::byte *>(&s);
 	std::uint64_t value;
 
 	if (r.chance(10)) {
-		bytes[offsetof(mayfly_vcpu_state, fpu) + r.below(sizeof(s.fpu))] = static_cast<std::byte>(r.next());
+		s.fpu[r.below(sizeof(s.fpu))] = static_cast<__u8>(r.next());
 		return;
 	}
 	std::byte *const at = bytes + 8 * r.below(words);
@@ -103,7 +104,7 @@ inline void bend_field(random &r, mayfly_vcpu_state &s)
 	std::memcpy(at, &value, sizeof(value));
 }
 
-inline void bend_state(random &r, mayfly_vcpu_state &s)
+inline void bend_state(random &r, live::vcpu_state &s)
 {
 	mayfly_segment_register *const segments[] = {&s.cs, &s.ss, &s.ds, &s.es, &s.fs, &s.gs, &s.ldtr, &s.tr};
 
@@ -126,7 +127,7 @@ inline void bend_state(random &r, mayfly_vcpu_state &s)
 }
 
 /// The words in which two states differ, as offset=value of the second.
-inline std::string difference(const mayfly_vcpu_state &from, const mayfly_vcpu_state &to)
+inline std::string difference(const live::vcpu_state &from, const live::vcpu_state &to)
 {
 	std::string text;
 

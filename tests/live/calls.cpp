@@ -32,9 +32,9 @@ protected:
 		live::image_request request(code);
 
 		bend(request);
-		const int ret = call(device, MAYFLY_IMAGE_CREATE, &request.create);
+		const int ret = live::create_image(device, request.create);
 
-		live::fd made(ret < 0 ? -1 : ret);
+		live::fd made(ret);
 		return ret < 0 ? ret : 0;
 	}
 	int spawn(const std::function<void(mayfly_spawn &)> &bend)
@@ -53,12 +53,14 @@ TEST_F(Calls, NullPointers)
 {
 	const machine vm(image, device);
 
-	for (const unsigned long request :
-	     {MAYFLY_INFO, MAYFLY_IMAGE_CREATE, MAYFLY_SPAWN, MAYFLY_LIST, MAYFLY_OPEN, MAYFLY_CONTROL})
+	for (const unsigned long request : {MAYFLY_INFO, MAYFLY_IMAGE_CREATE, MAYFLY_IMAGE_LIST, MAYFLY_IMAGE_OPEN,
+					    MAYFLY_SPAWN, MAYFLY_LIST, MAYFLY_OPEN, MAYFLY_CONTROL})
 		EXPECT_EQ(call<void>(device, request, nullptr), -EFAULT) << request;
 	for (const unsigned long request :
-	     {MAYFLY_CONTROL, MAYFLY_STAT, MAYFLY_RUN, MAYFLY_GET_STATE, MAYFLY_SET_STATE})
+	     {MAYFLY_CONTROL, MAYFLY_STAT, MAYFLY_RUN, MAYFLY_GET_STATE, MAYFLY_SET_STATE, MAYFLY_MEMORY})
 		EXPECT_EQ(call<void>(vm.handle(), request, nullptr), -EFAULT) << request;
+	for (const unsigned long request : {MAYFLY_STAT, MAYFLY_IMAGE_TAG})
+		EXPECT_EQ(call<void>(image, request, nullptr), -EFAULT) << request;
 }
 
 TEST_F(Calls, KernelPointers)
@@ -81,8 +83,13 @@ TEST_F(Calls, KernelPointers)
 
 TEST_F(Calls, UnalignedPointersAreFine)
 {
-	alignas(16) std::byte bytes[sizeof(mayfly_info) + 1];
+	alignas(16) std::byte bytes[sizeof(mayfly_row) + 1];
+	alignas(16) std::byte info[sizeof(mayfly_info) + 1];
+	mayfly_row args{};
 
+	args.row = live::address(info + 1);
+	args.row_size = sizeof(mayfly_info);
+	std::memcpy(bytes + 1, &args, sizeof(args));
 	EXPECT_EQ(call(device, MAYFLY_INFO, bytes + 1), 0);
 }
 
@@ -109,8 +116,8 @@ TEST_F(Calls, ImageRefusals)
 	EXPECT_EQ(create([](auto &r) { r.create.nr_segments = MAYFLY_MAX_SEGMENTS + 1; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.nr_segments = 0xffffffff; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.segments = 0; }), -EFAULT);
-	EXPECT_EQ(create([](auto &r) { r.create.name[0] = 0; }), -EINVAL);
-	EXPECT_EQ(create([](auto &r) { std::memset(r.create.name, 'x', sizeof(r.create.name)); }), -EINVAL);
+	EXPECT_EQ(create([](auto &r) { r.create.label[0] = 0; }), -EINVAL);
+	EXPECT_EQ(create([](auto &r) { std::memset(r.create.label, 'x', sizeof(r.create.label)); }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.rip = 1ull << 47; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.cr3 = 0x10001; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.cr3 = 0x40000; }), -EINVAL);
@@ -143,7 +150,6 @@ TEST_F(Calls, SpawnRefusals)
 	EXPECT_EQ(spawn([](auto &s) { s.reserved[0] = 1; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.count = 0; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.count = 2; }), -EINVAL);
-	EXPECT_EQ(spawn([](auto &s) { s.memory = 0; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.memory = 4096; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.memory += 1; }), -EINVAL);
 	EXPECT_EQ(spawn([](auto &s) { s.memory = MAYFLY_MEMORY_MAX + 4096; }), -EINVAL);
@@ -209,6 +215,7 @@ TEST_F(Calls, ABatchThatFailsInTheMiddleKeepsWhatItMade)
 	mayfly_list list{};
 
 	list.rows = live::address(rows);
+	list.row_size = sizeof(mayfly_vm_info);
 	list.count = 8;
 	ASSERT_EQ(call(device, MAYFLY_LIST, &list), 0);
 	ASSERT_EQ(list.count, 3u);
@@ -281,6 +288,7 @@ TEST_F(Calls, ListRefusals)
 		mayfly_list args{};
 
 		args.rows = live::address(&row);
+		args.row_size = sizeof(mayfly_vm_info);
 		args.count = 1;
 		bend(args);
 		return call(device, MAYFLY_LIST, &args);

@@ -83,12 +83,12 @@ protected:
 	/// It gets on: it has had more CPU time and parked more often, if it ever does.
 	static bool gets_on(const machine &vm)
 	{
-		const mayfly_vm_stat before = vm.stat();
+		const mayfly_vm_info before = vm.info();
 
 		return live::eventually([&] {
-			const mayfly_vm_stat now = vm.stat();
+			const mayfly_vm_info now = vm.info();
 
-			return before.parked ? now.parked > before.parked + 5 : now.info.cpu_ns > before.info.cpu_ns;
+			return before.parked ? now.parked > before.parked + 5 : now.cpu_ns > before.cpu_ns;
 		});
 	}
 	/// It has the CPU no more, while \p other has it for \p ns.
@@ -270,10 +270,10 @@ protected:
 	}
 	static bool answers(const machine &vm)
 	{
-		const std::uint64_t before = vm.stat().parked;
+		const std::uint64_t before = vm.info().parked;
 
 		return vm.control(MAYFLY_OP_NOTIFY, 5) == 0 &&
-		       live::eventually([&] { return vm.stat().parked > before || reason_of(vm); }) && !reason_of(vm);
+		       live::eventually([&] { return vm.info().parked > before || reason_of(vm); }) && !reason_of(vm);
 	}
 
 private:
@@ -514,6 +514,7 @@ TEST_F(CgroupsEnd, KillEndsWhatItsProcessesHoldAndLeavesWhatIsDetached)
 		mayfly_list list{};
 
 		list.rows = live::address(all.data());
+		list.row_size = sizeof(mayfly_vm_info);
 		list.count = static_cast<std::uint32_t>(all.size());
 		EXPECT_EQ(call(device, MAYFLY_LIST, &list), 0);
 		all.resize(list.count);

@@ -60,10 +60,10 @@ protected:
 	}
 	static void expect_answer(const machine &vm)
 	{
-		const std::uint64_t before = vm.stat().parked;
+		const std::uint64_t before = vm.info().parked;
 
 		ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 5), 0);
-		ASSERT_TRUE(live::eventually([&] { return vm.stat().parked > before; }))
+		ASSERT_TRUE(live::eventually([&] { return vm.info().parked > before; }))
 			<< "status " << vm.info().status;
 	}
 	static void expect_good_end(const machine &vm)
@@ -84,7 +84,7 @@ TEST_F(Cold, ByAgeAndBackByAnEvent)
 {
 	const std::vector<machine> vms = sleepers(1, 1);
 	const machine &vm = vms[0];
-	const mayfly_vm_stat warm = vm.stat();
+	const mayfly_vm_info warm = vm.info();
 
 	EXPECT_FALSE(is_cold(vm));
 	EXPECT_EQ(live::info(device).cold, 0u);
@@ -92,14 +92,14 @@ TEST_F(Cold, ByAgeAndBackByAnEvent)
 	ASSERT_TRUE(live::eventually([&] { return is_cold(vm); }));
 	EXPECT_EQ(live::info(device).cold, 1u);
 
-	const mayfly_vm_stat cold = vm.stat();
+	const mayfly_vm_info cold = vm.info();
 
 	EXPECT_EQ(cold.table_pages, 0u);
 	EXPECT_EQ(cold.device_pages, 0u);
 	EXPECT_LT(cold.guest_pages, warm.guest_pages + 1);
-	EXPECT_LE(cold.info.private_bytes, 12u << 10);
+	EXPECT_LE(cold.private_bytes, 12u << 10);
 	EXPECT_EQ(cold.parked, warm.parked) << "going cold is not a life of its own";
-	EXPECT_EQ(cold.info.exits, warm.info.exits);
+	EXPECT_EQ(cold.exits, warm.exits);
 
 	set_age(0);
 	const std::uint64_t warmed = live::info(device).warmed;
@@ -107,8 +107,8 @@ TEST_F(Cold, ByAgeAndBackByAnEvent)
 	expect_answer(vm);
 	EXPECT_EQ(live::info(device).warmed, warmed + 1);
 	EXPECT_EQ(live::info(device).cold, 0u);
-	EXPECT_EQ(vm.stat().table_pages, warm.table_pages);
-	EXPECT_EQ(vm.stat().device_pages, 1u);
+	EXPECT_EQ(vm.info().table_pages, warm.table_pages);
+	EXPECT_EQ(vm.info().device_pages, 1u);
 	expect_good_end(vm);
 }
 
@@ -148,7 +148,7 @@ TEST_F(Cold, CanBePausedReadKilledAndRunAttached)
 	EXPECT_EQ(live::info(device).cold, 2u);
 
 	ASSERT_EQ(vms[1].control(MAYFLY_OP_PAUSE), 0);
-	const mayfly_vcpu_state state = vms[1].state();
+	const live::vcpu_state state = vms[1].state();
 
 	EXPECT_EQ(state.regs[13], vms[1].info().id); // where the guest keeps it
 	EXPECT_EQ(vms[1].set_state(state), 0);       // it waits no more

@@ -62,6 +62,7 @@ public:
 			return rows_;
 		list.from = ids_.front();
 		list.rows = address(rows_.data());
+		list.row_size = sizeof(mayfly_vm_info);
 		list.count = static_cast<std::uint32_t>(rows_.size());
 		EXPECT_EQ(call(device_, MAYFLY_LIST, &list), 0);
 		EXPECT_EQ(list.count, rows_.size());

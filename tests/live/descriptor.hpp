@@ -53,6 +53,11 @@ template <class T> int call(const fd &on, unsigned long request, T *argument)
 	return ret < 0 ? -errno : ret;
 }
 
+/// All registers of a vCPU, in one piece.
+struct vcpu_state : mayfly_vcpu_state {
+	__u8 fpu[MAYFLY_FXSAVE_SIZE];
+};
+
 inline fd open_device()
 {
 	return fd(open(MAYFLY_DEVICE, O_RDWR | O_CLOEXEC));
@@ -61,6 +66,50 @@ inline fd open_device()
 inline std::uint64_t address(const void *pointer)
 {
 	return reinterpret_cast<std::uintptr_t>(pointer);
+}
+
+/// A call that fills one row.
+template <class Row> int call_row(const fd &on, unsigned long request, Row &row)
+{
+	mayfly_row args{};
+
+	args.row = address(&row);
+	args.row_size = sizeof(row);
+	return call(on, request, &args);
+}
+
+/// What GET_STATE and SET_STATE take for \p state.
+inline mayfly_state state_request(const vcpu_state &state)
+{
+	mayfly_state args{};
+
+	args.registers = address(static_cast<const mayfly_vcpu_state *>(&state));
+	args.registers_size = sizeof(mayfly_vcpu_state);
+	args.extended = address(state.fpu);
+	args.extended_size = sizeof(state.fpu);
+	return args;
+}
+
+inline int get_state(const fd &vm, vcpu_state &state)
+{
+	mayfly_state args = state_request(state);
+
+	return call(vm, MAYFLY_GET_STATE, &args);
+}
+
+inline int set_state(const fd &vm, const vcpu_state &state)
+{
+	mayfly_state args = state_request(state);
+
+	return call(vm, MAYFLY_SET_STATE, &args);
+}
+
+/// An image descriptor, or a negative errno.
+inline int create_image(const fd &device, mayfly_image_create create)
+{
+	const int ret = call(device, MAYFLY_IMAGE_CREATE, &create);
+
+	return ret ? ret : create.fd;
 }
 
 /// The calling thread, on this CPU and no other from now on.

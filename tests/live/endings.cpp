@@ -65,16 +65,16 @@ protected:
 	static void check(const machine &vm)
 	{
 		const expectation &want = GetParam();
-		const mayfly_vm_stat got = vm.stat();
+		const mayfly_vm_info got = vm.info();
 
-		EXPECT_EQ(got.info.state, unsigned{MAYFLY_ENDED});
-		EXPECT_EQ(got.info.reason, want.reason);
-		EXPECT_EQ(got.info.status, want.status);
-		EXPECT_EQ(got.info.address & ~0xfffull, want.address);
-		EXPECT_GE(got.exits[want.exit_reason], 1u);
-		EXPECT_GT(got.info.exits, 0u);
-		EXPECT_GE(got.info.ended_ns, got.info.created_ns);
-		EXPECT_NE(got.info.rip, 0u);
+		EXPECT_EQ(got.state, unsigned{MAYFLY_ENDED});
+		EXPECT_EQ(got.reason, want.reason);
+		EXPECT_EQ(got.status, want.status);
+		EXPECT_EQ(got.address & ~0xfffull, want.address);
+		EXPECT_GE(got.exits_by[want.exit_reason], 1u);
+		EXPECT_GT(got.exits, 0u);
+		EXPECT_GE(got.ended_ns, got.created_ns);
+		EXPECT_NE(got.rip, 0u);
 		// Memory goes back at once, not when the VM is removed.
 		EXPECT_EQ(got.guest_pages + got.table_pages + got.device_pages, 0u);
 	}
@@ -114,7 +114,7 @@ TEST_F(Exits, AreCountedExactly)
 	vm.set_parameters(1000);
 	ASSERT_EQ(vm.run(), 0);
 	// The loop's, and exit's own.
-	EXPECT_EQ(vm.stat().exits[MAYFLY_EXIT_HYPERCALL], 1001u);
+	EXPECT_EQ(vm.info().exits_by[MAYFLY_EXIT_HYPERCALL], 1001u);
 	EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED});
 }
 
@@ -128,7 +128,7 @@ TEST_F(Exits, HltIsWaitWithoutDeadline)
 		ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
 		EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
 		EXPECT_EQ(vm.info().state, unsigned{MAYFLY_PARKED});
-		EXPECT_EQ(vm.stat().exits[MAYFLY_EXIT_HLT], 1u);
+		EXPECT_EQ(vm.info().exits_by[MAYFLY_EXIT_HLT], 1u);
 		ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 3), 0);
 		ASSERT_EQ(vm.run(0, &outcome), 0);
 		EXPECT_EQ(vm.info().status, 7);
@@ -155,7 +155,7 @@ TEST_F(Exits, AHotImageFaultsLess)
 		const machine vm(image, device);
 
 		ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
-		n = vm.stat().exits[MAYFLY_EXIT_MEMORY];
+		n = vm.info().exits_by[MAYFLY_EXIT_MEMORY];
 	}
 	EXPECT_GT(faults[0], 1u);
 	// 16 pages are the range and more: too many to be hot, or all are.
@@ -171,7 +171,7 @@ TEST_F(Exits, WhatTheFirstVmWroteTheSecondHas)
 		const machine vm(image, device);
 
 		ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
-		n = vm.stat().exits[MAYFLY_EXIT_MEMORY];
+		n = vm.info().exits_by[MAYFLY_EXIT_MEMORY];
 	}
 	EXPECT_GT(faults[0], 0u);
 	EXPECT_EQ(faults[1], 0u);
@@ -183,8 +183,8 @@ TEST_F(Exits, ConsoleKeepsTheNewestAndCountsTheLost)
 	const machine vm(image, device);
 
 	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
-	EXPECT_EQ(vm.stat().console_bytes, 80000u);
-	EXPECT_EQ(vm.stat().console_lost, 80000u - 4096);
+	EXPECT_EQ(vm.info().console_bytes, 80000u);
+	EXPECT_EQ(vm.info().console_lost, 80000u - 4096);
 
 	const std::string text = vm.output();
 

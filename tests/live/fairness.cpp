@@ -90,7 +90,7 @@ TEST_F(Fairness, SpinnersShareACpuAndSleepersGetOn)
 	std::vector<std::uint64_t> parked;
 
 	for (const machine &vm : sleepers)
-		parked.push_back(vm.stat().parked);
+		parked.push_back(vm.info().parked);
 
 	run_for(spinners, 30'000'000); // what came before is made up for
 
@@ -99,7 +99,7 @@ TEST_F(Fairness, SpinnersShareACpuAndSleepersGetOn)
 	std::printf("CPU time of equals differs by %.1f %%\n", spread * 100);
 	EXPECT_LE(spread, 0.05);
 	for (std::size_t i = 0; i < sleepers.size(); i++)
-		EXPECT_GE(sleepers[i].stat().parked - parked[i], 50u);
+		EXPECT_GE(sleepers[i].info().parked - parked[i], 50u);
 }
 
 }

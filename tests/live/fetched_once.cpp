@@ -120,9 +120,10 @@ TEST_F(FetchedOnce, ImageCreate)
 	const live::image_request request(guests::exit42);
 
 	every_split<mayfly_image_create>(request.create, [&](mayfly_image_create *create) {
-		const live::fd image(call(device, MAYFLY_IMAGE_CREATE, create));
+		ASSERT_EQ(call(device, MAYFLY_IMAGE_CREATE, create), 0);
 
-		ASSERT_GE(image.get(), 0);
+		const live::fd image(create->fd);
+
 		EXPECT_EQ(machine(image, device).run(), 0);
 	});
 }
@@ -134,7 +135,7 @@ TEST_F(FetchedOnce, Segments)
 	every_split<std::array<mayfly_segment, 2>>(request.segments, [&](std::array<mayfly_segment, 2> *segments) {
 		request.create.segments = live::address(segments);
 
-		const live::fd image(call(device, MAYFLY_IMAGE_CREATE, &request.create));
+		const live::fd image(live::create_image(device, request.create));
 
 		ASSERT_GE(image.get(), 0);
 
@@ -174,13 +175,16 @@ TEST_F(FetchedOnce, SetState)
 {
 	const live::fd image = live::make_image(device, guests::exit_argument);
 	const machine vm(image, device);
-	mayfly_vcpu_state state = vm.state();
+	live::vcpu_state state = vm.state();
 
 	state.regs[8] = 17;
 	every_split<mayfly_vcpu_state>(state, [&](mayfly_vcpu_state *torn_state) {
-		ASSERT_EQ(call(vm.handle(), MAYFLY_SET_STATE, torn_state), 0);
+		mayfly_state args = live::state_request(state);
 
-		const mayfly_vcpu_state now = vm.state();
+		args.registers = live::address(torn_state);
+		ASSERT_EQ(call(vm.handle(), MAYFLY_SET_STATE, &args), 0);
+
+		const live::vcpu_state now = vm.state();
 
 		EXPECT_EQ(std::memcmp(&now, &state, sizeof(now)), 0);
 	});

@@ -77,12 +77,12 @@ public:
 		std::vector<std::uint64_t> parked, cpu;
 
 		for (const machine &vm : waiters_)
-			parked.push_back(vm.stat().parked);
+			parked.push_back(vm.info().parked);
 		for (const machine &vm : spinners_)
 			cpu.push_back(vm.info().cpu_ns);
 		return live::eventually([&] {
 			for (std::size_t i = 0; i < waiters_.size(); i++)
-				if (waiters_[i].stat().parked <= parked[i])
+				if (waiters_[i].info().parked <= parked[i])
 					return false;
 			for (std::size_t i = 0; i < spinners_.size(); i++)
 				if (spinners_[i].info().cpu_ns <= cpu[i])

@@ -152,7 +152,7 @@ TEST_F(HostMemory, VmsThatGrowEndBeforeAnInnocentIsKilled)
 
 			for (int i = 0; i < 4; i++) {
 				all.emplace_back(*guest, device, 0, 4096 * mib);
-				mayfly_vcpu_state state = all.back().state();
+				live::vcpu_state state = all.back().state();
 
 				state.regs[8] = guests::range_gpa;
 				state.regs[9] = 500'000;
@@ -168,9 +168,9 @@ TEST_F(HostMemory, VmsThatGrowEndBeforeAnInnocentIsKilled)
 			}
 			expect_calm();
 		}
-		const std::uint64_t parked = neighbour.stat().parked;
+		const std::uint64_t parked = neighbour.info().parked;
 
-		EXPECT_TRUE(live::eventually([&] { return neighbour.stat().parked > parked + 5; }));
+		EXPECT_TRUE(live::eventually([&] { return neighbour.info().parked > parked + 5; }));
 		EXPECT_EQ(spawn(), 0);
 	}
 }
@@ -224,7 +224,7 @@ TEST_F(HostMemory, ImagesThatFillItToTheBrimLeaveEnoughForAnInnocent)
 			       .reserved = 0};
 		request.create.segments = live::address(segments.data());
 		request.create.nr_segments = 3;
-		for (int i = 0; i < 200 && (ret = call(device, MAYFLY_IMAGE_CREATE, &request.create)) >= 0; i++)
+		for (int i = 0; i < 200 && (ret = live::create_image(device, request.create)) >= 0; i++)
 			all.emplace_back(ret);
 		EXPECT_EQ(ret, -ENOMEM);
 	}

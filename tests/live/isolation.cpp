@@ -88,7 +88,7 @@ TEST_F(Isolation, FreedPagesComeBackZeroed)
 		vm.set_parameters(guests::range_gpa, pages);
 		ASSERT_EQ(vm.run(), 0);
 		EXPECT_EQ(vm.info().status, 0);
-		EXPECT_LT(vm.stat().exits[MAYFLY_EXIT_MEMORY], pages / 10) << "a walk gets many at once";
+		EXPECT_LT(vm.info().exits_by[MAYFLY_EXIT_MEMORY], pages / 10) << "a walk gets many at once";
 	}
 }
 

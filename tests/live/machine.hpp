@@ -34,7 +34,7 @@ inline mayfly_info info(const fd &device)
 {
 	mayfly_info result{};
 
-	EXPECT_EQ(call(device, MAYFLY_INFO, &result), 0);
+	EXPECT_EQ(call_row(device, MAYFLY_INFO, result), 0);
 	return result;
 }
 
@@ -61,7 +61,9 @@ struct image_request {
 		create.rip = guests::entry;
 		create.cr3 = elf_image::table_gpa;
 		create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
-		std::strcpy(create.name, "guest");
+		create.profile = MAYFLY_PROFILE_UNIKERNEL;
+		create.cpu_level = MAYFLY_CPU_SSE2;
+		std::strcpy(create.label, "guest");
 	}
 	image_request(const image_request &) = delete;
 	image_request &operator=(const image_request &) = delete;
@@ -70,7 +72,7 @@ struct image_request {
 inline fd make_image(const fd &device, std::span<const std::byte> code)
 {
 	image_request request(code);
-	const int ret = call(device, MAYFLY_IMAGE_CREATE, &request.create);
+	const int ret = create_image(device, request.create);
 
 	EXPECT_GE(ret, 0) << strerror(-ret);
 	return fd(ret);
@@ -120,14 +122,13 @@ public:
 			*outcome = run.outcome;
 		return ret;
 	}
-	[[nodiscard]] mayfly_vm_stat stat() const
+	[[nodiscard]] mayfly_vm_info info() const
 	{
-		mayfly_vm_stat result{};
+		mayfly_vm_info result{};
 
-		EXPECT_EQ(call(handle_, MAYFLY_STAT, &result), 0);
+		EXPECT_EQ(call_row(handle_, MAYFLY_STAT, result), 0);
 		return result;
 	}
-	[[nodiscard]] mayfly_vm_info info() const { return stat().info; }
 
 	int control(std::uint32_t op, std::uint32_t port = 0) const
 	{
@@ -137,19 +138,19 @@ public:
 		control.port = port;
 		return call(handle_, MAYFLY_CONTROL, &control);
 	}
-	[[nodiscard]] mayfly_vcpu_state state() const
+	[[nodiscard]] vcpu_state state() const
 	{
-		mayfly_vcpu_state result{};
+		vcpu_state result{};
 
-		EXPECT_EQ(call(handle_, MAYFLY_GET_STATE, &result), 0);
+		EXPECT_EQ(get_state(handle_, result), 0);
 		return result;
 	}
-	int set_state(mayfly_vcpu_state state) const { return call(handle_, MAYFLY_SET_STATE, &state); }
+	int set_state(const vcpu_state &state) const { return live::set_state(handle_, state); }
 
 	/// Sets r8 to r10, which the tiny guests take as parameters.
 	void set_parameters(std::uint64_t r8, std::uint64_t r9 = 0, std::uint64_t r10 = 0) const
 	{
-		mayfly_vcpu_state now = state();
+		vcpu_state now = state();
 
 		now.regs[8] = r8;
 		now.regs[9] = r9;

@@ -158,13 +158,13 @@ TEST_F(Mutations, ARefusedEntryNamesTheRegister)
 
 		ASSERT_EQ(vm.run(), 0);
 
-		const mayfly_vm_stat stat = vm.stat();
+		const mayfly_vm_info stat = vm.info();
 
-		EXPECT_EQ(stat.info.reason, unsigned{MAYFLY_END_BAD_STATE});
-		EXPECT_EQ(stat.info.address, offsetof(mayfly_vcpu_state, cs));
-		EXPECT_NE(stat.info.detail, 0u);
-		EXPECT_EQ(stat.info.rip, guests::entry);
-		EXPECT_EQ(stat.exits[MAYFLY_EXIT_INVALID], 1u);
+		EXPECT_EQ(stat.reason, unsigned{MAYFLY_END_BAD_STATE});
+		EXPECT_EQ(stat.address, offsetof(mayfly_vcpu_state, cs));
+		EXPECT_NE(stat.detail, 0u);
+		EXPECT_EQ(stat.rip, guests::entry);
+		EXPECT_EQ(stat.exits_by[MAYFLY_EXIT_INVALID], 1u);
 	}
 	mutate(none);
 

@@ -227,7 +227,7 @@ TEST_F(Quotas, AVmThatTakesTooManyBytesEndsAndNobodyElse)
 	const live::fd modest = live::make_image(device, guests::wait_loop);
 	const machine neighbour(modest, device, MAYFLY_SPAWN_START);
 
-	EXPECT_TRUE(live::eventually([&] { return neighbour.stat().parked > 0; }));
+	EXPECT_TRUE(live::eventually([&] { return neighbour.info().parked > 0; }));
 	for (const char *name : {"max_bytes_user", "max_bytes"}) {
 		const parameter most(name, limit);
 
@@ -256,9 +256,9 @@ TEST_F(Quotas, AVmThatTakesTooManyBytesEndsAndNobodyElse)
 			EXPECT_LE(seen, limit + slack + neighbour.info().private_bytes);
 		})) << name;
 
-		const std::uint64_t parked = neighbour.stat().parked;
+		const std::uint64_t parked = neighbour.info().parked;
 
-		EXPECT_TRUE(live::eventually([&] { return neighbour.stat().parked > parked; }));
+		EXPECT_TRUE(live::eventually([&] { return neighbour.info().parked > parked; }));
 	}
 	EXPECT_EQ(neighbour.info().reason, unsigned{MAYFLY_END_NONE});
 }

@@ -97,7 +97,7 @@ TEST_F(Regress, ANewStateSurvivesARunThatWasCalledOff)
 	pin(0);
 	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
 	for (unsigned n = 0; n < 1000; n++) {
-		mayfly_vcpu_state state = vm.state();
+		live::vcpu_state state = vm.state();
 
 		state.rip = guests::entry;
 		state.regs[MAYFLY_RDI] = live::elf_image::kernel_base + MAYFLY_GPA_DEVICE;
@@ -313,7 +313,7 @@ TEST_F(Regress, ParkingIsCountedOnce)
 		ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
 		static_cast<void>(vm.state());
 	}
-	EXPECT_EQ(vm.stat().parked, 1u);
+	EXPECT_EQ(vm.info().parked, 1u);
 }
 
 /// "vm07" and VMs with names of their own were found as vm<ID>.
@@ -372,16 +372,16 @@ TEST_F(Regress, DataSegmentsHaveBasesOf32Bits)
 {
 	const live::fd image = live::make_image(device, guests::exit42);
 	const machine vm(image, device);
-	const mayfly_vcpu_state start = vm.state();
+	const live::vcpu_state start = vm.state();
 
 	for (mayfly_segment_register mayfly_vcpu_state::*const segment :
 	     {&mayfly_vcpu_state::ds, &mayfly_vcpu_state::es}) {
-		mayfly_vcpu_state state = start;
+		live::vcpu_state state = start;
 
 		(state.*segment).base = 1ull << 32;
 		EXPECT_EQ(vm.set_state(state), -EINVAL);
 	}
-	mayfly_vcpu_state state = start;
+	live::vcpu_state state = start;
 
 	state.ds.base = state.es.base = 0xfffffffful;
 	state.fs.base = state.gs.base = 0xffffffff80000000;

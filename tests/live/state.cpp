@@ -21,9 +21,9 @@ mayfly_segment_register data_segment(std::uint64_t base, std::uint16_t selector)
 }
 
 /// Every field different from the start state and from every other field.
-mayfly_vcpu_state everything(const mayfly_vcpu_state &start)
+live::vcpu_state everything(const live::vcpu_state &start)
 {
-	mayfly_vcpu_state s = start;
+	live::vcpu_state s = start;
 	std::uint64_t n = 0x1111;
 
 	for (unsigned i = 0; i < 16; i++)
@@ -54,6 +54,8 @@ mayfly_vcpu_state everything(const mayfly_vcpu_state &start)
 	s.sysenter_cs = 0x10;
 	s.sysenter_esp = 0xffff80000000a000;
 	s.sysenter_eip = 0xffff80000000b000;
+	s.tsc_offset = 0x0000123456789abc;
+	s.events = 0x5;
 	for (unsigned i = 0; i < 8; i++) // 80 bits each, in 16 bytes
 		for (unsigned j = 0; j < 10; j++)
 			s.fpu[32 + 16 * i + j] = static_cast<__u8>(0x81 + i * 10 + j);
@@ -71,7 +73,7 @@ void expect_segment(const char *name, const mayfly_segment_register &got, const 
 	EXPECT_EQ(got.attributes, want.attributes);
 }
 
-void expect_same(const mayfly_vcpu_state &got, const mayfly_vcpu_state &want)
+void expect_same(const live::vcpu_state &got, const live::vcpu_state &want)
 {
 	for (unsigned i = 0; i < 16; i++)
 		EXPECT_EQ(got.regs[i], want.regs[i]) << "register " << i;
@@ -105,6 +107,10 @@ void expect_same(const mayfly_vcpu_state &got, const mayfly_vcpu_state &want)
 	EXPECT_EQ(got.exception, want.exception);
 	EXPECT_EQ(got.error_code, want.error_code);
 	EXPECT_EQ(got.flags, want.flags);
+	EXPECT_EQ(got.tsc_offset, want.tsc_offset);
+	EXPECT_EQ(got.events, want.events);
+	EXPECT_EQ(got.deadline, want.deadline);
+	EXPECT_EQ(got.waiting, want.waiting);
 	// The FXSAVE image but for what hardware owns: control words, MXCSR mask.
 	for (unsigned i = 0; i < 8; i++)
 		EXPECT_EQ(std::memcmp(got.fpu + 32 + 16 * i, want.fpu + 32 + 16 * i, 10), 0) << "st" << i;
@@ -117,10 +123,10 @@ TEST_F(State, ComesBackAsItWentIn)
 {
 	const live::fd image = live::make_image(device, guests::spin);
 	const machine vm(image, device);
-	const mayfly_vcpu_state want = everything(vm.state());
+	const live::vcpu_state want = everything(vm.state());
 
 	ASSERT_EQ(vm.set_state(want), 0);
-	const mayfly_vcpu_state got = vm.state();
+	const live::vcpu_state got = vm.state();
 
 	EXPECT_EQ(std::memcmp(&got, &want, sizeof(got)), 0);
 }
@@ -129,7 +135,7 @@ TEST_F(State, GoesThroughTheCpuUnchanged)
 {
 	const live::fd image = live::make_image(device, guests::spin);
 	const machine spinning(image, device);
-	const mayfly_vcpu_state want = everything(spinning.state());
+	const live::vcpu_state want = everything(spinning.state());
 
 	ASSERT_EQ(spinning.set_state(want), 0);
 	ASSERT_EQ(spinning.control(MAYFLY_OP_START), 0);
@@ -143,7 +149,7 @@ TEST_F(State, AnExceptionIsRaised)
 {
 	const live::fd image = live::make_image(device, guests::exit42);
 	const machine vm(image, device);
-	mayfly_vcpu_state s = vm.state();
+	live::vcpu_state s = vm.state();
 
 	s.flags = MAYFLY_STATE_EXCEPTION;
 	s.exception = 13;
@@ -165,15 +171,16 @@ TEST_F(State, ANewRipIsWhereItGoesOn)
 
 struct wrong {
 	const char *name;
-	std::function<void(mayfly_vcpu_state &)> make;
+	std::function<void(live::vcpu_state &)> make;
 };
 
 TEST_F(State, WhatHardwareWouldRefuseIsRefused)
 {
 	static const wrong cases[] = {
-		{"vcpu", [](auto &s) { s.vcpu = 1; }},
 		{"unknown flag", [](auto &s) { s.flags = 4; }},
-		{"reserved", [](auto &s) { s.reserved[3] = 1; }},
+		{"waiting for what?", [](auto &s) { s.waiting = 3; }},
+		{"a deadline without waiting", [](auto &s) { s.deadline = 1; }},
+		{"HLT with a deadline", [](auto &s) { s.waiting = MAYFLY_WAITING_HLT; }},
 		{"cr0 without PG", [](auto &s) { s.cr0 &= ~0x80000000ull; }},
 		{"cr0 without PE", [](auto &s) { s.cr0 &= ~1ull; }},
 		{"cr0 with CD", [](auto &s) { s.cr0 |= 1u << 30; }},
@@ -230,34 +237,135 @@ TEST_F(State, WhatHardwareWouldRefuseIsRefused)
 	};
 	const live::fd image = live::make_image(device, guests::exit42);
 	const machine vm(image, device);
-	const mayfly_vcpu_state good = vm.state();
+	const live::vcpu_state good = vm.state();
 
 	for (const wrong &one : cases) {
-		mayfly_vcpu_state s = good;
+		live::vcpu_state s = good;
 
 		one.make(s);
 		EXPECT_EQ(vm.set_state(s), -EINVAL) << one.name;
 	}
 	// None of them has left a mark.
-	const mayfly_vcpu_state after = vm.state();
+	const live::vcpu_state after = vm.state();
 
 	EXPECT_EQ(std::memcmp(&after, &good, sizeof(good)), 0);
 	ASSERT_EQ(vm.run(), 0);
 	EXPECT_EQ(vm.info().status, 42);
 }
 
+/// GET_STATE with \p bend applied to its argument.
+int bent_request(const machine &vm, unsigned long request, live::vcpu_state &state,
+		 const std::function<void(mayfly_state &)> &bend)
+{
+	mayfly_state args = live::state_request(state);
+
+	bend(args);
+	return call(vm.handle(), request, &args);
+}
+
+TEST_F(State, ArgumentsOutOfRangeAreRefused)
+{
+	static const std::function<void(mayfly_state &)> wrong[] = {
+		[](auto &a) { a.vcpu = 1; },
+		[](auto &a) { a.flags = 1; },
+		[](auto &a) { a.reserved[1] = 1; },
+		[](auto &a) { a.registers_size = 0; },
+		[](auto &a) { a.registers_size = 12; },
+		[](auto &a) { a.registers_size = MAYFLY_ROW_MAX + 8; },
+		[](auto &a) { a.extended_size = MAYFLY_FXSAVE_SIZE - 8; },
+		[](auto &a) { a.extended_size = MAYFLY_ROW_MAX + 8; },
+	};
+	const live::fd image = live::make_image(device, guests::exit42);
+	const machine vm(image, device);
+	live::vcpu_state state = vm.state();
+
+	for (const auto &one : wrong)
+		for (const unsigned long request : {MAYFLY_GET_STATE, MAYFLY_SET_STATE})
+			EXPECT_EQ(bent_request(vm, request, state, one), -EINVAL) << &one - wrong;
+}
+
+/// An older caller knows fewer registers: it gets those, and the others stay.
+TEST_F(State, AShorterOneLeavesTheRestAlone)
+{
+	const live::fd image = live::make_image(device, guests::exit_argument);
+	const machine vm(image, device);
+	const auto shorter = [](auto &a) {
+		a.registers_size = sizeof(mayfly_vcpu_state::regs);
+		a.extended_size = 0;
+	};
+	const live::vcpu_state before = vm.state();
+	live::vcpu_state state{};
+
+	ASSERT_EQ(bent_request(vm, MAYFLY_GET_STATE, state, shorter), 0);
+	EXPECT_EQ(std::memcmp(state.regs, before.regs, sizeof(state.regs)), 0);
+	EXPECT_EQ(state.rip, 0u);
+	state.regs[8] = 77;
+	ASSERT_EQ(bent_request(vm, MAYFLY_SET_STATE, state, shorter), 0);
+	EXPECT_EQ(vm.state().rip, before.rip);
+	EXPECT_EQ(std::memcmp(vm.state().fpu, before.fpu, sizeof(before.fpu)), 0);
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().status, 77);
+}
+
+/// A newer one knows more of them: they read as zero, and must be.
+TEST_F(State, ALongerOneIsZeroBehind)
+{
+	struct longer {
+		mayfly_vcpu_state known;
+		std::uint64_t newer;
+	} registers;
+	const live::fd image = live::make_image(device, guests::exit42);
+	const machine vm(image, device);
+	live::vcpu_state state{};
+	const auto point = [&](auto &a) {
+		a.registers = live::address(&registers);
+		a.registers_size = sizeof(registers);
+	};
+
+	std::memset(&registers, 0xff, sizeof(registers));
+	ASSERT_EQ(bent_request(vm, MAYFLY_GET_STATE, state, point), 0);
+	EXPECT_EQ(registers.newer, 0u);
+	EXPECT_EQ(registers.known.rip, guests::entry);
+	EXPECT_EQ(bent_request(vm, MAYFLY_SET_STATE, state, point), 0);
+	registers.newer = 1;
+	EXPECT_EQ(bent_request(vm, MAYFLY_SET_STATE, state, point), -E2BIG);
+}
+
+/// A waiting guest's state, given to another VM, makes that one wait.
+TEST_F(State, CarriesWhatTheGuestWaitsFor)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	const machine first(image, device), second(image, device);
+	std::uint32_t outcome = 0;
+
+	ASSERT_EQ(first.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
+	ASSERT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
+
+	live::vcpu_state state = first.state();
+
+	EXPECT_EQ(state.waiting, unsigned{MAYFLY_WAITING_CALL});
+	EXPECT_EQ(state.deadline, MAYFLY_FOREVER);
+	ASSERT_EQ(second.set_state(state), 0);
+	EXPECT_EQ(second.info().state, unsigned{MAYFLY_PARKED});
+	// Events are part of it: with one there is nothing to wait for.
+	state.events = 1;
+	ASSERT_EQ(second.set_state(state), 0);
+	EXPECT_EQ(second.info().state, unsigned{MAYFLY_READY});
+	EXPECT_EQ(second.state().events, 1u);
+}
+
 TEST_F(State, OfARunningVmIsBusyAndOfAnEndedOneGone)
 {
 	const live::fd image = live::make_image(device, guests::spin_cli);
 	const machine vm(image, device, MAYFLY_SPAWN_START);
-	mayfly_vcpu_state s{};
+	live::vcpu_state s{};
 
-	EXPECT_EQ(call(vm.handle(), MAYFLY_GET_STATE, &s), -EBUSY);
+	EXPECT_EQ(live::get_state(vm.handle(), s), -EBUSY);
 	ASSERT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
-	ASSERT_EQ(call(vm.handle(), MAYFLY_GET_STATE, &s), 0);
+	ASSERT_EQ(live::get_state(vm.handle(), s), 0);
 	EXPECT_EQ(vm.set_state(s), 0);
 	ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
-	EXPECT_EQ(call(vm.handle(), MAYFLY_GET_STATE, &s), -ESRCH);
+	EXPECT_EQ(live::get_state(vm.handle(), s), -ESRCH);
 	EXPECT_EQ(vm.set_state(s), -ESRCH);
 }
 

@@ -91,18 +91,18 @@ TEST_F(Traces, EveryExitIsTracedWithItsReason)
 	vm.set_parameters(guests::range_gpa, 20);
 	ASSERT_EQ(vm.run(), 0);
 
-	const mayfly_vm_stat stat = vm.stat();
+	const mayfly_vm_info stat = vm.info();
 	std::map<std::string, std::uint64_t> seen;
 
-	for (const std::string &line : trace.lines("vm_exit", stat.info.id))
+	for (const std::string &line : trace.lines("vm_exit", stat.id))
 		seen[value_of(line, "reason")]++;
 	for (unsigned i = 0; i < MAYFLY_EXIT_REASONS; i++)
-		EXPECT_EQ(seen[names[i]], stat.exits[i]) << names[i];
-	EXPECT_EQ(trace.lines("vm_entry", stat.info.id).size(), stat.info.exits);
+		EXPECT_EQ(seen[names[i]], stat.exits_by[i]) << names[i];
+	EXPECT_EQ(trace.lines("vm_entry", stat.id).size(), stat.exits);
 
 	std::uint64_t writes = 0;
 
-	for (const std::string &line : trace.lines("fault", stat.info.id))
+	for (const std::string &line : trace.lines("fault", stat.id))
 		writes += value_of(line, "access") == "write" && value_of(line, "error") == "0";
 	EXPECT_GE(writes, 5u);
 }

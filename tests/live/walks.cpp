@@ -32,7 +32,7 @@ protected:
 
 		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
 		while (!(vm.info().state == MAYFLY_ENDED))
-			most = std::max<std::uint64_t>(most, vm.stat().guest_pages);
+			most = std::max<std::uint64_t>(most, vm.info().guest_pages);
 		EXPECT_EQ(vm.info().status, 0);
 		return most;
 	}
@@ -45,7 +45,7 @@ TEST_F(Walks, AWalkOf64MibLeavesGuestModeSeldom)
 	ASSERT_EQ(vm.run(), 0);
 	EXPECT_EQ(vm.info().status, 0);
 	// Doubling up to 4 MiB, then 4 MiB at a time.
-	EXPECT_LE(vm.stat().exits[MAYFLY_EXIT_MEMORY], 40u);
+	EXPECT_LE(vm.info().exits_by[MAYFLY_EXIT_MEMORY], 40u);
 }
 
 TEST_F(Walks, AWalkGetsAtMostTwiceWhatItTouches)
@@ -88,12 +88,12 @@ TEST_F(Walks, CodeInALargePageIsForCpusThatBearIt)
 	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
 	ASSERT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
 
-	const std::uint64_t before = vm.stat().table_pages;
+	const std::uint64_t before = vm.info().table_pages;
 
 	ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY), 0);
 	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
 	ASSERT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
-	EXPECT_EQ(vm.stat().table_pages - before, live::cpu_says("bugs", "itlb_multihit") ? 1u : 0u);
+	EXPECT_EQ(vm.info().table_pages - before, live::cpu_says("bugs", "itlb_multihit") ? 1u : 0u);
 	ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY), 0);
 	ASSERT_EQ(vm.run(), 0);
 	EXPECT_EQ(vm.info().status, 0);

@@ -47,17 +47,44 @@ TEST_F(device_test, closes_what_it_opened)
 	EXPECT_TRUE(fake.open_fds.empty());
 }
 
-TEST_F(device_test, refuses_another_version)
+TEST_F(device_test, refuses_an_older_version)
 {
-	fake.module_info.api_version = 7;
-	ASSERT_NE(vmctl::api_version(), 7u);
+	fake.module_info.api_version = 0;
 
 	const auto opened = device::open(fake);
 
 	ASSERT_FALSE(opened);
-	EXPECT_EQ(opened.error().what, "/dev/mayfly: the module speaks version 7, this program version " +
+	EXPECT_EQ(opened.error().what, "/dev/mayfly: the module speaks version 0, this program needs version " +
 					       std::to_string(MAYFLY_API_VERSION));
 	EXPECT_TRUE(fake.open_fds.empty());
+}
+
+TEST_F(device_test, takes_a_newer_version_with_more_features)
+{
+	fake.module_info.api_version = 7;
+	fake.module_info.features = ~0ull;
+	EXPECT_TRUE(device::open(fake));
+}
+
+TEST_F(device_test, says_which_features_are_missing)
+{
+	fake.module_info.features &= ~(MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY);
+
+	const auto opened = device::open(fake);
+
+	ASSERT_FALSE(opened);
+	EXPECT_EQ(opened.error().what,
+		  "/dev/mayfly: the module is too old: it lacks records of ends, access to guest memory");
+}
+
+TEST_F(device_test, reads_the_ends)
+{
+	const device to = open();
+
+	fake.add("one");
+	fake.end(fake.add("two"), MAYFLY_END_EXITED, 5);
+	EXPECT_EQ(to.ends(), (std::vector<vmctl::vm_end>{{.id = 2, .reason = vmctl::end_reason::exited, .status = 5}}));
+	EXPECT_EQ(to.ends(std::chrono::milliseconds(0)), std::vector<vmctl::vm_end>());
 }
 
 TEST_F(device_test, loads_an_image_with_its_entry_table)
@@ -78,7 +105,7 @@ TEST_F(device_test, loads_an_image_with_its_entry_table)
 	EXPECT_EQ(fake.image.cr3, 0x10000u);
 	EXPECT_EQ(fake.image.rdi, 0xffffffff80002000u);
 	EXPECT_EQ(fake.image.memory_min, 0x104000u);
-	EXPECT_STREQ(fake.image.name, "guest");
+	EXPECT_STREQ(fake.image.label, "guest");
 	EXPECT_EQ(from.memory_min(), 0x104000u);
 }
 
@@ -88,7 +115,7 @@ TEST_F(device_test, shortens_an_images_long_name)
 	const std::string elf = elf_builder::guest().text();
 
 	ASSERT_TRUE(to.load_image(std::as_bytes(std::span(elf)), std::string(200, 'x')));
-	EXPECT_EQ(std::string(fake.image.name), std::string(63, 'x'));
+	EXPECT_EQ(std::string(fake.image.label), std::string(63, 'x'));
 }
 
 TEST_F(device_test, spawns_a_batch_in_one_call)

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,11 @@
 class fake_module final : public vmctl::system
 {
 public:
+	struct raw_vcpu {
+		mayfly_vcpu_state registers;
+		unsigned char fpu[MAYFLY_FXSAVE_SIZE];
+	};
+
 	// What the host looks like.
 	std::map<std::string, std::string> files;
 	std::map<std::string, int> open_errors; // path to errno
@@ -33,14 +39,14 @@ public:
 	std::uint64_t spawn_most = UINT64_MAX; // VMs until SPAWN fails ...
 	int spawn_error = ENOMEM;              // ... like this
 	bool ends_when_notified = true;
-	int interruptions = 0;                             // how many CONTROLs are cut short
-	std::map<std::uint64_t, mayfly_vm_stat> counters;  // what STAT adds to a VM's row
-	std::function<void()> while_waiting;               // what happens during a poll()
-	std::function<void(std::uint64_t)> before_open;    // and right before an OPEN
-	std::map<std::uint64_t, mayfly_vcpu_state> states; // by VM
-	short poll_events = 0;                             // what poll() finds
-	std::uint32_t outcome = MAYFLY_RAN_ENDED;          // of RUN
-	winsize terminal{};                                // no terminal while it has no rows
+	int interruptions = 0;                            // how many CONTROLs are cut short
+	std::map<std::uint64_t, mayfly_vm_info> counters; // what STAT adds to a VM's row
+	std::function<void()> while_waiting;              // what happens during a poll()
+	std::function<void(std::uint64_t)> before_open;   // and right before an OPEN
+	std::map<std::uint64_t, raw_vcpu> states;         // by VM
+	short poll_events = 0;                            // what poll() finds
+	std::uint32_t outcome = MAYFLY_RAN_ENDED;         // of RUN
+	winsize terminal{};                               // no terminal while it has no rows
 
 	// What was asked of it.
 	std::map<unsigned long, int> calls;
@@ -58,6 +64,10 @@ public:
 	{
 		module_info.api_version = MAYFLY_API_VERSION;
 		module_info.backend = 1;
+		module_info.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
+				       MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY;
+		module_info.cpu_vendor = MAYFLY_VENDOR_AMD;
+		module_info.cpu_level = MAYFLY_CPU_SSE42;
 		module_info.max_vms = 100000;
 		module_info.max_vms_user = 100000;
 		module_info.memory_default = MAYFLY_MEMORY_DEFAULT;
@@ -116,8 +126,7 @@ public:
 		calls[request]++;
 		switch (request) {
 		case MAYFLY_INFO:
-			*static_cast<mayfly_info *>(argument) = module_info;
-			return 0;
+			return fill(*static_cast<mayfly_row *>(argument), module_info);
 		case MAYFLY_IMAGE_CREATE:
 			return create(*static_cast<mayfly_image_create *>(argument));
 		case MAYFLY_SPAWN:
@@ -137,16 +146,18 @@ public:
 			return 0;
 		}
 		case MAYFLY_STAT:
-			return stat(static_cast<std::uint64_t>(fd - vm_fd), *static_cast<mayfly_vm_stat *>(argument));
+			return stat(static_cast<std::uint64_t>(fd - vm_fd), *static_cast<mayfly_row *>(argument));
 		case MAYFLY_RUN:
 			run_flags.push_back(static_cast<mayfly_run *>(argument)->flags);
 			static_cast<mayfly_run *>(argument)->outcome = outcome;
 			return 0;
 		case MAYFLY_GET_STATE:
-			*static_cast<mayfly_vcpu_state *>(argument) = states[static_cast<std::uint64_t>(fd - vm_fd)];
+			get_state(states[static_cast<std::uint64_t>(fd - vm_fd)],
+				  *static_cast<mayfly_state *>(argument));
 			return 0;
 		case MAYFLY_SET_STATE:
-			states[static_cast<std::uint64_t>(fd - vm_fd)] = *static_cast<mayfly_vcpu_state *>(argument);
+			set_state(states[static_cast<std::uint64_t>(fd - vm_fd)],
+				  *static_cast<mayfly_state *>(argument));
 			return 0;
 		case TIOCGWINSZ:
 			if (terminal.ws_row == 0)
@@ -160,6 +171,9 @@ public:
 
 	ssize_t read(int fd, std::span<std::byte> buffer) override
 	{
+		if (fd == device_fd)
+			return read_ends(buffer);
+
 		std::string &text = consoles[static_cast<std::uint64_t>(fd - vm_fd)];
 		const std::size_t length = std::min(buffer.size(), text.size());
 
@@ -179,9 +193,15 @@ public:
 		timeouts.push_back(timeout_ms);
 		if (while_waiting)
 			while_waiting();
-		for (pollfd &each : fds)
-			each.revents = poll_events;
-		return poll_events != 0 && !fds.empty();
+		int ready = 0;
+
+		for (pollfd &each : fds) {
+			each.revents = each.fd != device_fd   ? poll_events
+				       : fresh_ends().empty() ? short{}
+							      : short{POLLIN};
+			ready += each.revents != 0;
+		}
+		return ready;
 	}
 
 	int set_nonblocking(int) override { return 0; }
@@ -210,12 +230,62 @@ private:
 		return fd;
 	}
 
-	int create(const mayfly_image_create &wanted)
+	template <class Row> static int fill(mayfly_row &wanted, const Row &row)
 	{
+		if (wanted.row_size != sizeof row || wanted.flags != 0)
+			return -EINVAL;
+		*at<Row>(wanted.row) = row;
+		return 0;
+	}
+
+	static void get_state(const raw_vcpu &held, const mayfly_state &wanted)
+	{
+		*at<mayfly_vcpu_state>(wanted.registers) = held.registers;
+		std::memcpy(at<void>(wanted.extended), held.fpu, wanted.extended_size);
+	}
+
+	static void set_state(raw_vcpu &held, const mayfly_state &wanted)
+	{
+		held.registers = *at<mayfly_vcpu_state>(wanted.registers);
+		std::memcpy(held.fpu, at<void>(wanted.extended), wanted.extended_size);
+	}
+
+	// VMs that have ended, or gone, and have not been told of.
+	std::vector<mayfly_end> fresh_ends()
+	{
+		std::vector<mayfly_end> all;
+
+		for (std::uint64_t id = 1; id <= last_id_; id++) {
+			const mayfly_vm_info *row = find(id);
+
+			if ((row == nullptr || row->state == MAYFLY_ENDED) && !told_.contains(id))
+				all.push_back({.id = id,
+					       .reason = row ? row->reason : __u32{MAYFLY_END_KILLED},
+					       .status = row ? row->status : 0});
+		}
+		return all;
+	}
+
+	ssize_t read_ends(std::span<std::byte> buffer)
+	{
+		const auto all = fresh_ends();
+		const std::size_t n = std::min(all.size(), buffer.size() / sizeof(mayfly_end));
+
+		if (n == 0)
+			return -EAGAIN;
+		std::memcpy(buffer.data(), all.data(), n * sizeof(mayfly_end));
+		for (std::size_t i = 0; i < n; i++)
+			told_.insert(all[i].id);
+		return static_cast<ssize_t>(n * sizeof(mayfly_end));
+	}
+
+	int create(mayfly_image_create &wanted)
+	{
+		wanted.fd = grant(image_fd);
 		image = wanted;
 		segments.assign(at<mayfly_segment>(wanted.segments),
 				at<mayfly_segment>(wanted.segments) + wanted.nr_segments);
-		return grant(image_fd);
+		return 0;
 	}
 
 	int spawn(mayfly_spawn &wanted)
@@ -246,7 +316,7 @@ private:
 
 		if (list_error != 0)
 			return -list_error;
-		if (wanted.count == 0 || wanted.count > MAYFLY_MAX_BATCH)
+		if (wanted.count == 0 || wanted.count > MAYFLY_MAX_BATCH || wanted.row_size != sizeof(mayfly_vm_info))
 			return -EINVAL;
 		wanted.count = 0;
 		wanted.next = 0;
@@ -262,16 +332,21 @@ private:
 		return 0;
 	}
 
-	int stat(std::uint64_t id, mayfly_vm_stat &answer)
+	int stat(std::uint64_t id, mayfly_row &wanted)
 	{
 		const mayfly_vm_info *row = find(id);
 
 		// A descriptor keeps what was removed; no test removes so late.
 		if (row == nullptr)
 			return -EIO;
-		answer = counters[id];
-		answer.info = *row;
-		return 0;
+
+		mayfly_vm_info answer = *row;
+
+		// The counters are behind what every list shows.
+		std::memcpy(reinterpret_cast<std::byte *>(&answer) + MAYFLY_VM_INFO_GLANCE,
+			    reinterpret_cast<const std::byte *>(&counters[id]) + MAYFLY_VM_INFO_GLANCE,
+			    sizeof answer - MAYFLY_VM_INFO_GLANCE);
+		return fill(wanted, answer);
 	}
 
 	int control(int fd, mayfly_control &wanted)
@@ -334,4 +409,5 @@ private:
 	}
 
 	std::uint64_t last_id_ = 0;
+	std::set<std::uint64_t> told_;
 };

@@ -153,7 +153,7 @@ TEST_F(stats_test, what_moved_between_two_samples_has_a_pace)
 TEST_F(stats_test, json_is_inspects_with_paces)
 {
 	fake.add("one");
-	fake.counters[1].exits[MAYFLY_EXIT_HYPERCALL] = 3;
+	fake.counters[1].exits_by[MAYFLY_EXIT_HYPERCALL] = 3;
 	fake.counters[1].guest_pages = 2;
 	ASSERT_EQ(run({"inspect", "one"}), 0);
 
@@ -170,9 +170,9 @@ TEST_F(stats_test, exits_by_reason_with_totals)
 {
 	fake.add("one").exits = 8;
 	fake.add("two").exits = 1;
-	fake.counters[1].exits[MAYFLY_EXIT_INTERRUPT] = 1;
-	fake.counters[1].exits[MAYFLY_EXIT_CPUID] = 7;
-	fake.counters[2].exits[MAYFLY_EXIT_CPUID] = 1;
+	fake.counters[1].exits_by[MAYFLY_EXIT_INTERRUPT] = 1;
+	fake.counters[1].exits_by[MAYFLY_EXIT_CPUID] = 7;
+	fake.counters[2].exits_by[MAYFLY_EXIT_CPUID] = 1;
 	ASSERT_EQ(run({"stats", "--no-stream", "--exits"}), 0);
 	EXPECT_EQ(line_with("NAME"),
 		  (std::vector<std::string>{"ID", "NAME", "EXITS", "EXITS/s", "INTERRUPT", "HYPERCALL", "CPUID", "HLT",

@@ -197,9 +197,9 @@ TEST_F(verbs_test, spawn_tells_what_a_failed_batch_made)
 TEST_F(verbs_test, images_are_files_or_bundled)
 {
 	EXPECT_EQ(run({"spawn", "-q", "big.elf"}), 0);
-	EXPECT_STREQ(fake.image.name, "big.elf");
+	EXPECT_STREQ(fake.image.label, "big.elf");
 	EXPECT_EQ(run({"spawn", "-q", "/guests/hello"}), 0);
-	EXPECT_STREQ(fake.image.name, "hello");
+	EXPECT_STREQ(fake.image.label, "hello");
 	EXPECT_EQ(run({"spawn", "nothing"}), 127);
 	EXPECT_EQ(err, "vmctl: spawn: nothing: no such file, and no bundled image of this name\n");
 	EXPECT_EQ(run({"spawn", "./hello"}), 127);

@@ -123,8 +123,8 @@ TEST_F(vm_test, tells_all_that_the_module_tells)
 	row.created_ns = 6;
 	row.flags = MAYFLY_VM_DETACHED | MAYFLY_VM_COLD;
 	std::memset(row.image, 'x', sizeof row.image); // without a NUL
-	counters.exits[MAYFLY_EXIT_INTERRUPT] = 1;
-	counters.exits[MAYFLY_EXIT_INVALID] = 2;
+	counters.exits_by[MAYFLY_EXIT_INTERRUPT] = 1;
+	counters.exits_by[MAYFLY_EXIT_INVALID] = 2;
 	counters.console_lost = 3;
 	counters.parked = 4;
 
@@ -170,17 +170,17 @@ TEST_F(vm_test, names_the_register_that_was_refused)
 TEST_F(vm_test, carries_the_whole_vcpu)
 {
 	const auto vm = add();
-	mayfly_vcpu_state &held = fake.states[1];
-	auto *bytes = reinterpret_cast<unsigned char *>(&held);
+	fake_module::raw_vcpu &whole = fake.states[1];
+	mayfly_vcpu_state &held = whole.registers;
+	auto *bytes = reinterpret_cast<unsigned char *>(&whole);
 
-	for (std::size_t i = 0; i < sizeof held; i++)
+	for (std::size_t i = 0; i < sizeof whole; i++)
 		bytes[i] = static_cast<unsigned char>(i % 251 + 1);
-	held.vcpu = 0;
 	held.flags = MAYFLY_STATE_SHADOW;
 	held.gdtr.reserved = held.idtr.reserved = 0;
-	std::ranges::fill(held.reserved, 0);
 
-	const mayfly_vcpu_state before = held;
+	const fake_module::raw_vcpu kept = whole;
+	const mayfly_vcpu_state &before = kept.registers;
 	const auto state = vm.state();
 
 	ASSERT_TRUE(state);
@@ -188,13 +188,13 @@ TEST_F(vm_test, carries_the_whole_vcpu)
 	EXPECT_EQ(state->regs[vmctl::r15], before.regs[15]);
 	EXPECT_EQ(state->tr.attributes, before.tr.attributes);
 	EXPECT_EQ(state->idtr.limit, before.idtr.limit);
-	EXPECT_EQ(state->fpu[511], std::byte{before.fpu[511]});
+	EXPECT_EQ(state->fpu[511], std::byte{kept.fpu[511]});
 	EXPECT_TRUE(state->interrupt_shadow);
 	EXPECT_FALSE(state->exception_pending);
 
-	std::memset(&held, 0, sizeof held);
+	std::memset(&whole, 0, sizeof whole);
 	ASSERT_TRUE(vm.set_state(*state));
-	EXPECT_EQ(std::memcmp(&held, &before, sizeof held), 0);
+	EXPECT_EQ(std::memcmp(&whole, &kept, sizeof whole), 0);
 
 	auto changed = *state;
 

@@ -39,16 +39,39 @@ constexpr auto extended_1_edx = bits({11, 20, 26, 29}); // SYSCALL NX PDPE1GB LM
 constexpr auto extended_1_ecx = bits({0});              // LAHF
 constexpr std::uint32_t address_bits = 48 << 8 | 40;    // virtual, physical
 
-bool is_signature(std::uint32_t first, std::uint32_t second, std::uint32_t third)
+bool is_signature(const char *name, std::uint32_t first, std::uint32_t second, std::uint32_t third)
 {
 	const std::uint32_t words[] = {first, second, third};
-	return memcmp(words, MAYFLY_CPUID_SIGNATURE, sizeof words) == 0;
+	return memcmp(words, name, sizeof words) == 0;
 }
 
-constexpr std::array<std::uint32_t, 21> absent = {
-	2,          4,          5,          6,          7,          0xa,        0xb,
-	0xd,        0x14,       0x15,       0x16,       0x1f,       0x40000001, 0x40000010,
-	0x80000002, 0x80000007, 0x80000009, 0x8000000a, 0x8000001e, 0x8fffffff, 0xffffffff,
+// What the C library computes from: bytes of a cache.
+std::uint32_t intel_cache_size(std::uint32_t subleaf)
+{
+	const cpuid cache(4, subleaf);
+	return ((cache.ebx >> 22) + 1) * ((cache.ebx & 0xfff) + 1) * (cache.ecx + 1);
+}
+
+void check_intel_caches()
+{
+	check_equal(intel_cache_size(0), 32 << 10, "cpuid 4: L1 data");
+	check_equal(intel_cache_size(1), 32 << 10, "cpuid 4: L1 code");
+	check_equal(intel_cache_size(2), 512 << 10, "cpuid 4: L2");
+	check_equal(intel_cache_size(3), 8 << 20, "cpuid 4: L3");
+	check(cpuid(4, 4).is_zero(), "cpuid 4: no fifth cache");
+}
+
+void check_amd_caches()
+{
+	check_equal(cpuid(0x80000005).ecx >> 24, 32, "cpuid 0x80000005: KiB of L1 data");
+	check_equal(cpuid(0x80000006).ecx >> 16, 512, "cpuid 0x80000006: KiB of L2");
+	check_equal((cpuid(0x80000006).edx >> 18) * 512, 8 << 10, "cpuid 0x80000006: KiB of L3");
+}
+
+constexpr std::array<std::uint32_t, 19> absent = {
+	5,          6,          7,          0xa,        0xb,        0xd,        0x14,
+	0x15,       0x16,       0x1f,       0x40000001, 0x40000010, 0x80000002, 0x80000007,
+	0x80000009, 0x8000000a, 0x8000001e, 0x8fffffff, 0xffffffff,
 };
 
 }
@@ -56,17 +79,19 @@ constexpr std::array<std::uint32_t, 21> absent = {
 void check_cpuid()
 {
 	const cpuid zero(0);
-	check(zero.eax >= 1 && zero.eax < 0x40000000, "cpuid 0: highest leaf");
-	check(is_signature(zero.ebx, zero.edx, zero.ecx), "cpuid 0: vendor");
+	const bool amd = is_signature("AuthenticAMD", zero.ebx, zero.edx, zero.ecx);
+	check(amd || is_signature("GenuineIntel", zero.ebx, zero.edx, zero.ecx), "cpuid 0: vendor");
+	check_equal(zero.eax, amd ? 1 : 4, "cpuid 0: highest leaf");
+	amd ? check_amd_caches() : check_intel_caches();
 
 	const cpuid one(1);
-	check(one.eax != 0, "cpuid 1: family");
+	check_equal(one.eax >> 8, amd ? 15 : 6, "cpuid 1: family");
 	check_equal(one.edx, leaf_1_edx, "cpuid 1: edx");
 	check_equal(one.ecx, leaf_1_ecx, "cpuid 1: ecx");
 
 	const cpuid base(MAYFLY_CPUID_BASE);
 	check_equal(base.eax, MAYFLY_CPUID_BASE, "cpuid 0x40000000: highest leaf");
-	check(is_signature(base.ebx, base.ecx, base.edx), "cpuid 0x40000000: Mayfly");
+	check(is_signature(MAYFLY_CPUID_SIGNATURE, base.ebx, base.ecx, base.edx), "cpuid 0x40000000: Mayfly");
 
 	check_equal(cpuid(0x80000000).eax, 0x80000008, "cpuid 0x80000000: highest leaf");
 	const cpuid extended(0x80000001);

@@ -114,7 +114,7 @@ static void load_vcpu(struct svm_cpu *cpu, struct vcpu *vcpu)
 	struct vmcb_control_area *control = &cpu->vmcb->control;
 
 	svm_load_state(&cpu->vmcb->save, &vcpu->state);
-	control->tsc_offset = vcpu->tsc_offset;
+	control->tsc_offset = vcpu->state.tsc_offset;
 	control->nested_cr3 = __pa(vcpu->s2->root);
 	control->asid = vcpu->tag.asid;
 	cpu->loaded = vcpu->id;
@@ -187,6 +187,7 @@ static void svm_save(struct vcpu *vcpu)
 const struct backend_ops svm_ops = {
 	.name = "SVM",
 	.id = 1,
+	.cpu_vendor = MAYFLY_VENDOR_AMD,
 	.stub = { 0x0f, 0x01, 0xd9, 0xc3,	/* vmmcall; ret */
 		  0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
 		  0xcc, 0xcc },

@@ -117,7 +117,7 @@ void vmx_load_state(const struct vcpu *vcpu)
 	vmx_write(GUEST_SYSENTER_CS, state->sysenter_cs);
 	vmx_write(GUEST_SYSENTER_ESP, state->sysenter_esp);
 	vmx_write(GUEST_SYSENTER_EIP, state->sysenter_eip);
-	vmx_write(TSC_OFFSET, vcpu->tsc_offset);
+	vmx_write(TSC_OFFSET, state->tsc_offset);
 	vmx_write(EPT_POINTER, eptp_of(vcpu));
 }
 

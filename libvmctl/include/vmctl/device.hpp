@@ -94,10 +94,11 @@ public:
 	/// A handle on the caller's own VM \p name. ENOENT.
 	[[nodiscard]] result<vm> open_vm(std::string_view name) const;
 
-	/// Waits up to \p timeout or, without one, for ever until a VM has ended that the
-	/// last list() from the first VM did not show as ended. False when the time
-	/// passed. EINTR when a signal came.
-	[[nodiscard]] result<bool> wait_for_end(std::optional<std::chrono::milliseconds> timeout = {}) const;
+	/// The VMs that have ended since open() or the last call, oldest first: some of
+	/// them, so call again. Waits for the first up to \p timeout or, without one, for
+	/// ever; none when the time passed. EINTR when a signal came, EPIPE when so many
+	/// have ended that some are forgotten: list() says which, and the next call goes on.
+	[[nodiscard]] result<std::vector<vm_end>> ends(std::optional<std::chrono::milliseconds> timeout = {}) const;
 
 private:
 	explicit device(descriptor handle) : handle_(std::move(handle)) {}

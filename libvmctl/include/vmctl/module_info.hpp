@@ -15,10 +15,22 @@ enum class cpu_backend : std::uint32_t {
 	vmx = 2, ///< Intel's
 };
 
+/// The maker of the CPU that a guest sees.
+enum class cpu_vendor : std::uint32_t {
+	amd = 1,   ///< AuthenticAMD
+	intel = 2, ///< GenuineIntel
+};
+
+/// What the CPU that a guest sees can do; a level has all of those below.
+enum class cpu_level : std::uint32_t {
+	sse2 = 1,  ///< x86-64 as it began
+	sse42 = 2, ///< and SSE3 to SSE4.2, POPCNT, AES, PCLMULQDQ
+};
+
 /// `SVM`, `VT-x`; `unknown` for one this library does not know.
 [[nodiscard]] std::string_view to_string(cpu_backend backend);
 
-/// The version of the module's interface that this library speaks.
+/// The version of the module's interface that this library needs at least.
 [[nodiscard]] std::uint32_t api_version();
 
 /// The module's numbers, as of when it was asked.
@@ -27,6 +39,12 @@ struct module_info {
 	std::uint32_t api_version = 0;
 	/// What it uses of the CPU.
 	cpu_backend backend = cpu_backend::svm;
+	/// What it can do besides its version: bits that device::open() has checked.
+	std::uint64_t features = 0;
+	/// What new images record.
+	cpu_vendor vendor = cpu_vendor::amd;
+	/// The highest that this host can give.
+	cpu_level level = cpu_level::sse2;
 	/// VMs that exist, ended but not removed ones included.
 	std::uint64_t vms = 0;
 	/// Images that exist.

@@ -48,10 +48,16 @@ struct table_register {
 	bool operator==(const table_register &) const = default;
 };
 
-/// A vCPU. Addresses must be canonical (48 bits), the bases of ds and es below 4 GiB,
-/// code segments 64-bit ones.
+/// What a guest is in the middle of.
+enum class vcpu_waiting : std::uint32_t {
+	nothing = 0,   ///< it runs
+	hypercall = 1, ///< the wait hypercall, until an event or its deadline
+	hlt = 2,       ///< HLT, until an event
+};
+
+/// A vCPU: with its memory all there is to a VM. Addresses must be canonical (48 bits), the bases of ds and es below 4
+/// GiB, code segments 64-bit ones.
 struct vcpu_state {
-	std::uint32_t vcpu = 0;               ///< 0: there is one
 	bool exception_pending = false;       ///< exception is raised at the next entry
 	bool interrupt_shadow = false;        ///< the next instruction follows STI or MOV SS
 	std::array<std::uint64_t, 16> regs{}; ///< by general_register
@@ -72,9 +78,13 @@ struct vcpu_state {
 	std::uint64_t sysenter_cs = 0;                                     ///< MSR
 	std::uint64_t sysenter_esp = 0;                                    ///< MSR
 	std::uint64_t sysenter_eip = 0;                                    ///< MSR
-	std::uint32_t exception = 0;      ///< vector: 0 to 19 except 2, 3, 4, 9, 15 and 18
-	std::uint32_t error_code = 0;     ///< of exception, where the vector has one
-	std::array<std::byte, 512> fpu{}; ///< an FXSAVE image; MXCSR has no reserved bit set
+	std::uint32_t exception = 0;                  ///< vector: 0 to 19 except 2, 3, 4, 9, 15 and 18
+	std::uint32_t error_code = 0;                 ///< of exception, where the vector has one
+	std::uint64_t tsc_offset = 0;                 ///< guest TSC = host TSC + this
+	std::uint64_t events = 0;                     ///< pending events, a bit for each port
+	std::uint64_t deadline = 0;                   ///< of vcpu_waiting::hypercall: guest clock in ns; all ones: none
+	vcpu_waiting waiting = vcpu_waiting::nothing; ///< what it waits in; all ones is the deadline of HLT
+	std::array<std::byte, 512> fpu{};             ///< an FXSAVE image; MXCSR has no reserved bit set
 
 	bool operator==(const vcpu_state &) const = default;
 };

@@ -86,10 +86,19 @@ public:
 	/// The vCPU. EBUSY while it runs, ESRCH after the end, ENOMEM.
 	[[nodiscard]] result<vcpu_state> state() const;
 
-	/// Sets the vCPU; a guest that waits goes on where the new state says. EBUSY
+	/// Sets the vCPU; whether the guest waits is part of the state. EBUSY
 	/// unless never started or paused, ESRCH after the end, EINVAL for a state that a
 	/// CPU would refuse, ENOMEM.
 	[[nodiscard]] result<void> set_state(const vcpu_state &state) const;
+
+	/// Guest memory from \p gpa on, as the guest sees it. EBUSY unless never started
+	/// or paused, ESRCH after the end, EFAULT what is not its memory, ENOMEM, EDQUOT.
+	[[nodiscard]] result<void> read_memory(std::uint64_t gpa, std::span<std::byte> buffer) const;
+
+	/// Writes guest memory from \p gpa on, code and read-only data included; other VMs
+	/// of the image do not notice. Errors as read_memory(), after which the first
+	/// pages may have been written.
+	[[nodiscard]] result<void> write_memory(std::uint64_t gpa, std::span<const std::byte> bytes) const;
 
 	/// Console bytes not yet read through this handle: how many, 0 when the VM has
 	/// ended and all is read. Waits for some, unless set_nonblocking(): EAGAIN. EINTR
@@ -106,6 +115,8 @@ public:
 private:
 	[[nodiscard]] result<void> call(unsigned long request, void *argument, const char *what) const;
 	[[nodiscard]] result<void> control(operation what, std::uint32_t port = 0) const;
+	[[nodiscard]] result<void> copy(std::uint64_t gpa, const void *buffer, std::size_t length,
+					std::uint32_t flags) const;
 
 	descriptor handle_;
 };

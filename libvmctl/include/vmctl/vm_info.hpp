@@ -41,6 +41,15 @@ enum class end_reason : std::uint32_t {
 /// library does not know.
 [[nodiscard]] std::string_view to_string(end_reason reason);
 
+/// That a VM has ended.
+struct vm_end {
+	std::uint64_t id = 0;                 ///< the VM
+	end_reason reason = end_reason::none; ///< why
+	std::int32_t status = 0;              ///< the guest's, when reason is exited
+
+	bool operator==(const vm_end &) const = default;
+};
+
 /// A VM at a glance, as of when it was asked.
 struct vm_info {
 	/// Unique for the life of the module, from 1; 0 is no VM.

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * imagefd.c - image descriptors: made, opened, named.
+ *
+ * Permission is checked when a descriptor is made; anybody who holds one may spawn
+ * from it. Names are the owner's.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/user_namespace.h>
+
+#include "call/imagefd.h"
+#include "call/row.h"
+#include "cpu/backend.h"
+#include "cpu/state.h"
+#include "mem/image.h"
+#include "vm/catalog.h"
+#include "vm/inspect.h"
+#include "vm/names.h"
+#include "vm/vm.h"
+
+static long do_stat(struct image *image, void __user *user)
+{
+	struct mayfly_image_info info = {};
+	struct mayfly_row args;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	image_get(image);	/* For the one that inspect_image() does not count. */
+	inspect_image(image, &info);
+	image_put(image);
+	return row_answer(user, &args, &info, sizeof(info));
+}
+
+static long do_tag(struct image *image, void __user *user)
+{
+	struct mayfly_tag args;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	if (args.flags & ~MAYFLY_TAG_REPLACE || args.unused ||
+	    !memchr(args.name, 0, sizeof(args.name)) || !names_valid(args.name))
+		return -EINVAL;
+	if (!vm_is_callers(image->uid))
+		return -EPERM;
+	return catalog_tag(image, args.name, args.flags & MAYFLY_TAG_REPLACE);
+}
+
+static long do_remove(struct image *image)
+{
+	if (!vm_may_use(image->uid))
+		return -EPERM;
+	return catalog_remove(image);
+}
+
+static long imagefd_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	struct image *image = file->private_data;
+	void __user *user = (void __user *)arg;
+
+	switch (command) {
+	case MAYFLY_STAT:
+		return do_stat(image, user);
+	case MAYFLY_IMAGE_TAG:
+		return do_tag(image, user);
+	case MAYFLY_IMAGE_REMOVE:
+		return do_remove(image);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int imagefd_release(struct inode *inode, struct file *file)
+{
+	image_put(file->private_data);
+	return 0;
+}
+
+static const struct file_operations imagefd_ops = {
+	.owner = THIS_MODULE,
+	.release = imagefd_release,
+	.unlocked_ioctl = imagefd_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = no_llseek,
+};
+
+/**
+ * imagefd_image - the image behind a descriptor
+ * @file: any open file
+ *
+ * Return: the image, as long as @file is held; NULL if @file is something else.
+ */
+struct image *imagefd_image(struct file *file)
+{
+	return file->f_op == &imagefd_ops ? file->private_data : NULL;
+}
+
+/* The file takes over the caller's reference, and drops it on errors. */
+static struct file *image_file(struct image *image)
+{
+	struct file *file = anon_inode_getfile("[mayfly-image]", &imagefd_ops, image, 0);
+
+	if (IS_ERR(file))
+		image_put(image);
+	return file;
+}
+
+static int check_create(const struct mayfly_image_create *args)
+{
+	if (!state_canonical(args->rip) || !args->cpu_level)
+		return -EINVAL;
+	if (args->profile != MAYFLY_PROFILE_UNIKERNEL ||
+	    args->cpu_level > backend_cpu_level())
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/**
+ * imagefd_create - the IMAGE_CREATE call
+ * @user: the caller's argument
+ *
+ * Context: may sleep.
+ * Return: as MAYFLY_IMAGE_CREATE documents.
+ */
+long imagefd_create(void __user *user)
+{
+	struct mayfly_image_create args;
+	struct image *image;
+	int ret;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	ret = check_create(&args);
+	if (ret)
+		return ret;
+	image = image_create(&args, from_kuid(&init_user_ns, current_euid()),
+			     backend->cpu_vendor);
+	if (IS_ERR(image))
+		return PTR_ERR(image);
+	return row_hand_out(image_file(image), &args.fd, user, &args, sizeof(args));
+}
+
+static struct file *open_image(const struct mayfly_open *args)
+{
+	struct image *image = args->id ? image_find(args->id) : catalog_find(args->name);
+
+	if (!image)
+		return ERR_PTR(-ENOENT);
+	if (vm_may_use(image->uid))
+		return image_file(image);
+	image_put(image);
+	return ERR_PTR(-EPERM);
+}
+
+/**
+ * imagefd_open - the IMAGE_OPEN call
+ * @user: the caller's argument
+ *
+ * Context: may sleep.
+ * Return: as MAYFLY_IMAGE_OPEN documents.
+ */
+long imagefd_open(void __user *user)
+{
+	struct mayfly_open args;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	if (!row_open_is_sane(&args))
+		return -EINVAL;
+	return row_hand_out(open_image(&args), &args.fd, user, &args, sizeof(args));
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * access.c - a VM's registers and memory, for its owner.
+ *
+ * Only while the VM stands still, see life_stands_still(). Callers come one at a time;
+ * so a VM is borrowed by one of them at most.
+ */
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include <linux/string.h>
+#include <linux/wait_bit.h>
+
+#include "cpu/state.h"
+#include "mem/memory.h"
+#include "mem/pages.h"
+#include "vm/access.h"
+#include "vm/cold.h"
+#include "vm/devpage.h"
+#include "vm/life.h"
+#include "vm/pool.h"
+#include "vm/vm.h"
+
+/* Returns 0 or -EINTR. A bit needs no memory in each VM. */
+static int lock_outside(struct vm *vm)
+{
+	return wait_on_bit_lock(&vm->outside, 0, TASK_KILLABLE) ? -EINTR : 0;
+}
+
+static void unlock_outside(struct vm *vm)
+{
+	clear_and_wake_up_bit(0, &vm->outside);
+}
+
+static void copy_state(struct vm *vm, struct access_state *state)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	state->registers = vm->vcpu.state;
+	state->registers.events = atomic64_read(&vm->pending);
+	memcpy(state->fpu, vm->vcpu.fpu, sizeof(state->fpu));
+}
+
+/**
+ * access_get_state - read the registers
+ * @vm: the VM
+ * @state: to fill
+ *
+ * Context: may sleep.
+ * Return: as life_stands_still(), or -EINTR.
+ */
+int access_get_state(struct vm *vm, struct access_state *state)
+{
+	int ret = lock_outside(vm);
+
+	if (ret)
+		return ret;
+	spin_lock_irq(&vm->pool->lock);
+	ret = life_stands_still(vm);
+	if (!ret)
+		copy_state(vm, state);
+	spin_unlock_irq(&vm->pool->lock);
+	unlock_outside(vm);
+	return ret;
+}
+
+/* What the caller's registers are too short for stays as it is. */
+static void complete_state(const struct vm *vm, struct access_state *state,
+			   size_t registers, bool fpu)
+{
+	struct mayfly_vcpu_state now = vm->vcpu.state;
+
+	now.events = atomic64_read(&vm->pending);
+	memcpy((u8 *)&state->registers + registers, (u8 *)&now + registers,
+	       sizeof(now) - registers);
+	if (!fpu)
+		memcpy(state->fpu, vm->vcpu.fpu, sizeof(state->fpu));
+}
+
+static void put_state(struct vm *vm, const struct access_state *state)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	devpage_set_clock(vm, state->registers.tsc_offset);
+	vm->vcpu.state = state->registers;
+	memcpy(vm->vcpu.fpu, state->fpu, sizeof(vm->vcpu.fpu));
+	vm->vcpu.state_changed = true;
+	atomic64_set(&vm->pending, state->registers.events);
+	if (vm->run_state != MAYFLY_PAUSED)
+		life_settle(vm);
+}
+
+/**
+ * access_set_state - write the registers
+ * @vm: the VM
+ * @state: in kernel memory, not yet checked; completed here
+ * @registers: bytes of the registers that the caller gave
+ * @fpu: the caller gave an FPU image
+ *
+ * Context: may sleep.
+ * Return: -EINVAL for a state that some CPU would refuse, else as
+ * life_stands_still(), or -EINTR.
+ */
+int access_set_state(struct vm *vm, struct access_state *state, size_t registers,
+		     bool fpu)
+{
+	int ret = lock_outside(vm);
+
+	if (ret)
+		return ret;
+	spin_lock_irq(&vm->pool->lock);
+	ret = life_stands_still(vm);
+	if (!ret) {
+		complete_state(vm, state, registers, fpu);
+		if (state_is_valid(&state->registers) && state_fpu_is_valid(state->fpu))
+			put_state(vm, state);
+		else
+			ret = -EINVAL;
+	}
+	spin_unlock_irq(&vm->pool->lock);
+	unlock_outside(vm);
+	return ret;
+}
+
+/* Claims the VM, and makes its memory reachable. */
+static int open_memory(struct vm *vm)
+{
+	int ret = lock_outside(vm);
+
+	if (ret)
+		return ret;
+	ret = life_borrow(vm);
+	if (ret) {
+		unlock_outside(vm);
+		return ret;
+	}
+	return 0;
+}
+
+static int close_memory(struct vm *vm, int ret)
+{
+	life_give_back(vm);
+	unlock_outside(vm);
+	return ret;
+}
+
+static int warm_up(struct vm *vm)
+{
+	int ret = cold_is(vm) ? cold_warm(vm, MEMORY_SLEEP) : 0;
+
+	/* Over its owner's limit it could not run either. */
+	return ret ?: vm_account(vm);
+}
+
+/**
+ * access_read - copy out of guest memory
+ * @vm: the VM
+ * @gpa: first byte, from user space
+ * @buffer: in kernel memory
+ * @length: bytes
+ *
+ * Context: may sleep.
+ * Return: 0, -EFAULT when it is not the VM's memory, -ENOMEM, -EDQUOT, -EINTR, else
+ * as life_stands_still().
+ */
+int access_read(struct vm *vm, u64 gpa, void *buffer, size_t length)
+{
+	int ret = open_memory(vm);
+
+	if (ret)
+		return ret;
+	ret = warm_up(vm);
+	if (!ret && !memory_is_readable(&vm->memory, gpa, length))
+		ret = -EFAULT;
+	if (!ret)
+		memory_read(&vm->memory, gpa, buffer, length);
+	return close_memory(vm, ret);
+}
+
+/* Only a page that was added just now can be over the limit: it goes again. */
+static int make_private(struct vm *vm, u64 gpa)
+{
+	int ret = memory_make_private(&vm->memory, gpa, MEMORY_SLEEP);
+
+	if (ret)
+		return ret;
+	ret = vm_account(vm);
+	if (ret && !memory_discard(&vm->memory, gpa & PAGE_MASK, 1))
+		vm_account(vm);
+	return ret;
+}
+
+/**
+ * access_write - copy into guest memory
+ * @vm: the VM
+ * @gpa: first byte, from user space
+ * @buffer: in kernel memory
+ * @length: bytes, all on one page
+ *
+ * Context: may sleep.
+ * Return: as access_read().
+ */
+int access_write(struct vm *vm, u64 gpa, const void *buffer, size_t length)
+{
+	int ret = open_memory(vm);
+
+	if (ret)
+		return ret;
+	ret = warm_up(vm);
+	if (!ret)
+		ret = make_private(vm, gpa);
+	if (!ret)
+		memory_write(&vm->memory, gpa, buffer, length);
+	return close_memory(vm, ret);
+}
