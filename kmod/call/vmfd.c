@@ -205,7 +205,7 @@ static long do_state(struct vm *vm, void __user *user,
 		return -EFAULT;
 	if (!state_is_sane(&args))
 		return -EINVAL;
-	state = kmalloc(sizeof(*state), GFP_KERNEL);
+	state = kmalloc(sizeof(*state), MEMORY_SLEEP);
 	if (!state)
 		return -ENOMEM;
 	ret = get_or_set(vm, &args, state);

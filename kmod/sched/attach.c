@@ -27,14 +27,18 @@ static ktime_t time_to_sleep(struct vm *vm)
 /* Waits until life_try_claim() may say something else. 0 or -ERESTARTSYS. */
 static int wait_for_change(struct vm *vm)
 {
-	u32 before = READ_ONCE(vm->run_state);
+	/* Not the state: it may be the same again, with another deadline. */
+	u32 changes = READ_ONCE(vm->changes);
+	u32 state = READ_ONCE(vm->run_state);
+	ktime_t timeout;
 	int ret;
 
-	if (before == MAYFLY_READY || before == MAYFLY_ENDED)
+	if (state == MAYFLY_READY || state == MAYFLY_ENDED)
 		return 0;
+	timeout = time_to_sleep(vm);
 	ret = wait_event_interruptible_hrtimeout(vm->wait,
-						 READ_ONCE(vm->run_state) != before,
-						 time_to_sleep(vm));
+						 READ_ONCE(vm->changes) != changes,
+						 timeout);
 	return ret == -ETIME ? 0 : ret;
 }
 

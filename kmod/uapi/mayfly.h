@@ -46,7 +46,7 @@
 #define MAYFLY_MAX_BATCH	65536	/* ids in one CONTROL, rows in one LIST */
 #define MAYFLY_ARGS_MAX		4096
 #define MAYFLY_MAX_ATTACHMENTS	32
-#define MAYFLY_ROW_MAX		4096
+#define MAYFLY_ROW_MAX		16384	/* there is room for XSAVE with AMX */
 
 #define MAYFLY_MEMORY_DEFAULT	(16ull << 20)
 #define MAYFLY_MEMORY_MAX	(64ull << 30)
@@ -573,7 +573,7 @@ struct mayfly_table_register {
  *	out (SDM 1 13.4); today it is the 512 bytes of FXSAVE
  * @registers_size: of the caller's; a multiple of 8 up to MAYFLY_ROW_MAX; out: of
  *	the module's
- * @extended_size: the same for @extended; 0: not wanted
+ * @extended_size: the same for @extended, MAYFLY_FXSAVE_SIZE or more; 0: not wanted
  * @reserved: zero
  *
  * GET_STATE fills what is longer than the module's with zeros, and leaves out what
@@ -734,7 +734,8 @@ MAYFLY_SIZE(struct mayfly_memory, 56);
  * INFO          0. -EINVAL row_size.
  * IMAGE_CREATE  0. -EINVAL segments unsorted, unaligned, overlapping, below
  *               MAYFLY_GPA_IMAGE or above MAYFLY_MEMORY_MAX, cr3 or rip bad,
- *               memory_min or memory_default unaligned or too small, label bad;
+ *               memory_min unaligned, memory_default unaligned or less than what a
+ *               VM needs, label bad;
  *               -EOPNOTSUPP a profile that this module, or a CPU level that this
  *               host does not have; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
  * IMAGE_LIST    as LIST.

@@ -143,10 +143,14 @@ static int close_memory(struct vm *vm, int ret)
 
 static int warm_up(struct vm *vm)
 {
-	int ret = cold_is(vm) ? cold_warm(vm, MEMORY_SLEEP) : 0;
+	int ret = cold_is(vm) ? cold_warm(vm, MEMORY_SLEEP) : -EALREADY;
 
-	/* Over its owner's limit it could not run either. */
-	return ret ?: vm_account(vm);
+	if (ret)
+		return ret == -EALREADY ? 0 : ret;
+	ret = vm_account(vm);
+	if (ret)
+		cold_chill(vm);
+	return ret;
 }
 
 /**
@@ -174,17 +178,18 @@ int access_read(struct vm *vm, u64 gpa, void *buffer, size_t length)
 	return close_memory(vm, ret);
 }
 
-/* Only a page that was added just now can be over the limit: it goes again. */
+/* A page that is over the limit goes again; tables, three at most, stay. */
 static int make_private(struct vm *vm, u64 gpa)
 {
+	u32 before = vm->memory.guest_pages;
 	int ret = memory_make_private(&vm->memory, gpa, MEMORY_SLEEP);
+	int over = vm_account(vm);
 
-	if (ret)
-		return ret;
-	ret = vm_account(vm);
-	if (ret && !memory_discard(&vm->memory, gpa & PAGE_MASK, 1))
+	if (over && vm->memory.guest_pages != before) {
+		WARN_ON_ONCE(memory_discard(&vm->memory, gpa & PAGE_MASK, 1) != 1);
 		vm_account(vm);
-	return ret;
+	}
+	return ret ?: over;
 }
 
 /**

@@ -7,6 +7,7 @@
  * owner's, like those of a VM.
  */
 #include <linux/cred.h>
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
@@ -24,13 +25,17 @@
  * @key: owner and name
  * @node: in the table
  * @image: the image; the entry has a reference
- * @owner: charged for the image's bytes; the entry has a reference
+ * @owner: of the image; the entry has a reference
+ * @charged: bytes that @owner is charged for the image
+ * @gone: in a list of entries to free
  */
 struct image_name {
 	struct names_key key;
 	struct rhash_head node;
 	struct image *image;
 	struct owner *owner;
+	u64 charged;
+	struct list_head gone;
 };
 
 static const struct rhashtable_params catalog_params = {
@@ -58,50 +63,46 @@ static struct image_name *find_entry(const struct names_key *key)
 	return rhashtable_lookup_fast(&catalog, key, catalog_params);
 }
 
-/* Charges the caller for an image. The owner, or an ERR_PTR. */
-static struct owner *charge_caller(const struct image *image)
-{
-	struct owner *owner = owner_get_current();
-	int ret;
-
-	if (!owner)
-		return ERR_PTR(-ENOMEM);
-	ret = owner_charge(owner, image_bytes(image));
-	if (!ret)
-		return owner;
-	owner_put(owner);
-	return ERR_PTR(ret);
-}
-
 /* Frees an entry that is in no table any more, or never was. */
 static void free_entry(struct image_name *entry)
 {
-	if (entry->owner) {
-		owner_charge(entry->owner, -(s64)image_bytes(entry->image));
-		owner_put(entry->owner);
-	}
+	if (entry->charged)
+		owner_charge(entry->owner, -(s64)entry->charged);
+	owner_put(entry->owner);
 	image_put(entry->image);
 	kfree(entry);
 }
 
-/* An entry that is in no table yet. An image with a name has been charged for. */
+/* An entry that is in no table yet. */
 static struct image_name *make_entry(struct image *image, const struct names_key *key)
 {
 	struct image_name *entry = kzalloc(sizeof(*entry), MEMORY_SLEEP);
-	struct owner *owner = NULL;
 
 	if (!entry)
-		return ERR_PTR(-ENOMEM);
-	if (!image->name)
-		owner = charge_caller(image);
-	if (IS_ERR(owner)) {
+		return NULL;
+	entry->owner = owner_get_current();
+	if (!entry->owner) {
 		kfree(entry);
-		return ERR_CAST(owner);
+		return NULL;
 	}
 	entry->key = *key;
-	entry->owner = owner;
 	entry->image = image_get(image);
 	return entry;
+}
+
+/* An image with a name has been charged for: the charge goes over to the new one. */
+static int charge_entry(struct image_name *entry)
+{
+	u64 bytes = image_bytes(entry->image);
+	int ret;
+
+	lockdep_assert_held(&catalog_lock);
+	if (entry->image->name)
+		return 0;
+	ret = owner_charge(entry->owner, bytes);
+	if (!ret)
+		entry->charged = bytes;
+	return ret;
 }
 
 /* Enters @entry, in place of @holder if that is not NULL. Needs no memory then. */
@@ -113,34 +114,56 @@ static int enter(struct image_name *entry, struct image_name *holder)
 	return rhashtable_insert_fast(&catalog, &entry->node, catalog_params);
 }
 
-/* What an image was called; its charge goes on to what it is called now. */
-static void leave_old_name(struct image_name *old, struct image_name *entry)
+/* Takes an entry's image away from it; the caller frees it after the lock. */
+static void retire(struct image_name *entry, struct list_head *gone)
 {
-	entry->owner = old->owner;
-	old->owner = NULL;
-	rhashtable_remove_fast(&catalog, &old->node, catalog_params);
-	free_entry(old);
+	lockdep_assert_held(&catalog_lock);
+	entry->image->name = NULL;
+	list_add(&entry->gone, gone);
 }
 
-static int change_name(struct image *image, struct image_name *holder,
-		       const struct names_key *key)
+static void retire_old_name(struct image_name *old, struct image_name *entry,
+			    struct list_head *gone)
 {
-	struct image_name *entry = make_entry(image, key);
+	entry->charged = old->charged;
+	old->charged = 0;
+	rhashtable_remove_fast(&catalog, &old->node, catalog_params);
+	retire(old, gone);
+}
 
-	if (IS_ERR(entry))
-		return PTR_ERR(entry);
-	if (enter(entry, holder)) {
-		free_entry(entry);
+static int change_name(struct image_name *entry, bool replace, struct list_head *gone)
+{
+	struct image_name *holder = find_entry(&entry->key);
+	struct image *image = entry->image;
+	int ret;
+
+	if (holder && !replace)
+		return -EEXIST;
+	ret = charge_entry(entry);
+	if (ret)
+		return ret;
+	if (enter(entry, holder))
 		return -ENOMEM;
-	}
 	if (image->name)
-		leave_old_name(image->name, entry);
+		retire_old_name(image->name, entry, gone);
+	if (holder)
+		retire(holder, gone);
 	image->name = entry;
-	if (holder) {
-		holder->image->name = NULL;
-		free_entry(holder);
-	}
 	return 0;
+}
+
+static bool is_called(const struct image *image, const struct names_key *key)
+{
+	lockdep_assert_held(&catalog_lock);
+	return image->name && !memcmp(&image->name->key, key, sizeof(*key));
+}
+
+static void free_all(struct list_head *gone)
+{
+	struct image_name *entry, *next;
+
+	list_for_each_entry_safe(entry, next, gone, gone)
+		free_entry(entry);
 }
 
 /**
@@ -155,25 +178,23 @@ static int change_name(struct image *image, struct image_name *holder,
 int catalog_tag(struct image *image, const char *name, bool replace)
 {
 	struct names_key key = key_of(image->uid, name);
-	struct image_name *holder;
-	int ret = -EEXIST;
+	struct image_name *entry = make_entry(image, &key);
+	LIST_HEAD(gone);
+	int ret = 0;
+	bool same;
 
+	if (!entry)
+		return -ENOMEM;
+	/* Nothing is allocated or freed under the lock, which is everybody's. */
 	mutex_lock(&catalog_lock);
-	holder = find_entry(&key);
-	if (holder && holder->image == image)
-		ret = 0;
-	else if (!holder || replace)
-		ret = change_name(image, holder, &key);
+	same = is_called(image, &key);
+	if (!same)
+		ret = change_name(entry, replace, &gone);
 	mutex_unlock(&catalog_lock);
+	if (same || ret)
+		free_entry(entry);
+	free_all(&gone);
 	return ret;
-}
-
-static void remove_entry(struct image_name *entry)
-{
-	lockdep_assert_held(&catalog_lock);
-	rhashtable_remove_fast(&catalog, &entry->node, catalog_params);
-	entry->image->name = NULL;
-	free_entry(entry);
 }
 
 /**
@@ -185,15 +206,19 @@ static void remove_entry(struct image_name *entry)
  */
 int catalog_remove(struct image *image)
 {
-	int ret = -ENOENT;
+	struct image_name *entry;
 
 	mutex_lock(&catalog_lock);
-	if (image->name) {
-		remove_entry(image->name);
-		ret = 0;
+	entry = image->name;
+	if (entry) {
+		rhashtable_remove_fast(&catalog, &entry->node, catalog_params);
+		image->name = NULL;
 	}
 	mutex_unlock(&catalog_lock);
-	return ret;
+	if (!entry)
+		return -ENOENT;
+	free_entry(entry);
+	return 0;
 }
 
 /**

@@ -160,12 +160,18 @@ void cold_offer(struct vm *vm)
 	pool->nr_warm++;
 }
 
-/* Nobody can claim it meanwhile: pool->lock is held. */
-static unsigned int chill_vm(struct vm *vm)
+/**
+ * cold_chill - make a VM cold
+ * @vm: claimed by the caller and warm, or parked with pool->lock held; it has few
+ *	pages, as one that was cold before
+ *
+ * Context: task; does not sleep.
+ * Return: pages given back.
+ */
+unsigned int cold_chill(struct vm *vm)
 {
 	unsigned int freed;
 
-	lockdep_assert_held(&vm->pool->lock);
 	vm->device_page = NULL;
 	atomic64_inc(&nr_cold);
 	freed = forget_derived(&vm->memory);
@@ -191,7 +197,7 @@ unsigned int cold_chill_first(struct pool *pool, unsigned long before)
 	vm = list_first_entry_or_null(&pool->warm, struct vm, queue);
 	if (vm && time_before_eq(vm->parked_at, before)) {
 		cold_withdraw(vm);
-		freed = chill_vm(vm);
+		freed = cold_chill(vm);
 	}
 	spin_unlock_irqrestore(&pool->lock, flags);
 	return freed;
@@ -200,7 +206,7 @@ unsigned int cold_chill_first(struct pool *pool, unsigned long before)
 /**
  * cold_warm - make a cold VM able to run
  * @vm: claimed by the caller
- * @gfp: MEMORY_ATOMIC or MEMORY_WAIT
+ * @gfp: MEMORY_ATOMIC, MEMORY_WAIT or MEMORY_SLEEP
  *
  * Context: as for @gfp.
  * Return: 0, or -ENOMEM: it is still cold.

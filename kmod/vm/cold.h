@@ -13,6 +13,7 @@
 #include "vm/vm.h"
 
 void cold_offer(struct vm *vm);
+unsigned int cold_chill(struct vm *vm);
 unsigned int cold_chill_first(struct pool *pool, unsigned long before);
 int __must_check cold_warm(struct vm *vm, gfp_t gfp);
 void cold_forget(struct vm *vm);

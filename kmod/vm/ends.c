@@ -38,9 +38,9 @@ static DECLARE_WORK(wake_work, wake_readers);
 
 /**
  * ends_add - record the end of a VM
- * @vm: has just ended
+ * @vm: is about to be seen ended
  *
- * Context: not in interrupts.
+ * Context: pool->lock held.
  */
 void ends_add(const struct vm *vm)
 {

@@ -54,6 +54,7 @@ static __always_inline void set_run_state(struct vm *vm, u32 state)
 	lockdep_assert_held(&vm->pool->lock);
 	trace_vm_state(vm->id, vm->run_state, state,
 		       state == MAYFLY_ENDED ? vm->end.reason : MAYFLY_END_NONE);
+	WRITE_ONCE(vm->changes, vm->changes + 1);
 	WRITE_ONCE(vm->run_state, state);
 }
 
@@ -105,7 +106,7 @@ static void make_parked(struct vm *vm, u64 now)
 {
 	struct pool *pool = vm->pool;
 
-	if (vm->run_state == MAYFLY_RUNNING) {
+	if (vm->run_state == MAYFLY_RUNNING && !vm->borrowed) {
 		vm->parked++;
 		atomic64_inc(&nr_parked);
 	}
@@ -199,10 +200,10 @@ static void end_claimed(struct vm *vm, const struct vm_end_info *end)
 	spin_lock_irqsave(&vm->pool->lock, flags);
 	vm->runner = NULL;
 	vm->ended_ns = ktime_get_real_ns();
+	ends_add(vm);	/* Whoever sees it dead finds the record. */
 	set_run_state(vm, MAYFLY_ENDED);
 	spin_unlock_irqrestore(&vm->pool->lock, flags);
 	wake_waiters(vm);
-	ends_add(vm);
 	if (!vm->detached && !atomic_read(&vm->descriptors))
 		life_remove(vm);
 	vm_put(vm);
@@ -262,8 +263,8 @@ void life_release(struct vm *vm, enum verdict verdict)
 	}
 	spin_lock_irqsave(&pool->lock, flags);
 	vm->runner = NULL;
-	WRITE_ONCE(vm->borrowed, BORROWED_NOT);
 	if (test_bit(VM_REQUEST_KILL, &vm->requests)) {
+		vm->borrowed = BORROWED_NOT;
 		spin_unlock_irqrestore(&pool->lock, flags);
 		end_claimed(vm, &killed);
 		return;
@@ -273,10 +274,12 @@ void life_release(struct vm *vm, enum verdict verdict)
 		spin_unlock_irqrestore(&pool->lock, flags);
 		return;
 	}
-	if (test_and_clear_bit(VM_REQUEST_PAUSE, &vm->requests))
+	if (test_and_clear_bit(VM_REQUEST_PAUSE, &vm->requests) ||
+	    vm->borrowed == BORROWED_PAUSED)
 		set_run_state(vm, MAYFLY_PAUSED);
 	else
 		life_settle(vm);
+	vm->borrowed = BORROWED_NOT;
 	/*
 	 * There may be many waiters, so not under the lock; without a reference the VM
 	 * may be gone after it.
@@ -454,22 +457,17 @@ int life_pause(struct vm *vm)
  * life_resume - let a paused VM go on
  * @vm: the VM
  *
- * Context: may sleep, while somebody looks into it.
- * Return: 0, -EALREADY when it is not paused, -ESRCH, -EINTR.
+ * Return: 0, -EALREADY when it is not paused, -ESRCH.
  */
 int life_resume(struct vm *vm)
 {
 	int ret = 0;
 
 	spin_lock_irq(&vm->pool->lock);
-	while (vm->borrowed == BORROWED_PAUSED) {
-		spin_unlock_irq(&vm->pool->lock);
-		if (wait_event_killable(vm->wait, !READ_ONCE(vm->borrowed)))
-			return -EINTR;
-		spin_lock_irq(&vm->pool->lock);
-	}
 	if (vm->run_state == MAYFLY_ENDED)
 		ret = -ESRCH;
+	else if (vm->borrowed == BORROWED_PAUSED)
+		vm->borrowed = BORROWED;	/* It goes on when it is given back. */
 	else if (vm->run_state != MAYFLY_PAUSED)
 		ret = -EALREADY;
 	else
@@ -573,8 +571,7 @@ int life_borrow(struct vm *vm)
 	spin_lock_irq(&vm->pool->lock);
 	ret = life_stands_still(vm);
 	if (!ret) {
-		WRITE_ONCE(vm->borrowed, vm->run_state == MAYFLY_PAUSED ? BORROWED_PAUSED :
-									  BORROWED);
+		vm->borrowed = vm->run_state == MAYFLY_PAUSED ? BORROWED_PAUSED : BORROWED;
 		life_claim(vm, NULL);
 	}
 	spin_unlock_irq(&vm->pool->lock);
@@ -589,8 +586,6 @@ int life_borrow(struct vm *vm)
  */
 void life_give_back(struct vm *vm)
 {
-	if (vm->borrowed == BORROWED_PAUSED)
-		set_bit(VM_REQUEST_PAUSE, &vm->requests);
 	life_release(vm, VERDICT_LEAVE);
 }
 

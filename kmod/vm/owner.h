@@ -20,14 +20,14 @@ struct tally {
 };
 
 /*
- * One per user, from the first VM to the last. Who protects a field:
+ * One per user, from the first VM or named image to the last. Who protects a field:
  *   I  immutable
  *   O  owners_lock
  *   a  atomic
  *   r  reference count; the last one is dropped under owners_lock
  */
 struct owner {
-	struct kref ref;		/* [r] VMs, and SPAWNs on their way */
+	struct kref ref;		/* [r] VMs, named images, calls on their way */
 	struct hlist_node node;		/* [O] in the table of owners */
 	uid_t uid;			/* [I] the user */
 	struct tally tally;		/* [a] of this user alone */

@@ -2,8 +2,8 @@
 /*
  * vmcb.c - VMCBs: what a guest may do, its state, and its tag.
  *
- * Each CPU has one. The controls are written into it once, from constants, and never
- * depend on a guest or a caller.
+ * Each CPU has one. The controls are written into it once, from constants, and but
+ * for the TSC offset never depend on a guest or a caller.
  */
 #include <linux/gfp.h>
 #include <linux/io.h>
