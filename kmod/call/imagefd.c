@@ -23,16 +23,14 @@
 #include "vm/names.h"
 #include "vm/vm.h"
 
-static long do_stat(struct image *image, void __user *user)
+static long do_stat(const struct image *image, void __user *user)
 {
 	struct mayfly_image_info info = {};
 	struct mayfly_row args;
 
 	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
-	image_get(image);	/* For the one that inspect_image() does not count. */
-	inspect_image(image, &info);
-	image_put(image);
+	inspect_image(image, 0, &info);
 	return row_answer(user, &args, &info, sizeof(info));
 }
 

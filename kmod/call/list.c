@@ -50,7 +50,7 @@ static int visit_image(u64 *id, bool all, u64 row, u32 row_size)
 	if (!image)
 		return -ENOENT;
 	if (all || vm_is_callers(image->uid)) {
-		inspect_image(image, &info);
+		inspect_image(image, 1, &info);
 		ret = row_put(row, row_size, &info, sizeof(info)) ?: 1;
 	}
 	image_put(image);

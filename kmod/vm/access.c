@@ -119,7 +119,28 @@ int access_set_state(struct vm *vm, struct access_state *state, size_t registers
 	return ret;
 }
 
-/* Claims the VM, and makes its memory reachable. */
+static int warm_up(struct vm *vm)
+{
+	int ret;
+
+	if (!cold_is(vm))
+		return 0;
+	ret = cold_warm(vm, MEMORY_SLEEP);
+	if (ret)
+		return ret;
+	ret = vm_account(vm);
+	if (ret)
+		cold_chill(vm);
+	return ret;
+}
+
+static void close_memory(struct vm *vm)
+{
+	life_give_back(vm);
+	unlock_outside(vm);
+}
+
+/* Claims the VM, and makes its memory reachable. After an error it is as before. */
 static int open_memory(struct vm *vm)
 {
 	int ret = lock_outside(vm);
@@ -131,25 +152,9 @@ static int open_memory(struct vm *vm)
 		unlock_outside(vm);
 		return ret;
 	}
-	return 0;
-}
-
-static int close_memory(struct vm *vm, int ret)
-{
-	life_give_back(vm);
-	unlock_outside(vm);
-	return ret;
-}
-
-static int warm_up(struct vm *vm)
-{
-	int ret = cold_is(vm) ? cold_warm(vm, MEMORY_SLEEP) : -EALREADY;
-
+	ret = warm_up(vm);
 	if (ret)
-		return ret == -EALREADY ? 0 : ret;
-	ret = vm_account(vm);
-	if (ret)
-		cold_chill(vm);
+		close_memory(vm);
 	return ret;
 }
 
@@ -170,12 +175,12 @@ int access_read(struct vm *vm, u64 gpa, void *buffer, size_t length)
 
 	if (ret)
 		return ret;
-	ret = warm_up(vm);
-	if (!ret && !memory_is_readable(&vm->memory, gpa, length))
-		ret = -EFAULT;
-	if (!ret)
+	if (memory_is_readable(&vm->memory, gpa, length))
 		memory_read(&vm->memory, gpa, buffer, length);
-	return close_memory(vm, ret);
+	else
+		ret = -EFAULT;
+	close_memory(vm);
+	return ret;
 }
 
 /* A page that is over the limit goes again; tables, three at most, stay. */
@@ -208,10 +213,9 @@ int access_write(struct vm *vm, u64 gpa, const void *buffer, size_t length)
 
 	if (ret)
 		return ret;
-	ret = warm_up(vm);
-	if (!ret)
-		ret = make_private(vm, gpa);
+	ret = make_private(vm, gpa);
 	if (!ret)
 		memory_write(&vm->memory, gpa, buffer, length);
-	return close_memory(vm, ret);
+	close_memory(vm);
+	return ret;
 }

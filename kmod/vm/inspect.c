@@ -96,25 +96,27 @@ void inspect_vm(struct vm *vm, struct mayfly_vm_info *info)
 	describe_life(vm, info);
 }
 
-/* The one reference that the caller has and the name's are no users. */
-static u64 users_of(const struct image *image, bool named)
+/* Neither a lookup's reference nor the name's is a user. */
+static u64 users_of(const struct image *image, unsigned int lookups, bool named)
 {
-	return max_t(int, kref_read(&image->ref) - 1 - named, 0);
+	return max_t(int, kref_read(&image->ref) - lookups - named, 0);
 }
 
 /**
  * inspect_image - fill an image's row
- * @image: the caller has a reference for this
+ * @image: the image
+ * @lookups: references that the caller has only for this
  * @info: to fill; all zero
  *
  * Context: may sleep.
  */
-void inspect_image(struct image *image, struct mayfly_image_info *info)
+void inspect_image(const struct image *image, unsigned int lookups,
+		   struct mayfly_image_info *info)
 {
 	info->id = image->id;
 	info->parent = image->parent;
 	info->bytes = image_bytes(image);
-	info->users = users_of(image, catalog_name(image, info->name));
+	info->users = users_of(image, lookups, catalog_name(image, info->name));
 	info->memory_min = image->memory_min;
 	info->memory_default = image->memory_default;
 	info->created_ns = image->created_ns;
