@@ -380,10 +380,8 @@ private:
 	mayfly_vm_info stat(const guest &one)
 	{
 		mayfly_vm_info result{};
-		mayfly_row args{};
+		mayfly_row args = live::row_request(result);
 
-		args.row = address(&result);
-		args.row_size = sizeof(result);
 		expect_one_of(one.index, "STAT", call(one.handle, MAYFLY_STAT, &args, "STAT"), {0});
 		return result;
 	}

@@ -387,14 +387,10 @@ private:
 		if (!child) {
 			mayfly_info info;
 			mayfly_vm_info stat;
-			mayfly_row row{};
+			mayfly_row info_args = live::row_request(info), stat_args = live::row_request(stat);
 
-			row.row = live::address(&info);
-			row.row_size = sizeof(info);
-			ioctl(number_of(slot_device), MAYFLY_INFO, &row);
-			row.row = live::address(&stat);
-			row.row_size = sizeof(stat);
-			ioctl(on, MAYFLY_STAT, &row);
+			ioctl(number_of(slot_device), MAYFLY_INFO, &info_args);
+			ioctl(on, MAYFLY_STAT, &stat_args);
 			if (r.chance(50))
 				::close(on);
 			_exit(0);

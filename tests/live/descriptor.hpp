@@ -68,13 +68,20 @@ inline std::uint64_t address(const void *pointer)
 	return reinterpret_cast<std::uintptr_t>(pointer);
 }
 
-/// A call that fills one row.
-template <class Row> int call_row(const fd &on, unsigned long request, Row &row)
+/// What a call that fills \p row takes.
+template <class Row> mayfly_row row_request(Row &row)
 {
 	mayfly_row args{};
 
 	args.row = address(&row);
 	args.row_size = sizeof(row);
+	return args;
+}
+
+template <class Row> int call_row(const fd &on, unsigned long request, Row &row)
+{
+	mayfly_row args = row_request(row);
+
 	return call(on, request, &args);
 }
 
