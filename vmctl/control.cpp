@@ -166,8 +166,13 @@ int simple(const context &world, const invocation &in, operation what, const cha
 // The rows of `ids`, now: a default one where a VM is gone.
 outcome<std::vector<vm_info>> rows_of(const device &to, std::span<const std::uint64_t> ids)
 {
-	const auto rows = to.list();
 	std::vector<vm_info> found(ids.size());
+
+	if (ids.empty())
+		return found;
+
+	const auto [lowest, highest] = std::ranges::minmax(ids);
+	const auto rows = to.list(lowest, highest);
 
 	if (!rows)
 		return give_up(status::broken, rows.error());
