@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finding images, and spawn, create and images: making VMs that stay.
+// spawn and create: making VMs that stay.
 #include "launch.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <filesystem>
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <nlohmann/json.hpp>
 #include <sys/mman.h>
 
+#include "find.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -19,25 +18,6 @@ namespace vmctl::cli
 
 namespace
 {
-
-constexpr std::size_t largest_image = 256 << 20;
-
-std::vector<std::string> bundled_names(const context &world)
-{
-	std::vector<std::string> names;
-
-	for (const std::string &folder : world.image_folders) {
-		std::error_code wrong;
-
-		for (std::filesystem::directory_iterator at(folder, wrong), end; !wrong && at != end;
-		     at.increment(wrong))
-			if (at->is_regular_file(wrong))
-				names.push_back(at->path().filename().string());
-	}
-	std::ranges::sort(names);
-	names.erase(std::unique(names.begin(), names.end()), names.end());
-	return names;
-}
 
 outcome<std::string> parse_name(const invocation &in, std::uint32_t count)
 {
@@ -64,12 +44,6 @@ outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
 	if (const auto judged = check_memory(*bytes); !judged)
 		return bad_usage(fmt::format("--memory {}: {}", *text, judged.error().what));
 	return bytes;
-}
-
-failure unreadable(error cause)
-{
-	return {cause.code == ENOENT || cause.code == ENOTDIR ? status::no_image : status::not_startable,
-		std::move(cause)};
 }
 
 // While a large batch is made: a line that is drawn over itself on a terminal,
@@ -267,36 +241,6 @@ int make(const context &world, const invocation &in, bool start)
 
 } // namespace
 
-outcome<guest_file> find_image(const context &world, const std::string &word)
-{
-	const std::string name = std::filesystem::path(word).filename().string();
-	auto here = world.calls.read_file(word, largest_image);
-
-	if (here && name.empty())
-		return give_up(status::no_image, {ENOENT, word + ": no such image"});
-	if (here)
-		return guest_file{printable(name), std::move(*here)};
-	// A folder that happens to be called "hello" is no reason to find no hello.
-	if (word.find('/') != std::string::npos || word.empty() ||
-	    (here.error().code != ENOENT && here.error().code != EISDIR))
-		return std::unexpected(unreadable(here.error()));
-
-	for (const std::string &folder : world.image_folders) {
-		auto bundled = world.calls.read_file(folder + "/" + word, largest_image);
-
-		if (bundled)
-			return guest_file{printable(word), std::move(*bundled)};
-		if (bundled.error().code != ENOENT && bundled.error().code != ENOTDIR)
-			return std::unexpected(unreadable(bundled.error()));
-	}
-
-	const auto names = bundled_names(world);
-
-	return give_up(status::no_image,
-		       {ENOENT, fmt::format("{}: no such file, and no bundled image of this name{}", printable(word),
-					    names.empty() ? "" : fmt::format(" ({})", fmt::join(names, ", ")))});
-}
-
 outcome<std::uint32_t> parse_count(const invocation &in)
 {
 	const auto text = in.value("number");
@@ -382,27 +326,6 @@ int verb_spawn(const context &world, const invocation &in)
 int verb_create(const context &world, const invocation &in)
 {
 	return make(world, in, false);
-}
-
-int verb_images(const context &world, const invocation &in)
-{
-	auto list = nlohmann::ordered_json::array();
-	table shown({"IMAGE", "SIZE"}, {false, true});
-
-	for (const std::string &name : bundled_names(world)) {
-		const auto file = find_image(world, name);
-		const std::size_t size = file ? file->bytes.size() : 0;
-
-		if (in.has("quiet"))
-			fmt::print(world.out, "{}\n", printable(name));
-		list.push_back({{"name", printable(name)}, {"bytes", size}});
-		shown.add({printable(name), size_text(size)});
-	}
-	if (in.has("json"))
-		fmt::print(world.out, "{}\n", list.dump());
-	else if (!in.has("quiet"))
-		shown.print(world.out);
-	return status::ok;
 }
 
 } // namespace vmctl::cli

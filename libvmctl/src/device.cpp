@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <memory>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -140,50 +139,6 @@ result<module_info> device::info() const
 	return ask_module(handle_.calls(), handle_.fd());
 }
 
-result<image> device::load_image(std::span<const std::byte> file, std::string_view name) const
-{
-	return load_image(VMCTL_TRY(elf_image::parse(file)), name);
-}
-
-result<image> device::load_image(const elf_image &elf, std::string_view name) const
-{
-	const auto table = elf_image::entry_table();
-	std::vector<mayfly_segment> segments;
-
-	// Writable, so that VMs get a copy: walks by hardware set bits in it.
-	segments.push_back({.gpa = elf_image::table_gpa,
-			    .length = sizeof table,
-			    .source = address_of(table.data()),
-			    .flags = MAYFLY_SEGMENT_WRITE,
-			    .reserved = 0});
-	for (const auto &piece : elf.segments())
-		segments.push_back({.gpa = piece.gpa,
-				    .length = piece.bytes.size(),
-				    .source = address_of(piece.bytes.data()),
-				    .flags = (piece.writable ? MAYFLY_SEGMENT_WRITE : 0u) |
-					     (piece.executable ? MAYFLY_SEGMENT_EXECUTE : 0u),
-				    .reserved = 0});
-
-	mayfly_image_create create{};
-
-	create.segments = address_of(segments.data());
-	create.nr_segments = static_cast<std::uint32_t>(segments.size());
-	create.rip = elf.entry();
-	create.cr3 = elf_image::table_gpa;
-	create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
-	create.memory_min = elf.memory_min();
-	create.profile = MAYFLY_PROFILE_UNIKERNEL;
-	create.cpu_level = MAYFLY_CPU_SSE2;
-	if (name.empty() || !put_name(create.label, name.substr(0, max_name_length)))
-		return fail(EINVAL, "the image has no name");
-
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_CREATE, &create);
-
-	if (ret < 0)
-		return fail(-ret, "loading the image: " + errno_text(-ret));
-	return image(descriptor(handle_.calls(), create.fd), create.label, elf.memory_min());
-}
-
 error device::spawn_error(int code, const spawn_request &request, std::uint64_t missing) const
 {
 	switch (code) {
@@ -248,41 +203,6 @@ result<vm> device::spawn_attached(const image &from, const spawn_request &reques
 	if (ret < 0)
 		return std::unexpected(spawn_error(-ret, request, argument.count));
 	return vm(descriptor(handle_.calls(), argument.fd));
-}
-
-result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) const
-{
-	std::vector<vm_info> rows;
-	std::unique_ptr<mayfly_vm_info[]> batch;
-	std::uint64_t size = 1024, room = 0;
-	mayfly_list list{};
-
-	list.next = from;
-	do {
-		// A short range needs no large batch.
-		if (to - list.next < size)
-			size = std::max<std::uint64_t>(to - list.next + 1, 1024);
-		if (size > room) {
-			batch.reset();
-			batch = std::make_unique_for_overwrite<mayfly_vm_info[]>(size);
-			room = size;
-		}
-		list.from = list.next;
-		list.next = 0;
-		list.rows = address_of(batch.get());
-		list.count = static_cast<std::uint32_t>(size);
-		list.row_size = sizeof(mayfly_vm_info);
-
-		const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_LIST, &list);
-
-		if (ret < 0)
-			return fail(-ret, "listing VMs: " + errno_text(-ret));
-		for (const mayfly_vm_info &raw : std::span(batch.get(), std::min<std::uint64_t>(list.count, size)))
-			if (raw.id <= to)
-				rows.push_back(info_of(raw));
-		size = max_batch;
-	} while (list.next > list.from && list.next <= to);
-	return rows;
 }
 
 result<std::vector<int>> device::control(operation what, std::span<const std::uint64_t> ids, std::uint32_t port) const
