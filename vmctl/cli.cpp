@@ -36,13 +36,40 @@ po::options_description describe(const verb &which)
 	return description;
 }
 
-int no_such_verb(const context &world, std::string_view word)
+int no_such_verb(const context &world, std::string_view name)
 {
-	const std::string guess = closest_verb(word);
+	const std::string guess = closest_verb(name);
 
-	fmt::print(world.err, "vmctl: {}: no such command{}\n", word,
+	fmt::print(world.err, "vmctl: {}: no such command{}\n", name,
 		   guess.empty() ? "; 'vmctl help' lists them" : fmt::format("; did you mean '{}'?", guess));
 	return status::usage;
+}
+
+// `vmctl image`, and no more: the help if it was asked for.
+int no_verb_of(context &world, std::string_view family, const std::vector<std::string> &words)
+{
+	world.verb = family;
+	if (!std::ranges::count(words, "--help") && !std::ranges::count(words, "-h"))
+		return world.end({status::usage, {EINVAL, "which command?"}});
+	print_family(world, family);
+	return status::ok;
+}
+
+// Takes the name of a verb out of `words`, from `first` on: one word, or two of a family.
+std::string take_name(std::vector<std::string> &words, std::vector<std::string>::iterator first)
+{
+	std::string name = *first;
+
+	// `vmctl --json ps` is as good as `vmctl ps --json`.
+	first = words.erase(first);
+	if (!is_family(name))
+		return name;
+	first = std::find_if(first, words.end(), [](const std::string &word) { return !word.starts_with('-'); });
+	if (first == words.end())
+		return name;
+	name += " " + *first;
+	words.erase(first);
+	return name;
 }
 
 } // namespace
@@ -72,18 +99,25 @@ std::optional<std::string> invocation::value(const char *option) const
 	return found->second.as<std::string>();
 }
 
-const verb *find_verb(std::string_view word)
+const verb *find_verb(std::string_view name)
 {
 	for (const verb &entry : verbs()) {
-		if (word == entry.name)
+		if (name == entry.name)
 			return &entry;
 
 		const std::string aliases = fmt::format(" {} ", entry.aliases);
 
-		if (!word.empty() && aliases.find(fmt::format(" {} ", word)) != std::string::npos)
+		if (!name.empty() && aliases.find(fmt::format(" {} ", name)) != std::string::npos)
 			return &entry;
 	}
 	return nullptr;
+}
+
+bool is_family(std::string_view word)
+{
+	return std::ranges::any_of(verbs(), [&](const verb &entry) {
+		return std::string_view(entry.name).starts_with(fmt::format("{} ", word));
+	});
 }
 
 outcome<invocation> parse(const verb &which, std::span<const std::string> words)
@@ -146,13 +180,13 @@ int dispatch(context &world, std::span<const char *const> argv)
 		return world.end(failure{status::usage, {EINVAL, words.front() + ": a command must come first"}});
 	}
 
-	const std::string word = *first;
-	const verb *which = find_verb(word);
+	const std::string name = take_name(words, first);
+	const verb *which = find_verb(name);
 
+	if (which == nullptr && is_family(name))
+		return no_verb_of(world, name, words);
 	if (which == nullptr)
-		return no_such_verb(world, word);
-	// `vmctl --json ps` is as good as `vmctl ps --json`.
-	words.erase(first);
+		return no_such_verb(world, name);
 	world.verb = which->name;
 
 	const auto parsed = parse(*which, words);

@@ -96,7 +96,8 @@ struct option {
 	const char *help;
 };
 
-// A verb: dispatch, help and completion all read this.
+// A verb: dispatch, help and completion all read this. Its name is a word, or two of
+// which the first is its family's.
 struct verb {
 	const char *name;
 	const char *aliases; // separated by blanks
@@ -111,7 +112,9 @@ struct verb {
 
 // The table (verbs.cpp).
 std::span<const verb> verbs();
-const verb *find_verb(std::string_view word);
+const verb *find_verb(std::string_view name);
+// Is `word` the first of verbs with two?
+bool is_family(std::string_view word);
 
 // Everything main does once it has a context. argv without the program's name.
 int dispatch(context &world, std::span<const char *const> argv);
@@ -122,7 +125,8 @@ outcome<invocation> parse(const verb &which, std::span<const std::string> words)
 // help.cpp
 void print_overview(const context &world);
 void print_help(const context &world, const verb &which);
-std::string closest_verb(std::string_view word);
+void print_family(const context &world, std::string_view family);
+std::string closest_verb(std::string_view typed);
 
 // The verbs.
 int verb_attach(const context &, const invocation &);
@@ -130,7 +134,11 @@ int verb_completion(const context &, const invocation &);
 int verb_create(const context &, const invocation &);
 int verb_doctor(const context &, const invocation &);
 int verb_help(const context &, const invocation &);
-int verb_images(const context &, const invocation &);
+int verb_image_inspect(const context &, const invocation &);
+int verb_image_load(const context &, const invocation &);
+int verb_image_ls(const context &, const invocation &);
+int verb_image_rm(const context &, const invocation &);
+int verb_image_tag(const context &, const invocation &);
 int verb_info(const context &, const invocation &);
 int verb_inspect(const context &, const invocation &);
 int verb_kill(const context &, const invocation &);

@@ -17,10 +17,67 @@ namespace
 
 constexpr std::size_t largest_image = 256 << 20;
 
+bool is_path(std::string_view word)
+{
+	return word.find('/') != std::string_view::npos;
+}
+
 failure unreadable(error cause)
 {
 	return {cause.code == ENOENT || cause.code == ENOTDIR ? status::no_image : status::not_startable,
 		std::move(cause)};
+}
+
+outcome<guest_file> read_guest(const context &world, const std::string &path)
+{
+	const std::string name = std::filesystem::path(path).filename().string();
+	auto bytes = world.calls.read_file(path, largest_image);
+
+	if (!bytes)
+		return std::unexpected(unreadable(bytes.error()));
+	if (name.empty())
+		return give_up(status::no_image, {ENOENT, path + ": no such image"});
+	return guest_file{printable(name), path, std::move(*bytes)};
+}
+
+// The path of the bundled image `name`, or empty.
+std::string bundled_path(const context &world, const std::string &name)
+{
+	for (const std::string &folder : world.image_folders)
+		if (const std::string path = folder + "/" + name; world.calls.exists(path))
+			return path;
+	return {};
+}
+
+// A folder that happens to be called "hello" is no reason to find no hello.
+bool is_here(const context &world, const std::string &name)
+{
+	std::error_code wrong;
+
+	return world.calls.exists(name) && !std::filesystem::is_directory(name, wrong);
+}
+
+failure nothing_found(const context &world, const std::string &word)
+{
+	const auto names = bundled_names(world);
+
+	return {status::no_image,
+		{ENOENT, fmt::format("{}: no image and no file of this name{}", printable(word),
+				     names.empty() ? "" : fmt::format("; bundled are {}", fmt::join(names, ", ")))}};
+}
+
+// Says that `taken` was, when something else is called `word` as well.
+void tell_choice(const context &world, const std::string &word, const char *taken, bool bundled)
+{
+	std::vector<std::string> others;
+
+	if (bundled)
+		others.emplace_back("the bundled one");
+	if (is_here(world, word))
+		others.push_back(fmt::format("./{}", printable(word)));
+	if (!others.empty())
+		world.complain({0, fmt::format("{}: taking the {} image, not {}", printable(word), taken,
+					       fmt::join(others, " or "))});
 }
 
 } // namespace
@@ -42,34 +99,86 @@ std::vector<std::string> bundled_names(const context &world)
 	return names;
 }
 
-outcome<guest_file> find_image(const context &world, const std::string &word)
+outcome<guest_file> find_bundled(const context &world, const std::string &name)
 {
-	const std::string name = std::filesystem::path(word).filename().string();
-	auto here = world.calls.read_file(word, largest_image);
+	const std::string path = bundled_path(world, name);
 
-	if (here && name.empty())
-		return give_up(status::no_image, {ENOENT, word + ": no such image"});
-	if (here)
-		return guest_file{printable(name), std::move(*here)};
-	// A folder that happens to be called "hello" is no reason to find no hello.
-	if (word.find('/') != std::string::npos || word.empty() ||
-	    (here.error().code != ENOENT && here.error().code != EISDIR))
-		return std::unexpected(unreadable(here.error()));
+	if (path.empty())
+		return std::unexpected(nothing_found(world, name));
+	return read_guest(world, path);
+}
 
-	for (const std::string &folder : world.image_folders) {
-		auto bundled = world.calls.read_file(folder + "/" + word, largest_image);
+outcome<guest_file> find_file(const context &world, const std::string &word)
+{
+	if (is_path(word))
+		return read_guest(world, word);
 
-		if (bundled)
-			return guest_file{printable(word), std::move(*bundled)};
-		if (bundled.error().code != ENOENT && bundled.error().code != ENOTDIR)
-			return std::unexpected(unreadable(bundled.error()));
+	const std::string path = word.empty() ? "" : bundled_path(world, word);
+
+	if (!path.empty())
+		tell_choice(world, word, "bundled", false);
+	else if (!is_here(world, word))
+		return std::unexpected(nothing_found(world, word));
+	return read_guest(world, path.empty() ? word : path);
+}
+
+outcome<std::optional<image>> find_loaded(const device &in, const std::string &word)
+{
+	const auto id = parse_number(word);
+
+	// What cannot be a name is none.
+	if (!id && !check_name(word))
+		return std::nullopt;
+
+	auto opened = id ? in.open_image(*id) : in.open_image(word);
+
+	if (opened)
+		return std::move(*opened);
+	if (opened.error().code == ENOENT)
+		return std::nullopt;
+	return give_up(status::broken, {opened.error().code, word + ": " + opened.error().what});
+}
+
+outcome<found_image> find_image(const context &world, const outcome<device> &in, const std::string &word)
+{
+	if (in && !is_path(word)) {
+		auto loaded = find_loaded(*in, word);
+
+		if (!loaded)
+			return std::unexpected(loaded.error());
+		if (*loaded) {
+			tell_choice(world, word, "loaded", !bundled_path(world, word).empty());
+			return std::move(**loaded);
+		}
 	}
 
-	const auto names = bundled_names(world);
+	auto file = find_file(world, word);
 
-	return give_up(status::no_image,
-		       {ENOENT, fmt::format("{}: no such file, and no bundled image of this name{}", printable(word),
-					    names.empty() ? "" : fmt::format(" ({})", fmt::join(names, ", ")))});
+	if (file)
+		return std::move(*file);
+	// Without a module nothing is loaded; without the right to open it, who knows?
+	if (!in && in.error().cause.code != ENOENT && file.error().status == status::no_image && !is_path(word))
+		return std::unexpected(in.error());
+	return std::unexpected(file.error());
+}
+
+outcome<image> load_file(const outcome<device> &to, const guest_file &file, const image_options &options)
+{
+	const auto elf = elf_image::parse(file.bytes);
+	const auto said = [&](const error &cause) {
+		return error{cause.code, printable(file.path) + ": " + cause.what, cause.fix};
+	};
+
+	if (!elf)
+		return give_up(status::not_startable, said(elf.error()));
+	if (!to)
+		return std::unexpected(to.error());
+
+	auto loaded = to->load_image(*elf, file.label, options);
+
+	if (!loaded)
+		return give_up(status::broken, said(loaded.error()));
+	return std::move(*loaded);
 }
 
 } // namespace vmctl::cli

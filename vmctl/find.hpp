@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which image a word means.
+// Which image a word means, and loading it.
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "cli.hpp"
@@ -11,20 +13,41 @@
 namespace vmctl::cli
 {
 
-// An image's file, found and read.
+// The bundled image that starts when none is named.
+constexpr const char *default_image = "hello";
+
+// A guest's ELF file, found and read.
 struct guest_file {
-	std::string name;
+	std::string label;
+	std::string path;
 	std::vector<std::byte> bytes;
 };
 
-// The guest that starts when none is named.
-constexpr const char *default_image = "hello";
-
-// Finds `word`: a file when it holds a slash or is one here, else a bundled
-// image. Failure: no_image, or not_startable when it is there but cannot be read.
-outcome<guest_file> find_image(const context &world, const std::string &word);
+// One that the module has, or a file that it could be given.
+using found_image = std::variant<image, guest_file>;
 
 // The names of the bundled images, sorted.
 std::vector<std::string> bundled_names(const context &world);
+
+// The bundled image `name`, whatever lies here.
+outcome<guest_file> find_bundled(const context &world, const std::string &name);
+
+// The file that `word` means: with a slash its path; else a bundled image or a file
+// here, in this order. Failure: no_image, or not_startable when it is there but cannot
+// be read.
+outcome<guest_file> find_file(const context &world, const std::string &word);
+
+// The image in the module that `word` means: its id or the name of one of the caller's.
+// Nothing when there is none.
+outcome<std::optional<image>> find_loaded(const device &in, const std::string &word);
+
+// The image that `word` means: a loaded one unless it has a slash, else as find_file().
+// Says which was taken if there are two. `in` may be a failure, which is the answer if
+// only the device could tell.
+outcome<found_image> find_image(const context &world, const outcome<device> &in, const std::string &word);
+
+// Gives the module what is in `file`. A file that cannot be started shows before `to`,
+// which may be a failure.
+outcome<image> load_file(const outcome<device> &to, const guest_file &file, const image_options &options = {});
 
 } // namespace vmctl::cli

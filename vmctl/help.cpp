@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // help, version and completion, all from the table of verbs.
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -33,6 +34,12 @@ std::size_t distance(std::string_view from, std::string_view to)
 	return row.back();
 }
 
+void print_command(const context &world, const verb &entry)
+{
+	fmt::print(world.out, "  {:<13}  {}{}\n", entry.name, entry.summary,
+		   *entry.aliases == '\0' ? "" : fmt::format(" ({})", entry.aliases));
+}
+
 void print_commands(const context &world)
 {
 	const char *group = "";
@@ -41,9 +48,25 @@ void print_commands(const context &world)
 		if (std::string_view(group) != entry.group)
 			fmt::print(world.out, "\n{}:\n", entry.group);
 		group = entry.group;
-		fmt::print(world.out, "  {:<10}  {}{}\n", entry.name, entry.summary,
-			   *entry.aliases == '\0' ? "" : fmt::format(" ({})", entry.aliases));
+		print_command(world, entry);
 	}
+}
+
+// What may follow a verb, for the shell's completion.
+std::string candidates(const verb &entry)
+{
+	const std::string_view synopsis = entry.synopsis;
+	std::vector<std::string> words{"--help"};
+
+	for (const option &each : entry.options)
+		words.push_back(spellings(each).front());
+	if (synopsis.find("VM") != std::string_view::npos)
+		words.emplace_back("$(vmctl ps -a -q 2>/dev/null)");
+	if (synopsis.find("IMAGE") != std::string_view::npos)
+		words.emplace_back("$(vmctl images -q 2>/dev/null)");
+	if (synopsis.find("COMMAND") != std::string_view::npos)
+		words.emplace_back("$verbs");
+	return fmt::format("{}", fmt::join(words, " "));
 }
 
 void print_statuses(const context &world)
@@ -82,17 +105,17 @@ std::vector<std::string> spellings(const option &entry)
 	return made;
 }
 
-std::string closest_verb(std::string_view word)
+std::string closest_verb(std::string_view typed)
 {
 	std::string best;
-	std::size_t least = word.size() < 4 ? 2 : 3;
+	std::size_t least = typed.size() < 4 ? 2 : 3;
 
 	for (const verb &entry : verbs()) {
 		auto names = words_of(entry.aliases);
 
 		names.insert(names.begin(), entry.name);
 		for (const std::string &name : names) {
-			const std::size_t edits = distance(word, name);
+			const std::size_t edits = distance(typed, name);
 
 			if (edits < least) {
 				least = edits;
@@ -109,6 +132,14 @@ void print_overview(const context &world)
 	for (const example &entry : examples)
 		fmt::print(world.out, "  {:<25}  {}\n", entry.command, entry.purpose);
 	fmt::print(world.out, "\n'vmctl help' lists all commands, 'vmctl help COMMAND' explains one.\n");
+}
+
+void print_family(const context &world, std::string_view family)
+{
+	fmt::print(world.out, "usage: vmctl {} COMMAND\n\n", family);
+	for (const verb &entry : verbs())
+		if (std::string_view(entry.name).starts_with(fmt::format("{} ", family)))
+			print_command(world, entry);
 }
 
 void print_help(const context &world, const verb &which)
@@ -131,6 +162,8 @@ void print_help(const context &world, const verb &which)
 		fmt::print(world.out, "\n{}\n", vm_rule);
 	if (std::string_view(which.synopsis).find("IMAGE") != std::string_view::npos)
 		fmt::print(world.out, "\n{}\n", image_rule);
+	if (std::string_view(which.synopsis).find("[IMAGE]") != std::string_view::npos)
+		fmt::print(world.out, "{}\n", default_rule);
 }
 
 int verb_help(const context &world, const invocation &in)
@@ -148,18 +181,24 @@ int verb_help(const context &world, const invocation &in)
 		return status::ok;
 	}
 
-	const verb *which = find_verb(in.operands.front());
+	const std::string name = fmt::format("{}", fmt::join(in.operands, " "));
+	const verb *which = find_verb(name);
 
-	if (which == nullptr) {
-		const std::string guess = closest_verb(in.operands.front());
-
-		return world.end(failure{
-			status::usage,
-			{EINVAL, fmt::format("{}: no such command{}", printable(in.operands.front()),
-					     guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess))}});
+	if (which != nullptr) {
+		print_help(world, *which);
+		return status::ok;
 	}
-	print_help(world, *which);
-	return status::ok;
+	if (is_family(name)) {
+		print_family(world, name);
+		return status::ok;
+	}
+
+	const std::string guess = closest_verb(name);
+
+	return world.end(failure{
+		status::usage,
+		{EINVAL, fmt::format("{}: no such command{}", printable(name),
+				     guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess))}});
 }
 
 int verb_version(const context &world, const invocation &)
@@ -173,24 +212,28 @@ int verb_completion(const context &world, const invocation &in)
 	if (in.operands.empty() || in.operands.front() != "bash")
 		return world.end(failure{status::usage, {EINVAL, "for which shell? There is: bash"}});
 
-	std::string all, cases;
+	// By first word, and by both words of a family's verbs.
+	std::map<std::string, std::string> families;
+	std::string firsts, cases, deeper;
 
 	for (const verb &entry : verbs()) {
+		const std::string name = entry.name, words = candidates(entry);
+		const std::size_t blank = name.find(' ');
 		auto names = words_of(entry.aliases);
-		std::vector<std::string> options{"--help"};
-		const std::string_view synopsis = entry.synopsis;
 
-		names.insert(names.begin(), entry.name);
-		all += fmt::format("{} ", fmt::join(names, " "));
-		for (const option &each : entry.options)
-			options.push_back(spellings(each).front());
-		if (synopsis.find("VM") != std::string_view::npos)
-			options.emplace_back("$(vmctl ps -a -q 2>/dev/null)");
-		if (synopsis.find("IMAGE") != std::string_view::npos)
-			options.emplace_back("$(vmctl images -q 2>/dev/null)");
-		if (synopsis.find("COMMAND") != std::string_view::npos)
-			options.emplace_back("$verbs");
-		cases += fmt::format("\t{}) words=\"{}\" ;;\n", fmt::join(names, " | "), fmt::join(options, " "));
+		if (blank == std::string::npos)
+			names.insert(names.begin(), name);
+		else
+			families[name.substr(0, blank)] += name.substr(blank);
+		if (blank != std::string::npos)
+			deeper += fmt::format("\t\"{}\") words=\"{}\" ;;\n", name, words);
+		if (!names.empty())
+			cases += fmt::format("\t{}) words=\"{}\" ;;\n", fmt::join(names, " | "), words);
+		firsts += fmt::format(" {}", fmt::join(names, " "));
+	}
+	for (const auto &[family, words] : families) {
+		firsts += " " + family;
+		cases += fmt::format("\t{}) words=\"{}\" ;;\n", family, words);
 	}
 	fmt::print(world.out,
 		   "# bash completion for vmctl: source <(vmctl completion bash)\n"
@@ -202,9 +245,10 @@ int verb_completion(const context &world, const invocation &in)
 		   "\t\treturn\n"
 		   "\tfi\n"
 		   "\tcase ${{COMP_WORDS[1]}} in\n{}\tesac\n"
+		   "\t((COMP_CWORD > 2)) && case \"${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}\" in\n{}\tesac\n"
 		   "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
 		   "}}\ncomplete -o default -F _vmctl vmctl\n",
-		   all, cases);
+		   firsts, cases, deeper);
 	return status::ok;
 }
 

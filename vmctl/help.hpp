@@ -23,6 +23,7 @@ inline constexpr std::array examples{
 	example{"vmctl run", "one VM in the foreground that says hello"},
 	example{"vmctl run daytime -- 3", "another image, with arguments"},
 	example{"vmctl spawn -n 1000", "a thousand in the background"},
+	example{"vmctl image load ./app", "keep your own image, to spawn it by its name"},
 	example{"vmctl ps", "what is there"},
 	example{"vmctl stats", "what it uses, as it goes"},
 	example{"vmctl logs 17", "what VM 17 has said"},
@@ -49,7 +50,11 @@ inline constexpr std::array exit_meanings{
 
 inline constexpr const char *vm_rule =
 	"A VM is an id, a name, the start of just one name, a glob such as 'web-*' or a\nrange of ids such as 1-1000.";
-inline constexpr const char *image_rule = "An IMAGE is an ELF file or a bundled one ('vmctl images'); without: hello.";
+inline constexpr const char *image_rule =
+	"An IMAGE is a file if there is a '/' in it; else a loaded image's name or id, a\n"
+	"bundled image or a file here, in this order ('vmctl images' lists the first two).";
+// Said where the image may be left out.
+inline constexpr const char *default_rule = "Without one: the bundled hello.";
 
 // help.cpp: the words of a text that blanks separate.
 std::vector<std::string> words_of(const char *text);

@@ -17,6 +17,7 @@ json to_json(const vm_info &row)
 		{"name", row.name},
 		{"state", to_string(row.state)},
 		{"image", row.image},
+		{"image_id", row.image_id},
 		{"reason", nullptr},
 		{"status", nullptr},
 		{"exits", row.exits},
@@ -62,6 +63,25 @@ json to_json(const vm_stat &stat)
 	object["console_lost"] = stat.console_lost;
 	object["parked"] = stat.parked;
 	return object;
+}
+
+json to_json(const image_info &row)
+{
+	return {
+		{"id", row.id},
+		{"name", row.name.empty() ? json(nullptr) : json(row.name)},
+		{"label", row.label},
+		{"bytes", row.bytes},
+		{"users", row.users},
+		{"memory_min", row.memory_min},
+		{"memory_default", row.memory_default},
+		{"created", row.created_ns},
+		{"uid", row.uid},
+		{"parent", row.parent == 0 ? json(nullptr) : json(row.parent)},
+		{"profile", to_string(row.profile)},
+		{"cpu_vendor", to_string(row.vendor)},
+		{"cpu_level", to_string(row.level)},
+	};
 }
 
 json_array::json_array(std::FILE *out) : out_(out)

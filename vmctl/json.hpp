@@ -16,6 +16,9 @@ nlohmann::ordered_json to_json(const vm_info &row);
 // An element of `inspect`: the row with everything that is counted.
 nlohmann::ordered_json to_json(const vm_stat &stat);
 
+// A row of `image ls --json` and an element of `image inspect`.
+nlohmann::ordered_json to_json(const image_info &row);
+
 // Prints one array, an element a line, without holding it whole.
 class json_array
 {

@@ -30,22 +30,6 @@ outcome<std::string> parse_name(const invocation &in, std::uint32_t count)
 	return *name;
 }
 
-outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
-{
-	const auto text = in.value("memory");
-
-	if (!text)
-		return std::nullopt;
-
-	const auto bytes = parse_size(*text);
-
-	if (!bytes)
-		return bad_usage(fmt::format("--memory {}: not a size such as 512K, 16M or 1G", printable(*text)));
-	if (const auto judged = check_memory(*bytes); !judged)
-		return bad_usage(fmt::format("--memory {}: {}", *text, judged.error().what));
-	return bytes;
-}
-
 // While a large batch is made: a line that is drawn over itself on a terminal,
 // and one for every tenth elsewhere.
 class progress
@@ -239,6 +223,71 @@ int make(const context &world, const invocation &in, bool start)
 	return made.ids.empty() ? status::broken : status::some_failed;
 }
 
+// What the command line says, judged without the module.
+outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count)
+{
+	auto name = parse_name(in, count);
+	auto memory = parse_memory(in);
+	const auto arguments = check_arguments(in.arguments);
+	spawn_request request;
+
+	if (!name)
+		return std::unexpected(name.error());
+	if (!memory)
+		return std::unexpected(memory.error());
+	if (!arguments)
+		return bad_usage(arguments.error().what);
+	request.count = count;
+	request.memory = *memory;
+	request.arguments = in.arguments;
+	request.name = std::move(*name);
+	if (count > 1 && !request.name.empty())
+		request.first = 1;
+	return request;
+}
+
+// The image that the command line means, in the module.
+outcome<image> obtain_image(const context &world, const invocation &in, const outcome<device> &to)
+{
+	if (in.operands.empty()) {
+		const auto file = find_bundled(world, default_image);
+
+		return file ? load_file(to, *file) : std::unexpected(file.error());
+	}
+
+	auto found = find_image(world, to, in.operands.front());
+
+	if (!found)
+		return std::unexpected(found.error());
+	if (const auto *file = std::get_if<guest_file>(&*found))
+		return load_file(to, *file);
+	return std::get<image>(std::move(*found));
+}
+
+// What the module and the image say to a request.
+outcome<void> judge(const spawn_request &request, const device &to, const image &from)
+{
+	const auto module = to.info();
+	const auto chosen = from.info();
+
+	if (!module || !chosen)
+		return give_up(status::broken, module ? chosen.error() : module.error());
+	if (request.memory && *request.memory < chosen->memory_min)
+		return give_up(status::not_startable,
+			       {EINVAL, fmt::format("{}: needs at least {} of memory, not {}", printable(chosen->label),
+						    size_text(chosen->memory_min), size_text(*request.memory))});
+	if (request.memory)
+		if (const auto fits = check_memory(*request.memory, module->memory_max); !fits)
+			return bad_usage(fmt::format("--memory {}: {}", size_text(*request.memory), fits.error().what));
+	// Before the table of ids takes memory by the gigabyte.
+	if (const std::uint64_t most = std::min(module->max_vms, module->max_vms_user); request.count > most)
+		return give_up(status::broken,
+			       {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", request.count, most),
+				"as root, write more to " +
+					parameter_path(most == module->max_vms ? "max_vms" : "max_vms_user")});
+	return {};
+}
+
 } // namespace
 
 outcome<std::uint32_t> parse_count(const invocation &in)
@@ -255,67 +304,37 @@ outcome<std::uint32_t> parse_count(const invocation &in)
 	return static_cast<std::uint32_t>(*number);
 }
 
+outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
+{
+	const auto text = in.value("memory");
+
+	if (!text)
+		return std::nullopt;
+
+	const auto bytes = parse_size(*text);
+
+	if (!bytes)
+		return bad_usage(fmt::format("--memory {}: not a size such as 512K, 16M or 1G", printable(*text)));
+	if (const auto judged = check_memory(*bytes); !judged)
+		return bad_usage(fmt::format("--memory {}: {}", *text, judged.error().what));
+	return bytes;
+}
+
 outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count)
 {
-	const std::string word = in.operands.empty() ? default_image : in.operands.front();
-	spawn_request request;
+	auto request = parse_request(in, count);
 
-	// Shorter than CLI_TRY can be here: the failure goes to the caller.
-	auto name = parse_name(in, count);
-	auto memory = parse_memory(in);
-	const auto arguments = check_arguments(in.arguments);
-
-	if (!name)
-		return std::unexpected(name.error());
-	if (!memory)
-		return std::unexpected(memory.error());
-	if (!arguments)
-		return bad_usage(arguments.error().what);
-
-	auto file = find_image(world, word);
-
-	if (!file)
-		return std::unexpected(file.error());
-
-	const auto elf = elf_image::parse(file->bytes);
-
-	if (!elf)
-		return give_up(status::not_startable, {elf.error().code, printable(word) + ": " + elf.error().what});
-	if (*memory && **memory < elf->memory_min())
-		return give_up(status::not_startable,
-			       {EINVAL, fmt::format("{}: needs at least {} of memory, not {}", printable(word),
-						    size_text(elf->memory_min()), size_text(**memory))});
+	if (!request)
+		return std::unexpected(request.error());
 
 	auto to = open_device(world);
-
-	if (!to)
-		return std::unexpected(to.error());
-
-	const auto info = to->info();
-
-	if (!info)
-		return give_up(status::broken, info.error());
-
-	request.count = count;
-	request.memory = memory->value_or(std::max<std::uint64_t>(info->memory_default, elf->memory_min()));
-	request.arguments = in.arguments;
-	request.name = *name;
-	if (count > 1 && !name->empty())
-		request.first = 1;
-	if (const auto judged = check_memory(request.memory, info->memory_max); !judged)
-		return bad_usage(fmt::format("--memory {}: {}", size_text(request.memory), judged.error().what));
-	// Before the table of ids takes memory by the gigabyte.
-	if (const std::uint64_t most = std::min(info->max_vms, info->max_vms_user); count > most)
-		return give_up(status::broken,
-			       {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", count, most),
-				"as root, write more to " +
-					parameter_path(most == info->max_vms ? "max_vms" : "max_vms_user")});
-
-	auto from = to->load_image(*elf, file->name);
+	auto from = obtain_image(world, in, to);
 
 	if (!from)
-		return give_up(status::broken, {from.error().code, printable(word) + ": " + from.error().what});
-	return launch{std::move(*to), std::move(*from), std::move(request)};
+		return std::unexpected(from.error());
+	if (const auto judged = judge(*request, *to, *from); !judged)
+		return std::unexpected(judged.error());
+	return launch{std::move(*to), std::move(*from), std::move(*request)};
 }
 
 int verb_spawn(const context &world, const invocation &in)

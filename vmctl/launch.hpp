@@ -15,8 +15,11 @@ struct launch {
 };
 
 // Judges options, image, device and limits, in this order: mistakes of the
-// command line show without a module.
+// command line and of a file show without a module.
 outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count);
+
+// -m of `in`, in bytes; nothing without it.
+outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in);
 
 // -n of `in`; 1 without it.
 outcome<std::uint32_t> parse_count(const invocation &in);

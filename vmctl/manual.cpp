@@ -155,7 +155,9 @@ void print_names(const context &world)
 {
 	fmt::print(world.out,
 		   ".SH IMAGES\n{}\n"
-		   "A file in the current folder comes before a bundled image of the same name.\n"
+		   "Without one, \\fBrun\\fR, \\fBspawn\\fR and \\fBcreate\\fR take the bundled hello, whatever\n"
+		   "lies in the current folder. If a name means more than one image, \\fBvmctl\\fR says which\n"
+		   "it took.\n"
 		   ".SH VMS\n{}\n"
 		   "An id, an exact name and the start of a name must mean a VM; a glob and a range may\n"
 		   "mean none.\n"

@@ -15,11 +15,12 @@ constexpr std::size_t any = SIZE_MAX;
 
 constexpr const char *life = "Life of a VM";
 constexpr const char *look = "Looking";
+constexpr const char *stock = "Images";
 constexpr const char *host = "This machine";
 
 constexpr option all{"all", "", "every VM there is"};
 constexpr option json{"json", "", "one JSON array"};
-constexpr option memory{"memory,m", "SIZE", "memory of each VM, as 512K, 16M or 1G (16M)"};
+constexpr option memory{"memory,m", "SIZE", "memory of each VM, as 512K, 16M or 1G (16M, or as the image was loaded)"};
 
 constexpr std::array run_options{
 	option{"detach,d", "", "in the background; prints the id"},
@@ -60,7 +61,16 @@ constexpr std::array stop_options{
 constexpr std::array rm_options{option{"force,f", "", "kill it first"}, all};
 constexpr std::array wait_options{all, json};
 constexpr std::array json_options{json};
-constexpr std::array images_options{option{"quiet,q", "", "only names"}, json};
+constexpr option take_name{"force,f", "", "take the name from the image that has it"};
+constexpr std::array image_ls_options{option{"quiet,q", "", "only names"}, json};
+constexpr std::array image_rm_options{option{"all", "", "every image with a name"}};
+constexpr std::array image_tag_options{take_name};
+constexpr std::array image_load_options{
+	option{"name", "NAME", "its name (what the file is called)"},
+	option{"memory,m", "SIZE", "memory of a VM made without -m, as 512K, 16M or 1G (16M)"},
+	option{"cpu", "LEVEL", "what the guest needs of the CPU: sse2 or sse4.2 (sse2)"},
+	take_name,
+};
 constexpr std::array help_options{option{"man", "", "all of it as a page, for: vmctl help --man | man -l -"}};
 
 // clang-format off
@@ -94,13 +104,24 @@ constexpr std::array table{
 	     verb_attach},
 	verb{"inspect", "dominfo", look, "inspect VM… | --all", "Print all there is to know, as JSON",
 	     inspect_options, any, false, verb_inspect},
-	verb{"images", "", look, "images [-q] [--json]", "List the bundled images", images_options, 0, false,
-	     verb_images},
+	verb{"image ls", "images", stock, "image ls [-q] [--json]", "List the images: those loaded into the module, and the bundled ones",
+	     image_ls_options, 0, false, verb_image_ls},
+	verb{"image inspect", "", stock, "image inspect IMAGE…", "Print all there is to know about images, as JSON",
+	     json_options, any, false, verb_image_inspect},
+	verb{"image load", "", stock, "image load [--name NAME] [-m SIZE] [--cpu LEVEL] [-f] FILE",
+	     "Load an ELF file or a bundled image into the module under a name; prints the id",
+	     image_load_options, 1, false, verb_image_load},
+	verb{"image tag", "tag", stock, "image tag [-f] IMAGE NAME",
+	     "Give a loaded image a name, instead of the one it may have", image_tag_options, 2, false,
+	     verb_image_tag},
+	verb{"image rm", "rmi", stock, "image rm IMAGE… | --all",
+	     "Take loaded images' names away; they go with the last VM made from them", image_rm_options, any, false,
+	     verb_image_rm},
 	verb{"doctor", "", host, "doctor [--json]", "Say what keeps Mayfly from running here", json_options, 0,
 	     false, verb_doctor},
 	verb{"info", "host", host, "info [--json]", "Print the module's numbers", json_options, 0, false, verb_info},
 	verb{"version", "", host, "version", "Print vmctl's version", {}, 0, false, verb_version},
-	verb{"help", "", host, "help [--man | COMMAND]", "Explain a command, or list them", help_options, 1, false,
+	verb{"help", "", host, "help [--man | COMMAND]", "Explain a command, or list them", help_options, 2, false,
 	     verb_help},
 	verb{"completion", "", host, "completion bash", "Print a completion script for the shell", {}, 1, false,
 	     verb_completion},

@@ -10,6 +10,7 @@
 
 #include "uapi.hpp"
 #include "vmctl/error.hpp"
+#include "vmctl/image_info.hpp"
 #include "vmctl/module_info.hpp"
 #include "vmctl/system.hpp"
 #include "vmctl/vcpu_state.hpp"
@@ -19,6 +20,7 @@ namespace vmctl
 {
 
 [[nodiscard]] vm_info info_of(const mayfly_vm_info &raw);
+[[nodiscard]] image_info info_of(const mayfly_image_info &raw);
 [[nodiscard]] vm_stat stat_of(const mayfly_vm_info &raw);
 // An image of the FPU lies beside the registers.
 struct raw_vcpu {

@@ -41,7 +41,8 @@ std::optional<std::uint32_t> last_number(const spawn_request &request)
 // What can be judged without the module, which would only say EINVAL.
 result<void> judge(const spawn_request &request)
 {
-	VMCTL_TRY(check_memory(request.memory));
+	if (request.memory)
+		VMCTL_TRY(check_memory(*request.memory));
 	VMCTL_TRY(check_arguments(request.arguments));
 	if (request.name.empty())
 		return {};
@@ -60,7 +61,7 @@ mayfly_spawn spawn_argument(const image &from, const spawn_request &request, con
 
 	spawn.image = from.fd();
 	spawn.fd = -1;
-	spawn.memory = request.memory;
+	spawn.memory = request.memory.value_or(0);
 	spawn.args = packed.empty() ? 0 : address_of(packed.data());
 	spawn.args_length = static_cast<std::uint32_t>(packed.size());
 	spawn.flags = request.start ? MAYFLY_SPAWN_START : 0u;

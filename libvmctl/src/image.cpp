@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images: made from ELF files.
+// Images: made from ELF files, opened, named.
 #include "vmctl/image.hpp"
 
 #include <cerrno>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "vmctl/device.hpp"
 
-#include "uapi.hpp"
+#include "convert.hpp"
 
 namespace vmctl
 {
 
-result<image> device::load_image(std::span<const std::byte> file, std::string_view name) const
-{
-	return load_image(VMCTL_TRY(elf_image::parse(file)), name);
-}
+static_assert(std::to_underlying(guest_profile::unikernel) == MAYFLY_PROFILE_UNIKERNEL);
 
-result<image> device::load_image(const elf_image &elf, std::string_view name) const
+namespace
 {
-	const auto table = elf_image::entry_table();
+
+// The pieces of an image with \p elf, whose page table is \p table.
+std::vector<mayfly_segment> segments_of(const elf_image &elf, std::span<const std::uint64_t> table)
+{
 	std::vector<mayfly_segment> segments;
 
 	// Writable, so that VMs get a copy: walks by hardware set bits in it.
 	segments.push_back({.gpa = elf_image::table_gpa,
-			    .length = sizeof table,
+			    .length = table.size_bytes(),
 			    .source = address_of(table.data()),
 			    .flags = MAYFLY_SEGMENT_WRITE,
 			    .reserved = 0});
@@ -35,7 +37,114 @@ result<image> device::load_image(const elf_image &elf, std::string_view name) co
 				    .flags = (piece.writable ? MAYFLY_SEGMENT_WRITE : 0u) |
 					     (piece.executable ? MAYFLY_SEGMENT_EXECUTE : 0u),
 				    .reserved = 0});
+	return segments;
+}
 
+error load_error(int code, const image_options &options)
+{
+	if (code == EOPNOTSUPP)
+		return {code, fmt::format("this host's CPU lacks what {} needs", to_string(options.level))};
+	return {code, "loading the image: " + errno_text(code)};
+}
+
+error tag_error(int code, std::string_view name)
+{
+	switch (code) {
+	case EEXIST:
+		return {code, fmt::format("another image is called {}", name)};
+	case EPERM:
+		return {code, "someone else's image"};
+	case EDQUOT:
+		return {code, "with this image you, or all users, would hold more bytes than allowed",
+			"remove images or VMs, or as root write more to " + parameter_path("max_bytes_user")};
+	default:
+		return {code, "naming the image: " + errno_text(code)};
+	}
+}
+
+} // namespace
+
+std::string_view to_string(guest_profile profile)
+{
+	return profile == guest_profile::unikernel ? "unikernel" : "unknown";
+}
+
+image_info info_of(const mayfly_image_info &raw)
+{
+	return {
+		.id = raw.id,
+		.parent = raw.parent,
+		.bytes = raw.bytes,
+		.users = raw.users,
+		.memory_min = raw.memory_min,
+		.memory_default = raw.memory_default,
+		.created_ns = raw.created_ns,
+		.uid = raw.uid,
+		.profile = static_cast<guest_profile>(raw.profile),
+		.vendor = static_cast<cpu_vendor>(raw.cpu_vendor),
+		.level = static_cast<cpu_level>(raw.cpu_level),
+		.label = std::string(text_of(raw.label)),
+		.name = std::string(text_of(raw.name)),
+	};
+}
+
+result<image_info> image::info() const
+{
+	mayfly_image_info raw{};
+	mayfly_row argument = row_argument(raw);
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_STAT, &argument);
+
+	if (ret < 0)
+		return fail(-ret, "reading the image's numbers: " + errno_text(-ret));
+	return info_of(raw);
+}
+
+result<void> image::tag(std::string_view name, bool replace) const
+{
+	mayfly_tag argument{};
+
+	VMCTL_TRY(check_name(name));
+	put_name(argument.name, name);
+	argument.flags = replace ? MAYFLY_TAG_REPLACE : 0u;
+
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_TAG, &argument);
+
+	if (ret < 0)
+		return std::unexpected(tag_error(-ret, name));
+	return {};
+}
+
+result<void> image::remove() const
+{
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_REMOVE, nullptr);
+
+	switch (-ret) {
+	case 0:
+		return {};
+	case ENOENT:
+		return fail(ENOENT, "has no name; it goes with the last VM that it keeps");
+	case EPERM:
+		return fail(EPERM, "someone else's image");
+	default:
+		return fail(-ret, "removing the image's name: " + errno_text(-ret));
+	}
+}
+
+result<image> device::load_image(std::span<const std::byte> file, std::string_view label,
+				 const image_options &options) const
+{
+	return load_image(VMCTL_TRY(elf_image::parse(file)), label, options);
+}
+
+result<image> device::load_image(const elf_image &elf, std::string_view label, const image_options &options) const
+{
+	if (options.memory)
+		VMCTL_TRY(check_memory(*options.memory));
+	if (options.memory && *options.memory < elf.memory_min())
+		return fail(EINVAL, fmt::format("needs at least {} bytes of memory", elf.memory_min()));
+
+	const auto table = elf_image::entry_table();
+	const auto segments = segments_of(elf, table);
 	mayfly_image_create create{};
 
 	create.segments = address_of(segments.data());
@@ -44,16 +153,46 @@ result<image> device::load_image(const elf_image &elf, std::string_view name) co
 	create.cr3 = elf_image::table_gpa;
 	create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
 	create.memory_min = elf.memory_min();
+	create.memory_default = options.memory.value_or(0);
 	create.profile = MAYFLY_PROFILE_UNIKERNEL;
-	create.cpu_level = MAYFLY_CPU_SSE2;
-	if (name.empty() || !put_name(create.label, name.substr(0, max_name_length)))
-		return fail(EINVAL, "the image has no name");
+	create.cpu_level = std::to_underlying(options.level);
+	if (label.empty() || !put_name(create.label, label.substr(0, max_name_length)))
+		return fail(EINVAL, "the image has no label");
 
 	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_CREATE, &create);
 
 	if (ret < 0)
-		return fail(-ret, "loading the image: " + errno_text(-ret));
-	return image(descriptor(handle_.calls(), create.fd), create.label, elf.memory_min());
+		return std::unexpected(load_error(-ret, options));
+	return image(descriptor(handle_.calls(), create.fd));
+}
+
+result<image> device::open_image(std::uint64_t id, std::string_view name) const
+{
+	mayfly_open open{};
+
+	open.id = id;
+	if ((id == 0 && name.empty()) || !put_name(open.name, name))
+		return fail(ENOENT, "no such image");
+
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_OPEN, &open);
+
+	if (ret == -ENOENT)
+		return fail(ENOENT, "no such image");
+	if (ret == -EPERM)
+		return fail(EPERM, "someone else's image");
+	if (ret < 0)
+		return fail(-ret, "opening the image: " + errno_text(-ret));
+	return image(descriptor(handle_.calls(), open.fd));
+}
+
+result<image> device::open_image(std::uint64_t id) const
+{
+	return open_image(id, "");
+}
+
+result<image> device::open_image(std::string_view name) const
+{
+	return open_image(0, name);
 }
 
 } // namespace vmctl

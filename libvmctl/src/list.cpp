@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists of all that there is.
 #include <algorithm>
+#include <limits>
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "vmctl/device.hpp"
 
@@ -10,10 +13,16 @@
 namespace vmctl
 {
 
-result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) const
+namespace
 {
-	std::vector<vm_info> rows;
-	std::unique_ptr<mayfly_vm_info[]> batch;
+
+// Hands the first \p row_size bytes of each row of LIST or IMAGE_LIST \p command, ids
+// \p from to \p to, to \p take: one call for up to 1,024, then one for every max_batch.
+template <class Raw>
+result<void> sweep(const descriptor &handle, unsigned long command, const char *what, std::uint32_t row_size,
+		   std::uint64_t from, std::uint64_t to, auto take)
+{
+	std::unique_ptr<std::byte[]> batch;
 	std::uint64_t size = 1024, room = 0;
 	mayfly_list list{};
 
@@ -24,24 +33,49 @@ result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) 
 			size = std::max<std::uint64_t>(to - list.next + 1, 1024);
 		if (size > room) {
 			batch.reset();
-			batch = std::make_unique_for_overwrite<mayfly_vm_info[]>(size);
+			batch = std::make_unique_for_overwrite<std::byte[]>(size * row_size);
 			room = size;
 		}
 		list.from = list.next;
 		list.next = 0;
 		list.rows = address_of(batch.get());
 		list.count = static_cast<std::uint32_t>(size);
-		list.row_size = sizeof(mayfly_vm_info);
+		list.row_size = row_size;
 
-		const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_LIST, &list);
+		const int ret = handle.calls().ioctl(handle.fd(), command, &list);
 
 		if (ret < 0)
-			return fail(-ret, "listing VMs: " + errno_text(-ret));
-		for (const mayfly_vm_info &raw : std::span(batch.get(), std::min<std::uint64_t>(list.count, size)))
-			if (raw.id <= to)
-				rows.push_back(info_of(raw));
+			return fail(-ret, fmt::format("listing {}: ", what) + errno_text(-ret));
+		for (std::uint64_t i = 0; i < std::min<std::uint64_t>(list.count, size); i++) {
+			Raw row{};
+
+			std::memcpy(&row, batch.get() + i * row_size, row_size);
+			if (row.id <= to)
+				take(row);
+		}
 		size = max_batch;
 	} while (list.next > list.from && list.next <= to);
+	return {};
+}
+
+} // namespace
+
+result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) const
+{
+	std::vector<vm_info> rows;
+
+	VMCTL_TRY(sweep<mayfly_vm_info>(handle_, MAYFLY_LIST, "VMs", MAYFLY_VM_INFO_GLANCE, from, to,
+					[&](const mayfly_vm_info &raw) { rows.push_back(info_of(raw)); }));
+	return rows;
+}
+
+result<std::vector<image_info>> device::images() const
+{
+	std::vector<image_info> rows;
+
+	VMCTL_TRY(sweep<mayfly_image_info>(handle_, MAYFLY_IMAGE_LIST, "images", sizeof(mayfly_image_info), 0,
+					   std::numeric_limits<std::uint64_t>::max(),
+					   [&](const mayfly_image_info &raw) { rows.push_back(info_of(raw)); }));
 	return rows;
 }
 

@@ -17,6 +17,28 @@ std::string_view to_string(cpu_backend backend)
 	return "unknown";
 }
 
+std::string_view to_string(cpu_vendor vendor)
+{
+	switch (vendor) {
+	case cpu_vendor::amd:
+		return "AMD";
+	case cpu_vendor::intel:
+		return "Intel";
+	}
+	return "unknown";
+}
+
+std::string_view to_string(cpu_level level)
+{
+	switch (level) {
+	case cpu_level::sse2:
+		return "sse2";
+	case cpu_level::sse42:
+		return "sse4.2";
+	}
+	return "unknown";
+}
+
 static_assert(std::to_underlying(cpu_vendor::amd) == MAYFLY_VENDOR_AMD);
 static_assert(std::to_underlying(cpu_vendor::intel) == MAYFLY_VENDOR_INTEL);
 static_assert(std::to_underlying(cpu_level::sse2) == MAYFLY_CPU_SSE2);

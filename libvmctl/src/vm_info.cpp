@@ -34,6 +34,7 @@ vm_info info_of(const mayfly_vm_info &raw)
 	return {
 		.id = raw.id,
 		.name = std::string(text_of(raw.name)),
+		.image_id = raw.image_id,
 		.image = std::string(text_of(raw.image)),
 		.state = static_cast<vm_state>(raw.state),
 		.reason = static_cast<end_reason>(raw.reason),

@@ -105,8 +105,51 @@ TEST_F(device_test, loads_an_image_with_its_entry_table)
 	EXPECT_EQ(fake.image.cr3, 0x10000u);
 	EXPECT_EQ(fake.image.rdi, 0xffffffff80002000u);
 	EXPECT_EQ(fake.image.memory_min, 0x104000u);
+	EXPECT_EQ(fake.image.memory_default, 0u);
+	EXPECT_EQ(fake.image.cpu_level, unsigned{MAYFLY_CPU_SSE2});
 	EXPECT_STREQ(fake.image.label, "guest");
-	EXPECT_EQ(from.memory_min(), 0x104000u);
+	EXPECT_EQ(from.info()->memory_min, 0x104000u);
+	EXPECT_EQ(from.info()->label, "guest");
+}
+
+TEST_F(device_test, loads_an_image_with_options)
+{
+	const device to = open();
+	const std::string elf = elf_builder::guest().text();
+	const auto load = [&](const vmctl::image_options &options) {
+		return to.load_image(std::as_bytes(std::span(elf)), "guest", options);
+	};
+
+	ASSERT_TRUE(load({.memory = 32 << 20, .level = vmctl::cpu_level::sse42}));
+	EXPECT_EQ(fake.image.memory_default, 32u << 20);
+	EXPECT_EQ(fake.image.cpu_level, unsigned{MAYFLY_CPU_SSE42});
+	EXPECT_EQ(load({.memory = 4097}).error().code, EINVAL);
+	EXPECT_EQ(load({.memory = 4096}).error().what, "needs at least 1064960 bytes of memory");
+}
+
+TEST_F(device_test, names_images_and_finds_them)
+{
+	const device to = open();
+	const auto first = load(to), second = load(to);
+
+	ASSERT_TRUE(first.tag("web"));
+	EXPECT_EQ(second.tag("web").error().what, "another image is called web");
+	EXPECT_EQ(to.open_image("web")->info()->id, 1u);
+	EXPECT_TRUE(second.tag("web", true));
+	EXPECT_EQ(to.open_image("web")->info()->id, 2u);
+	EXPECT_EQ(to.open_image(1)->info()->name, "");
+	EXPECT_EQ(to.open_image(3).error().code, ENOENT);
+	EXPECT_EQ(to.open_image("").error().code, ENOENT);
+	EXPECT_EQ(to.open_image(std::string(200, 'x')).error().code, ENOENT);
+	EXPECT_EQ(second.tag("9lives").error().code, EINVAL);
+	EXPECT_TRUE(second.remove());
+	EXPECT_EQ(second.remove().error().code, ENOENT);
+
+	const auto all = to.images();
+
+	ASSERT_EQ(all->size(), 2u);
+	EXPECT_EQ(all->at(1).label, "guest");
+	EXPECT_EQ(all->at(1).memory_min, 0x104000u);
 }
 
 TEST_F(device_test, shortens_an_images_long_name)

@@ -52,8 +52,10 @@ public:
 	std::map<unsigned long, int> calls;
 	std::vector<mayfly_spawn> spawns;
 	std::vector<std::string> spawn_arguments;
-	mayfly_image_create image{};
+	mayfly_image_create image{}; // the last
 	std::vector<mayfly_segment> segments;
+	std::vector<mayfly_image_info> images; // they stay
+	std::uint32_t tag_flags = 0;
 	std::vector<std::uint32_t> operations;
 	std::vector<std::uint32_t> ports;
 	std::vector<std::uint32_t> run_flags;
@@ -132,7 +134,15 @@ public:
 		case MAYFLY_SPAWN:
 			return spawn(*static_cast<mayfly_spawn *>(argument));
 		case MAYFLY_LIST:
-			return list(*static_cast<mayfly_list *>(argument));
+			return list(*static_cast<mayfly_list *>(argument), vms, MAYFLY_VM_INFO_GLANCE);
+		case MAYFLY_IMAGE_LIST:
+			return list(*static_cast<mayfly_list *>(argument), images, sizeof(mayfly_image_info));
+		case MAYFLY_IMAGE_OPEN:
+			return open_image(*static_cast<mayfly_open *>(argument));
+		case MAYFLY_IMAGE_TAG:
+			return tag(image_of(fd), *static_cast<mayfly_tag *>(argument));
+		case MAYFLY_IMAGE_REMOVE:
+			return image_of(fd).name[0] == '\0' ? -ENOENT : (image_of(fd).name[0] = '\0', 0);
 		case MAYFLY_CONTROL:
 			return control(fd, *static_cast<mayfly_control *>(argument));
 		case MAYFLY_OPEN: {
@@ -146,6 +156,8 @@ public:
 			return 0;
 		}
 		case MAYFLY_STAT:
+			if (fd < vm_fd)
+				return fill(*static_cast<mayfly_row *>(argument), image_of(fd));
 			return stat(static_cast<std::uint64_t>(fd - vm_fd), *static_cast<mayfly_row *>(argument));
 		case MAYFLY_RUN:
 			run_flags.push_back(static_cast<mayfly_run *>(argument)->flags);
@@ -281,7 +293,18 @@ private:
 
 	int create(mayfly_image_create &wanted)
 	{
-		wanted.fd = grant(image_fd);
+		mayfly_image_info row{};
+
+		row.id = images.size() + 1;
+		row.bytes = 20480;
+		row.memory_min = wanted.memory_min;
+		row.memory_default = wanted.memory_default ? wanted.memory_default : MAYFLY_MEMORY_DEFAULT;
+		row.profile = wanted.profile;
+		row.cpu_vendor = module_info.cpu_vendor;
+		row.cpu_level = wanted.cpu_level;
+		std::memcpy(row.label, wanted.label, sizeof row.label);
+		images.push_back(row);
+		wanted.fd = grant(image_fd + static_cast<int>(row.id));
 		image = wanted;
 		segments.assign(at<mayfly_segment>(wanted.segments),
 				at<mayfly_segment>(wanted.segments) + wanted.nr_segments);
@@ -310,24 +333,51 @@ private:
 		return 0;
 	}
 
-	int list(mayfly_list &wanted)
+	mayfly_image_info &image_of(int fd) { return images.at(static_cast<std::size_t>(fd - image_fd - 1)); }
+
+	int open_image(mayfly_open &wanted)
+	{
+		for (const mayfly_image_info &row : images)
+			if (wanted.id != 0 ? row.id == wanted.id : std::strcmp(row.name, wanted.name) == 0) {
+				if (row.uid != 0)
+					return -EPERM;
+				wanted.fd = grant(image_fd + static_cast<int>(row.id));
+				return 0;
+			}
+		return -ENOENT;
+	}
+
+	int tag(mayfly_image_info &row, const mayfly_tag &wanted)
+	{
+		tag_flags = wanted.flags;
+		for (mayfly_image_info &other : images)
+			if (&other != &row && std::strcmp(other.name, wanted.name) == 0) {
+				if (wanted.flags != MAYFLY_TAG_REPLACE)
+					return -EEXIST;
+				other.name[0] = '\0';
+			}
+		std::memcpy(row.name, wanted.name, sizeof row.name);
+		return 0;
+	}
+
+	template <class Row> int list(mayfly_list &wanted, const std::vector<Row> &rows, std::size_t row_size)
 	{
 		const std::uint32_t room = std::min(wanted.count, list_most);
 
 		if (list_error != 0)
 			return -list_error;
-		if (wanted.count == 0 || wanted.count > MAYFLY_MAX_BATCH || wanted.row_size != sizeof(mayfly_vm_info))
+		if (wanted.count == 0 || wanted.count > MAYFLY_MAX_BATCH || wanted.row_size != row_size)
 			return -EINVAL;
 		wanted.count = 0;
 		wanted.next = 0;
-		for (const mayfly_vm_info &row : vms) {
+		for (const Row &row : rows) {
 			if (row.id < wanted.from)
 				continue;
 			if (wanted.count == room) {
 				wanted.next = row.id;
 				break;
 			}
-			at<mayfly_vm_info>(wanted.rows)[wanted.count++] = row;
+			std::memcpy(at<std::byte>(wanted.rows) + wanted.count++ * row_size, &row, row_size);
 		}
 		return 0;
 	}

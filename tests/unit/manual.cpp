@@ -29,7 +29,11 @@ protected:
 TEST_F(manual_test, has_every_verb_alias_and_option)
 {
 	for (const auto &verb : vmctl::cli::verbs()) {
-		EXPECT_TRUE(has(".TP\n" + bold(verb.name))) << verb.name;
+		std::string name;
+
+		for (const std::string &word : vmctl::cli::words_of(verb.name))
+			name += (name.empty() ? "" : " ") + bold(word);
+		EXPECT_TRUE(has(".TP\n" + name)) << verb.name;
 		for (const std::string &alias : vmctl::cli::words_of(verb.aliases))
 			EXPECT_TRUE(has(bold(alias))) << alias;
 		for (const auto &option : verb.options)

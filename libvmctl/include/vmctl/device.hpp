@@ -16,6 +16,7 @@
 #include "descriptor.hpp"
 #include "elf_image.hpp"
 #include "image.hpp"
+#include "image_info.hpp"
 #include "limits.hpp"
 #include "module_info.hpp"
 #include "operation.hpp"
@@ -29,8 +30,8 @@ namespace vmctl
 struct spawn_request {
 	/// VMs to make, at least 1.
 	std::uint32_t count = 1;
-	/// Bytes of memory each: see check_memory().
-	std::uint64_t memory = default_memory;
+	/// Bytes of memory each: see check_memory(). Nothing: what the image says.
+	std::optional<std::uint64_t> memory{};
 	/// The guests' arguments: see check_arguments().
 	std::span<const std::string> arguments{};
 	/// See check_name(); empty means `vm<ID>`.
@@ -39,6 +40,15 @@ struct spawn_request {
 	std::optional<std::uint32_t> first{};
 	/// Hand them to the module's workers at once.
 	bool start = true;
+};
+
+/// What an image is besides its file.
+struct image_options {
+	/// Bytes of memory for a VM whose maker has no preference: see check_memory().
+	/// Nothing: default_memory, or what it needs at least if that is more.
+	std::optional<std::uint64_t> memory{};
+	/// What the CPU that its guests see can do.
+	cpu_level level = cpu_level::sse2;
 };
 
 /// What came of a batch. Not a result: a batch can stop half-way, and what was
@@ -61,13 +71,25 @@ public:
 	/// The module's numbers, now.
 	[[nodiscard]] result<module_info> info() const;
 
-	/// Gives the module an image made from \p elf, which lists will show as \p name,
-	/// or as much of it as a name may have. ENOMEM, EINVAL no name.
-	[[nodiscard]] result<image> load_image(const elf_image &elf, std::string_view name) const;
+	/// Gives the module an image made from \p elf, which lists will show as \p label,
+	/// or as much of it as a name may have. EOPNOTSUPP the host's CPU has not that
+	/// level, ENOMEM, EINVAL memory or no label.
+	[[nodiscard]] result<image> load_image(const elf_image &elf, std::string_view label,
+					       const image_options &options = {}) const;
 
 	/// The same from \p file, the content of an ELF file. ENOEXEC when it is not one
 	/// that Mayfly can start: see elf_image.
-	[[nodiscard]] result<image> load_image(std::span<const std::byte> file, std::string_view name) const;
+	[[nodiscard]] result<image> load_image(std::span<const std::byte> file, std::string_view label,
+					       const image_options &options = {}) const;
+
+	/// A handle on image \p id. ENOENT, EPERM.
+	[[nodiscard]] result<image> open_image(std::uint64_t id) const;
+
+	/// A handle on the caller's own image \p name. ENOENT.
+	[[nodiscard]] result<image> open_image(std::string_view name) const;
+
+	/// All images the caller may see, by ascending id.
+	[[nodiscard]] result<std::vector<image_info>> images() const;
 
 	/// Makes detached VMs in one call: they outlive this process. EEXIST name
 	/// taken, EDQUOT too many, ENOMEM, EBUSY another hypervisor has the CPU,
@@ -105,6 +127,7 @@ private:
 
 	[[nodiscard]] error spawn_error(int code, const spawn_request &request, std::uint64_t missing) const;
 	[[nodiscard]] result<vm> open_vm(std::uint64_t id, std::string_view name) const;
+	[[nodiscard]] result<image> open_image(std::uint64_t id, std::string_view name) const;
 
 	descriptor handle_;
 };

@@ -3,40 +3,43 @@
 /// An image held by the module.
 #pragma once
 
-#include <cstdint>
-#include <string>
 #include <string_view>
+#include <utility>
 
 #include "descriptor.hpp"
+#include "error.hpp"
+#include "image_info.hpp"
 
 namespace vmctl
 {
 
-/// What VMs are made from: pages and a start state, immutable, shared by them.
-/// Made by device::load_image(). VMs keep their image alive, so this handle may
-/// go as soon as the last spawn is done.
+/// A handle on an image: what VMs are made from, pages and a start state, immutable,
+/// shared by them. VMs, handles and its name keep an image, so this handle may go as
+/// soon as the last spawn is done.
 class image final
 {
 public:
-	/// Takes the descriptor that IMAGE_CREATE returned.
-	image(descriptor handle, std::string name, std::uint64_t memory_min)
-		: handle_(std::move(handle)), name_(std::move(name)), memory_min_(memory_min)
-	{
-	}
+	/// Takes the descriptor that the module gave out for an image.
+	explicit image(descriptor handle) : handle_(std::move(handle)) {}
 
 	/// The descriptor, still owned by this object.
 	[[nodiscard]] int fd() const { return handle_.fd(); }
 
-	/// The name lists will show.
-	[[nodiscard]] const std::string &name() const { return name_; }
+	/// The image at a glance, now.
+	[[nodiscard]] result<image_info> info() const;
 
-	/// Bytes of memory a VM of this image needs at least.
-	[[nodiscard]] std::uint64_t memory_min() const { return memory_min_; }
+	/// Gives it a name, instead of the one it may have: see check_name(). The name
+	/// keeps it, and its bytes count as the caller's. With \p replace the name is
+	/// taken from the image that has it. EEXIST another one of the caller's has it,
+	/// EPERM someone else's image, EDQUOT, EINVAL, ENOMEM.
+	[[nodiscard]] result<void> tag(std::string_view name, bool replace = false) const;
+
+	/// Takes its name away: it goes when nothing else keeps it. ENOENT it has none,
+	/// EPERM someone else's.
+	[[nodiscard]] result<void> remove() const;
 
 private:
 	descriptor handle_;
-	std::string name_;
-	std::uint64_t memory_min_;
 };
 
 } // namespace vmctl

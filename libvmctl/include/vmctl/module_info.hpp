@@ -30,6 +30,12 @@ enum class cpu_level : std::uint32_t {
 /// `SVM`, `VT-x`; `unknown` for one this library does not know.
 [[nodiscard]] std::string_view to_string(cpu_backend backend);
 
+/// `AMD`, `Intel`; `unknown` for one this library does not know.
+[[nodiscard]] std::string_view to_string(cpu_vendor vendor);
+
+/// `sse2`, `sse4.2`; `unknown` for one this library does not know.
+[[nodiscard]] std::string_view to_string(cpu_level level);
+
 /// The version of the module's interface that this library needs at least.
 [[nodiscard]] std::uint32_t api_version();
 

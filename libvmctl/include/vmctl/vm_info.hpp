@@ -56,7 +56,9 @@ struct vm_info {
 	std::uint64_t id = 0;
 	/// Unique among its owner's VMs.
 	std::string name{};
-	/// Name of the image. Not to be trusted on a terminal.
+	/// The image's id.
+	std::uint64_t image_id = 0;
+	/// The image's label. Not to be trusted on a terminal.
 	std::string image{};
 	/// Where it stands.
 	vm_state state = vm_state::ready;

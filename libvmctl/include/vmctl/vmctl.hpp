@@ -15,6 +15,7 @@
 #include "exit_reason.hpp"
 #include "host_check.hpp"
 #include "image.hpp"
+#include "image_info.hpp"
 #include "limits.hpp"
 #include "module_info.hpp"
 #include "operation.hpp"
