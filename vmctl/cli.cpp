@@ -39,9 +39,11 @@ po::options_description describe(const verb &which)
 int no_such_verb(const context &world, std::string_view name)
 {
 	const std::string guess = closest_verb(name);
+	const std::string_view family = find_family(name.substr(0, name.find(' ')));
 
 	fmt::print(world.err, "vmctl: {}: no such command{}\n", name,
-		   guess.empty() ? "; 'vmctl help' lists them" : fmt::format("; did you mean '{}'?", guess));
+		   guess.empty() ? fmt::format("; 'vmctl help{}{}' lists them", family.empty() ? "" : " ", family)
+				 : fmt::format("; did you mean '{}'?", guess));
 	return status::usage;
 }
 
@@ -62,7 +64,7 @@ std::string take_name(std::vector<std::string> &words, std::vector<std::string>:
 
 	// `vmctl --json ps` is as good as `vmctl ps --json`.
 	first = words.erase(first);
-	if (!is_family(name))
+	if (find_family(name).empty())
 		return name;
 	first = std::find_if(first, words.end(), [](const std::string &word) { return !word.starts_with('-'); });
 	if (first == words.end())
@@ -113,11 +115,12 @@ const verb *find_verb(std::string_view name)
 	return nullptr;
 }
 
-bool is_family(std::string_view word)
+std::string_view find_family(std::string_view word)
 {
-	return std::ranges::any_of(verbs(), [&](const verb &entry) {
-		return std::string_view(entry.name).starts_with(fmt::format("{} ", word));
-	});
+	for (const verb &entry : verbs())
+		if (const std::string_view name = entry.name; name.starts_with(fmt::format("{} ", word)))
+			return name.substr(0, word.size());
+	return {};
 }
 
 outcome<invocation> parse(const verb &which, std::span<const std::string> words)
@@ -183,8 +186,8 @@ int dispatch(context &world, std::span<const char *const> argv)
 	const std::string name = take_name(words, first);
 	const verb *which = find_verb(name);
 
-	if (which == nullptr && is_family(name))
-		return no_verb_of(world, name, words);
+	if (const auto family = find_family(name); which == nullptr && !family.empty())
+		return no_verb_of(world, family, words);
 	if (which == nullptr)
 		return no_such_verb(world, name);
 	world.verb = which->name;
@@ -215,6 +218,11 @@ outcome<device> open_device(const context &world)
 	if (!opened)
 		return give_up(status::broken, opened.error());
 	return std::move(*opened);
+}
+
+bool is_module_missing(const failure &why)
+{
+	return why.cause.code == ENOENT || why.cause.code == ENXIO || why.cause.code == ENODEV;
 }
 
 } // namespace vmctl::cli

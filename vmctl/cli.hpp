@@ -79,7 +79,7 @@ public:
 	{
 	}
 
-	std::vector<std::string> operands;  // VMs, or the image
+	std::vector<std::string> operands;  // VMs, images, a file
 	std::vector<std::string> arguments; // what follows `--`
 
 	[[nodiscard]] bool has(const char *option) const { return options_.count(option) != 0; }
@@ -113,8 +113,8 @@ struct verb {
 // The table (verbs.cpp).
 std::span<const verb> verbs();
 const verb *find_verb(std::string_view name);
-// Is `word` the first of verbs with two?
-bool is_family(std::string_view word);
+// `word`, from the table, if it is the first of verbs with two; else empty.
+std::string_view find_family(std::string_view word);
 
 // Everything main does once it has a context. argv without the program's name.
 int dispatch(context &world, std::span<const char *const> argv);
@@ -157,6 +157,8 @@ int verb_wait(const context &, const invocation &);
 
 // The device, or the cause and the fix.
 outcome<device> open_device(const context &world);
+// Is there no module at all, so that nothing is loaded?
+bool is_module_missing(const failure &why);
 
 } // namespace vmctl::cli
 

@@ -35,8 +35,6 @@ outcome<guest_file> read_guest(const context &world, const std::string &path)
 
 	if (!bytes)
 		return std::unexpected(unreadable(bytes.error()));
-	if (name.empty())
-		return give_up(status::no_image, {ENOENT, path + ": no such image"});
 	return guest_file{printable(name), path, std::move(*bytes)};
 }
 
@@ -44,17 +42,9 @@ outcome<guest_file> read_guest(const context &world, const std::string &path)
 std::string bundled_path(const context &world, const std::string &name)
 {
 	for (const std::string &folder : world.image_folders)
-		if (const std::string path = folder + "/" + name; world.calls.exists(path))
+		if (const std::string path = folder + "/" + name; !is_path(name) && world.calls.is_file(path))
 			return path;
 	return {};
-}
-
-// A folder that happens to be called "hello" is no reason to find no hello.
-bool is_here(const context &world, const std::string &name)
-{
-	std::error_code wrong;
-
-	return world.calls.exists(name) && !std::filesystem::is_directory(name, wrong);
 }
 
 failure nothing_found(const context &world, const std::string &word)
@@ -73,7 +63,8 @@ void tell_choice(const context &world, const std::string &word, const char *take
 
 	if (bundled)
 		others.emplace_back("the bundled one");
-	if (is_here(world, word))
+	// A folder that happens to be called "hello" is no second one.
+	if (world.calls.is_file(word))
 		others.push_back(fmt::format("./{}", printable(word)));
 	if (!others.empty())
 		world.complain({0, fmt::format("{}: taking the {} image, not {}", printable(word), taken,
@@ -104,7 +95,9 @@ outcome<guest_file> find_bundled(const context &world, const std::string &name)
 	const std::string path = bundled_path(world, name);
 
 	if (path.empty())
-		return std::unexpected(nothing_found(world, name));
+		return give_up(status::no_image,
+			       {ENOENT, fmt::format("{}: no such bundled image in {}", printable(name),
+						    fmt::join(world.image_folders, " or "))});
 	return read_guest(world, path);
 }
 
@@ -117,7 +110,7 @@ outcome<guest_file> find_file(const context &world, const std::string &word)
 
 	if (!path.empty())
 		tell_choice(world, word, "bundled", false);
-	else if (!is_here(world, word))
+	else if (!world.calls.is_file(word))
 		return std::unexpected(nothing_found(world, word));
 	return read_guest(world, path.empty() ? word : path);
 }
@@ -156,28 +149,37 @@ outcome<found_image> find_image(const context &world, const outcome<device> &in,
 
 	if (file)
 		return std::move(*file);
-	// Without a module nothing is loaded; without the right to open it, who knows?
-	if (!in && in.error().cause.code != ENOENT && file.error().status == status::no_image && !is_path(word))
-		return std::unexpected(in.error());
+	// It may have been loaded before.
+	if (!in && !is_path(word) && file.error().status == status::no_image)
+		file.error().cause.what += "; and " + in.error().cause.what;
 	return std::unexpected(file.error());
 }
 
-outcome<image> load_file(const outcome<device> &to, const guest_file &file, const image_options &options)
+outcome<std::uint64_t> memory_needed(const found_image &from)
 {
-	const auto elf = elf_image::parse(file.bytes);
-	const auto said = [&](const error &cause) {
-		return error{cause.code, printable(file.path) + ": " + cause.what, cause.fix};
-	};
+	if (const auto *file = std::get_if<guest_file>(&from)) {
+		const auto elf = elf_image::parse(file->bytes);
 
-	if (!elf)
-		return give_up(status::not_startable, said(elf.error()));
-	if (!to)
-		return std::unexpected(to.error());
+		if (!elf)
+			return give_up(status::not_startable,
+				       {elf.error().code, printable(file->path) + ": " + elf.error().what});
+		return elf->memory_min();
+	}
 
-	auto loaded = to->load_image(*elf, file.label, options);
+	const auto info = std::get<image>(from).info();
+
+	if (!info)
+		return give_up(status::broken, info.error());
+	return info->memory_min;
+}
+
+outcome<image> load_file(const device &to, const guest_file &file, const image_options &options)
+{
+	auto loaded = to.load_image(file.bytes, file.label, options);
 
 	if (!loaded)
-		return give_up(status::broken, said(loaded.error()));
+		return give_up(status::broken, {loaded.error().code, printable(file.path) + ": " + loaded.error().what,
+						loaded.error().fix});
 	return std::move(*loaded);
 }
 

@@ -42,12 +42,14 @@ outcome<guest_file> find_file(const context &world, const std::string &word);
 outcome<std::optional<image>> find_loaded(const device &in, const std::string &word);
 
 // The image that `word` means: a loaded one unless it has a slash, else as find_file().
-// Says which was taken if there are two. `in` may be a failure, which is the answer if
-// only the device could tell.
+// Says which was taken if there are two. Without a module, when `in` is a failure,
+// nothing is loaded.
 outcome<found_image> find_image(const context &world, const outcome<device> &in, const std::string &word);
 
-// Gives the module what is in `file`. A file that cannot be started shows before `to`,
-// which may be a failure.
-outcome<image> load_file(const outcome<device> &to, const guest_file &file, const image_options &options = {});
+// Bytes of memory that a VM needs at least. Failure: not_startable for what is no guest.
+outcome<std::uint64_t> memory_needed(const found_image &from);
+
+// Gives the module what is in `file`.
+outcome<image> load_file(const device &to, const guest_file &file, const image_options &options = {});
 
 } // namespace vmctl::cli

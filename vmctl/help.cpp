@@ -63,7 +63,9 @@ std::string candidates(const verb &entry)
 	if (synopsis.find("VM") != std::string_view::npos)
 		words.emplace_back("$(vmctl ps -a -q 2>/dev/null)");
 	if (synopsis.find("IMAGE") != std::string_view::npos)
-		words.emplace_back("$(vmctl images -q 2>/dev/null)");
+		words.emplace_back("$(vmctl images 2>/dev/null | awk 'NR > 1 && /^[^-]/ { print $1 }')");
+	if (synopsis.find("LOADED") != std::string_view::npos)
+		words.emplace_back("$(vmctl images 2>/dev/null | awk '$2 ~ /[0-9]/ { print /^-/ ? $2 : $1 }')");
 	if (synopsis.find("COMMAND") != std::string_view::npos)
 		words.emplace_back("$verbs");
 	return fmt::format("{}", fmt::join(words, " "));
@@ -158,12 +160,9 @@ void print_help(const context &world, const verb &which)
 			   entry.help);
 	}
 	fmt::print(world.out, "  {:<22}  this text\n", "-h, --help");
-	if (std::string_view(which.synopsis).find("VM") != std::string_view::npos)
-		fmt::print(world.out, "\n{}\n", vm_rule);
-	if (std::string_view(which.synopsis).find("IMAGE") != std::string_view::npos)
-		fmt::print(world.out, "\n{}\n", image_rule);
-	if (std::string_view(which.synopsis).find("[IMAGE]") != std::string_view::npos)
-		fmt::print(world.out, "{}\n", default_rule);
+	for (const operand_rule &each : operand_rules)
+		if (std::string_view(which.synopsis).find(each.operand) != std::string_view::npos)
+			fmt::print(world.out, "\n{}\n", each.rule);
 }
 
 int verb_help(const context &world, const invocation &in)
@@ -188,7 +187,7 @@ int verb_help(const context &world, const invocation &in)
 		print_help(world, *which);
 		return status::ok;
 	}
-	if (is_family(name)) {
+	if (!find_family(name).empty()) {
 		print_family(world, name);
 		return status::ok;
 	}

@@ -53,8 +53,20 @@ inline constexpr const char *vm_rule =
 inline constexpr const char *image_rule =
 	"An IMAGE is a file if there is a '/' in it; else a loaded image's name or id, a\n"
 	"bundled image or a file here, in this order ('vmctl images' lists the first two).";
-// Said where the image may be left out.
-inline constexpr const char *default_rule = "Without one: the bundled hello.";
+
+// What is said of an operand wherever a synopsis has it.
+struct operand_rule {
+	const char *operand;
+	const char *rule;
+};
+
+inline constexpr std::array operand_rules{
+	operand_rule{"VM", vm_rule},
+	operand_rule{"IMAGE", image_rule},
+	operand_rule{"[IMAGE]", "Without an IMAGE it is the bundled hello."},
+	operand_rule{"FILE", "A FILE without a '/' in it is a bundled image or a file here, in this order."},
+	operand_rule{"LOADED", "LOADED is the name or the id of a loaded image."},
+};
 
 // help.cpp: the words of a text that blanks separate.
 std::vector<std::string> words_of(const char *text);

@@ -43,6 +43,8 @@ int verb_info(const context &world, const invocation &in)
 		json_array(world.out).add({
 			{"api_version", info->api_version},
 			{"backend", to_string(info->backend)},
+			{"cpu_vendor", to_string(info->vendor)},
+			{"cpu_level", to_string(info->level)},
 			{"vms", info->vms},
 			{"images", info->images},
 			{"pools", info->pools},
@@ -73,7 +75,8 @@ int verb_info(const context &world, const invocation &in)
 	fmt::print(world.out, "  yours        {} of {} at most\n", info->user_vms, info->max_vms_user);
 	fmt::print(world.out, "memory held    {}\n", held_text(info->bytes, info->max_bytes));
 	fmt::print(world.out, "  by yours     {}\n", held_text(info->user_bytes, info->max_bytes_user));
-	fmt::print(world.out, "images         {}\n", info->images);
+	fmt::print(world.out, "images         {}; new ones are for {} CPUs, up to {}\n", info->images,
+		   to_string(info->vendor), to_string(info->level));
 	fmt::print(world.out, "worker pools   {}\n", info->pools);
 	fmt::print(world.out, "pages held     {} ({})\n", info->pages, size_text(info->pages * page_size));
 	fmt::print(world.out, "memory per VM  {} by default, {} at most\n", size_text(info->memory_default),

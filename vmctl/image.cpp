@@ -48,7 +48,7 @@ shelf look_around(const context &world)
 	// Without a module nothing is loaded.
 	if (loaded)
 		seen.loaded = std::move(*loaded);
-	else if (loaded.error().cause.code != ENOENT)
+	else if (!is_module_missing(loaded.error()))
 		seen.trouble = std::move(loaded.error());
 	for (const std::string &name : bundled_names(world))
 		if (auto file = find_bundled(world, name); file)
@@ -56,37 +56,58 @@ shelf look_around(const context &world)
 	return seen;
 }
 
+// A file as `image ls --json` and `image inspect` show it.
 json file_json(const guest_file &file)
 {
-	return {{"id", nullptr}, {"name", file.label}, {"file", file.path}, {"bytes", file.bytes.size()}};
-}
+	const auto elf = elf_image::parse(file.bytes);
 
-void print_names(const context &world, const shelf &seen)
-{
-	const auto is_loaded = [&](const std::string &name) {
-		return std::ranges::find(seen.loaded, name, &image_info::name) != seen.loaded.end();
+	return {
+		{"id", nullptr},
+		{"name", file.label},
+		{"file", file.path},
+		{"bytes", file.bytes.size()},
+		{"memory_min", elf ? json(elf->memory_min()) : json(nullptr)},
 	};
-
-	for (const image_info &row : seen.loaded)
-		fmt::print(world.out, "{}\n", row.name.empty() ? std::to_string(row.id) : row.name);
-	for (const guest_file &file : seen.bundled)
-		if (!is_loaded(file.label))
-			fmt::print(world.out, "{}\n", file.label);
 }
 
+// Owners show where there are several.
 void print_table(const context &world, const shelf &seen)
 {
 	const auto now = static_cast<std::uint64_t>(
 		std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
-	table shown({"NAME", "ID", "FROM", "SIZE", "MEMORY", "USERS", "AGE"},
-		    {false, true, false, true, true, true, true});
+	const bool owners = std::ranges::any_of(seen.loaded, [&](const image_info &row) {
+		return row.uid != seen.loaded.front().uid;
+	});
+	std::vector<std::string> titles{"NAME", "ID", "FROM", "SIZE", "MEMORY", "USERS", "AGE"};
+	std::vector<bool> numbers{false, true, false, true, true, true, true};
 
-	for (const image_info &row : seen.loaded)
-		shown.add({row.name.empty() ? "-" : row.name, std::to_string(row.id), printable(row.label),
-			   size_text(row.bytes), size_text(row.memory_default), std::to_string(row.users),
-			   age_text(now - std::min<std::uint64_t>(row.created_ns, now))});
-	for (const guest_file &file : seen.bundled)
-		shown.add({file.label, "-", "bundled", size_text(file.bytes.size()), "-", "-", "-"});
+	if (owners) {
+		titles.emplace_back("UID");
+		numbers.push_back(true);
+	}
+
+	table shown(titles, numbers);
+
+	for (const image_info &row : seen.loaded) {
+		std::vector<std::string> cells{row.name.empty() ? "-" : row.name,
+					       std::to_string(row.id),
+					       printable(row.label),
+					       size_text(row.bytes),
+					       size_text(row.memory_default),
+					       std::to_string(row.users),
+					       age_text(now - std::min<std::uint64_t>(row.created_ns, now))};
+
+		if (owners)
+			cells.push_back(std::to_string(row.uid));
+		shown.add(std::move(cells));
+	}
+	for (const guest_file &file : seen.bundled) {
+		std::vector<std::string> cells{file.label, "-", "bundled", size_text(file.bytes.size()), "-", "-", "-"};
+
+		if (owners)
+			cells.emplace_back("-");
+		shown.add(std::move(cells));
+	}
 	shown.print(world.out);
 }
 
@@ -97,6 +118,19 @@ outcome<void> needs_operands(const invocation &in, std::size_t count, const char
 	return {};
 }
 
+// The status that a refused call on an image stands for: the caller's mistake or ours.
+int status_of(const error &cause)
+{
+	const bool refused = cause.code == ENOENT || cause.code == EPERM || cause.code == EEXIST;
+
+	return refused ? status::some_failed : status::broken;
+}
+
+error about(const std::string &word, const error &cause)
+{
+	return {cause.code, printable(word) + ": " + cause.what, cause.fix};
+}
+
 // The loaded image that `word` means; there is none without its failure.
 outcome<image> find_loaded_only(const context &world, const device &to, const std::string &word)
 {
@@ -104,47 +138,50 @@ outcome<image> find_loaded_only(const context &world, const device &to, const st
 
 	if (!loaded)
 		return std::unexpected(loaded.error());
-	if (*loaded)
-		return std::move(**loaded);
-
-	error cause{ENOENT, printable(word) + ": no such image is loaded"};
-
-	if (find_bundled(world, word))
-		cause.fix = fmt::format("vmctl image load {}, which is bundled", word);
-	return give_up(status::some_failed, std::move(cause));
+	if (!*loaded)
+		return give_up(status::some_failed,
+			       {ENOENT, fmt::format("{}: no such image is loaded{}", printable(word),
+						    find_bundled(world, word) ? "; it is bundled, a file" : "")});
+	return std::move(**loaded);
 }
 
-// A loaded image, and what it was called by.
-struct named_image {
-	std::string word;
-	image held;
-};
-
-// All that have a name; or those that the operands mean, complaining of what is not there.
-outcome<std::vector<named_image>> select_images(const context &world, const device &to, const invocation &in)
+// Takes the name of the image that `word` means. True when that is done.
+bool remove_one(const context &world, const device &to, const std::string &word)
 {
-	std::vector<named_image> picked;
+	const auto found = find_loaded_only(world, to, word);
 
-	if (in.has("all") != in.operands.empty())
-		return bad_usage(in.has("all") ? "--all and names exclude each other"
-					       : "which image? Give names or ids, or --all");
-	for (const std::string &word : in.operands)
-		if (auto found = find_loaded_only(world, to, word); found)
-			picked.push_back({printable(word), std::move(*found)});
-		else
-			world.complain(found.error().cause);
-	if (!in.has("all"))
-		return picked;
+	if (!found) {
+		world.complain(found.error().cause);
+		return false;
+	}
+	if (const auto removed = found->remove(); !removed) {
+		world.complain(about(word, removed.error()));
+		return false;
+	}
+	return true;
+}
 
-	auto rows = to.images();
+// The same with all that have a name; somebody else may be faster.
+outcome<bool> remove_all(const context &world, const device &to)
+{
+	const auto rows = to.images();
+	bool done = true;
 
 	if (!rows)
 		return give_up(status::broken, rows.error());
-	for (const image_info &row : *rows)
-		if (!row.name.empty())
-			if (auto opened = to.open_image(row.id); opened)
-				picked.push_back({row.name, std::move(*opened)});
-	return picked;
+	for (const image_info &row : *rows) {
+		if (row.name.empty())
+			continue;
+
+		const auto opened = to.open_image(row.id);
+		const auto removed = opened ? opened->remove() : std::unexpected(opened.error());
+
+		if (removed || removed.error().code == ENOENT)
+			continue;
+		world.complain(about(row.name, removed.error()));
+		done = false;
+	}
+	return done;
 }
 
 outcome<json> describe(const context &world, const outcome<device> &to, const std::string &word)
@@ -153,25 +190,18 @@ outcome<json> describe(const context &world, const outcome<device> &to, const st
 
 	if (!found)
 		return std::unexpected(found.error());
-	if (const auto *loaded = std::get_if<image>(&*found)) {
-		const auto info = loaded->info();
+	// What is no guest is no image.
+	if (const auto least = memory_needed(*found); !least)
+		return std::unexpected(least.error());
+	if (const auto *file = std::get_if<guest_file>(&*found))
+		return file_json(*file);
 
-		if (!info)
-			return give_up(status::broken, info.error());
-		return to_json(*info);
-	}
+	auto info = std::get<image>(*found).info();
 
-	const auto &file = std::get<guest_file>(*found);
-	const auto elf = elf_image::parse(file.bytes);
-
-	if (!elf)
-		return give_up(status::not_startable,
-			       {elf.error().code, printable(file.path) + ": " + elf.error().what});
-
-	json object = file_json(file);
-
-	object["memory_min"] = elf->memory_min();
-	return object;
+	if (!info)
+		return give_up(status::broken, info.error());
+	info->users--; // that is us
+	return to_json(*info);
 }
 
 outcome<cpu_level> parse_level(const invocation &in)
@@ -213,7 +243,8 @@ int verb_image_ls(const context &world, const invocation &in)
 		for (const guest_file &file : seen.bundled)
 			array.add(file_json(file));
 	} else if (in.has("quiet")) {
-		print_names(world, seen);
+		for (const image_info &row : seen.loaded)
+			fmt::print(world.out, "{}\n", row.id);
 	} else {
 		print_table(world, seen);
 	}
@@ -225,6 +256,10 @@ int verb_image_inspect(const context &world, const invocation &in)
 	CLI_TRY(world, needs_operands(in, 1, "which image?"));
 
 	const auto to = open_device(world);
+
+	if (!to && !is_module_missing(to.error()))
+		return world.end(to.error());
+
 	int result = status::ok;
 	json_array array(world.out);
 
@@ -243,37 +278,40 @@ int verb_image_inspect(const context &world, const invocation &in)
 
 int verb_image_rm(const context &world, const invocation &in)
 {
+	const bool all = in.has("all");
+
+	if (all != in.operands.empty())
+		return world.end({status::usage,
+				  {EINVAL, all ? "--all and names exclude each other"
+					       : "which image? Give names or ids, or --all"}});
+
 	const device to = CLI_TRY(world, open_device(world));
-	const auto picked = CLI_TRY(world, select_images(world, to, in));
-	int result = in.has("all") || picked.size() == in.operands.size() ? status::ok : status::some_failed;
+	bool done = true;
 
-	for (const named_image &one : picked) {
-		const auto removed = one.held.remove();
-
-		// With --all somebody else may have been faster.
-		if (removed || (in.has("all") && removed.error().code == ENOENT))
-			continue;
-		world.complain({removed.error().code, fmt::format("{}: {}", one.word, removed.error().what)});
-		result = status::some_failed;
-	}
-	return result;
+	if (all)
+		done = CLI_TRY(world, remove_all(world, to));
+	for (const std::string &word : in.operands)
+		done &= remove_one(world, to, word);
+	return done ? status::ok : status::some_failed;
 }
 
 int verb_image_tag(const context &world, const invocation &in)
 {
-	CLI_TRY(world, needs_operands(in, 2, "an image and its new name are needed"));
+	CLI_TRY(world, needs_operands(in, 2, "a loaded image and its name are needed"));
 
-	const std::string &name = in.operands[1];
+	const std::string &word = in.operands[0], &name = in.operands[1];
 
 	if (const auto judged = check_name(name); !judged)
-		return world.end({status::usage,
-				  {EINVAL, fmt::format("{}: {}", printable(name), judged.error().what)}});
+		return world.end({status::usage, about(name, judged.error())});
 
 	const device to = CLI_TRY(world, open_device(world));
-	const image one = CLI_TRY(world, find_loaded_only(world, to, in.operands[0]));
+	const image one = CLI_TRY(world, find_loaded_only(world, to, word));
+	const auto before = one.info();
 
 	if (const auto tagged = one.tag(name, in.has("force")); !tagged)
-		return world.end({status::some_failed, tagged.error()});
+		return world.end({status_of(tagged.error()), about(word, tagged.error())});
+	if (before && !before->name.empty() && before->name != name)
+		world.complain({0, fmt::format("{}: is called {} no more", name, before->name)});
 	return status::ok;
 }
 
@@ -281,18 +319,30 @@ int verb_image_load(const context &world, const invocation &in)
 {
 	CLI_TRY(world, needs_operands(in, 1, "which file?"));
 
+	const std::string &word = in.operands.front();
 	image_options options;
 
 	options.memory = CLI_TRY(world, parse_memory(in));
 	options.level = CLI_TRY(world, parse_level(in));
 
-	const guest_file file = CLI_TRY(world, find_file(world, in.operands.front()));
+	const found_image found = CLI_TRY(world, find_file(world, word));
+	const auto &file = std::get<guest_file>(found);
 	const std::string name = CLI_TRY(world, parse_image_name(in, file));
-	const auto to = open_device(world);
+
+	const std::uint64_t least = CLI_TRY(world, memory_needed(found));
+
+	CLI_TRY(world, check_needs(word, options.memory, least));
+
+	const device to = CLI_TRY(world, open_device(world));
+
+	// Not after a large file has been loaded; tag() judges again.
+	if (!in.has("force") && to.open_image(name))
+		return world.end({status::some_failed, {EEXIST, "another image is called " + name}});
+
 	const image loaded = CLI_TRY(world, load_file(to, file, options));
 
 	if (const auto tagged = loaded.tag(name, in.has("force")); !tagged)
-		return world.end({status::broken, tagged.error()});
+		return world.end({status_of(tagged.error()), tagged.error()});
 
 	const auto info = loaded.info();
 

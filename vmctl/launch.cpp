@@ -246,46 +246,35 @@ outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count)
 	return request;
 }
 
-// The image that the command line means, in the module.
-outcome<image> obtain_image(const context &world, const invocation &in, const outcome<device> &to)
+// What the module says to a request.
+outcome<void> judge(const spawn_request &request, const device &to)
 {
-	if (in.operands.empty()) {
-		const auto file = find_bundled(world, default_image);
+	const auto info = to.info();
 
-		return file ? load_file(to, *file) : std::unexpected(file.error());
-	}
-
-	auto found = find_image(world, to, in.operands.front());
-
-	if (!found)
-		return std::unexpected(found.error());
-	if (const auto *file = std::get_if<guest_file>(&*found))
-		return load_file(to, *file);
-	return std::get<image>(std::move(*found));
-}
-
-// What the module and the image say to a request.
-outcome<void> judge(const spawn_request &request, const device &to, const image &from)
-{
-	const auto module = to.info();
-	const auto chosen = from.info();
-
-	if (!module || !chosen)
-		return give_up(status::broken, module ? chosen.error() : module.error());
-	if (request.memory && *request.memory < chosen->memory_min)
-		return give_up(status::not_startable,
-			       {EINVAL, fmt::format("{}: needs at least {} of memory, not {}", printable(chosen->label),
-						    size_text(chosen->memory_min), size_text(*request.memory))});
+	if (!info)
+		return give_up(status::broken, info.error());
 	if (request.memory)
-		if (const auto fits = check_memory(*request.memory, module->memory_max); !fits)
+		if (const auto fits = check_memory(*request.memory, info->memory_max); !fits)
 			return bad_usage(fmt::format("--memory {}: {}", size_text(*request.memory), fits.error().what));
 	// Before the table of ids takes memory by the gigabyte.
-	if (const std::uint64_t most = std::min(module->max_vms, module->max_vms_user); request.count > most)
+	if (const std::uint64_t most = std::min(info->max_vms, info->max_vms_user); request.count > most)
 		return give_up(status::broken,
 			       {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", request.count, most),
 				"as root, write more to " +
-					parameter_path(most == module->max_vms ? "max_vms" : "max_vms_user")});
+					parameter_path(most == info->max_vms ? "max_vms" : "max_vms_user")});
 	return {};
+}
+
+outcome<found_image> find_operand(const context &world, const invocation &in, const outcome<device> &to)
+{
+	if (!in.operands.empty())
+		return find_image(world, to, in.operands.front());
+
+	auto bundled = find_bundled(world, default_image);
+
+	if (!bundled)
+		return std::unexpected(bundled.error());
+	return std::move(*bundled);
 }
 
 } // namespace
@@ -320,21 +309,52 @@ outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
 	return bytes;
 }
 
+outcome<void> check_needs(const std::string &word, std::optional<std::uint64_t> memory, std::uint64_t least)
+{
+	if (memory && *memory < least)
+		return give_up(status::not_startable,
+			       {EINVAL, fmt::format("{}: needs at least {} of memory, not {}", printable(word),
+						    size_text(least), size_text(*memory))});
+	return {};
+}
+
 outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count)
 {
+	std::string word = in.operands.empty() ? default_image : in.operands.front();
 	auto request = parse_request(in, count);
 
+	// Shorter than CLI_TRY can be here: the failure goes to the caller.
 	if (!request)
 		return std::unexpected(request.error());
 
 	auto to = open_device(world);
-	auto from = obtain_image(world, in, to);
+
+	if (!to && !is_module_missing(to.error()))
+		return std::unexpected(to.error());
+
+	auto found = find_operand(world, in, to);
+
+	if (!found)
+		return std::unexpected(found.error());
+
+	const auto least = memory_needed(*found);
+
+	if (!least)
+		return std::unexpected(least.error());
+	if (const auto enough = check_needs(word, request->memory, *least); !enough)
+		return std::unexpected(enough.error());
+	if (!to)
+		return std::unexpected(to.error());
+	if (const auto judged = judge(*request, *to); !judged)
+		return std::unexpected(judged.error());
+	if (auto *loaded = std::get_if<image>(&*found))
+		return launch{std::move(*to), std::move(*loaded), std::move(word), std::move(*request)};
+
+	auto from = load_file(*to, std::get<guest_file>(*found));
 
 	if (!from)
 		return std::unexpected(from.error());
-	if (const auto judged = judge(*request, *to, *from); !judged)
-		return std::unexpected(judged.error());
-	return launch{std::move(*to), std::move(*from), std::move(*request)};
+	return launch{std::move(*to), std::move(*from), std::move(word), std::move(*request)};
 }
 
 int verb_spawn(const context &world, const invocation &in)

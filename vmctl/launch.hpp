@@ -11,6 +11,7 @@ namespace vmctl::cli
 struct launch {
 	device to;
 	image from;
+	std::string said; // what the image was called by
 	spawn_request request;
 };
 
@@ -20,6 +21,9 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 
 // -m of `in`, in bytes; nothing without it.
 outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in);
+
+// Is `memory`, if given, as much as a VM of the image that `word` means needs at least?
+outcome<void> check_needs(const std::string &word, std::optional<std::uint64_t> memory, std::uint64_t least);
 
 // -n of `in`; 1 without it.
 outcome<std::uint32_t> parse_count(const invocation &in);

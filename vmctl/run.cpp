@@ -136,7 +136,7 @@ int run_attached(const context &world, launch plan)
 	const int result = exit_status(*row);
 
 	if (result == status::broken && row->reason != end_reason::exited)
-		world.complain({EIO, printable(row->image) + ": " + row->end_text()});
+		world.complain({EIO, printable(plan.said) + ": " + row->end_text()});
 	return result;
 }
 

@@ -62,7 +62,7 @@ constexpr std::array rm_options{option{"force,f", "", "kill it first"}, all};
 constexpr std::array wait_options{all, json};
 constexpr std::array json_options{json};
 constexpr option take_name{"force,f", "", "take the name from the image that has it"};
-constexpr std::array image_ls_options{option{"quiet,q", "", "only names"}, json};
+constexpr std::array image_ls_options{option{"quiet,q", "", "only ids of loaded ones"}, json};
 constexpr std::array image_rm_options{option{"all", "", "every image with a name"}};
 constexpr std::array image_tag_options{take_name};
 constexpr std::array image_load_options{
@@ -109,13 +109,13 @@ constexpr std::array table{
 	verb{"image inspect", "", stock, "image inspect IMAGE…", "Print all there is to know about images, as JSON",
 	     json_options, any, false, verb_image_inspect},
 	verb{"image load", "", stock, "image load [--name NAME] [-m SIZE] [--cpu LEVEL] [-f] FILE",
-	     "Load an ELF file or a bundled image into the module under a name; prints the id",
+	     "Keep an image in the module, until image rm or rmmod; prints its id",
 	     image_load_options, 1, false, verb_image_load},
-	verb{"image tag", "tag", stock, "image tag [-f] IMAGE NAME",
-	     "Give a loaded image a name, instead of the one it may have", image_tag_options, 2, false,
+	verb{"image tag", "tag", stock, "image tag [-f] LOADED NAME",
+	     "Rename a loaded image, or name it: it has one name at most", image_tag_options, 2, false,
 	     verb_image_tag},
-	verb{"image rm", "rmi", stock, "image rm IMAGE… | --all",
-	     "Take loaded images' names away; they go with the last VM made from them", image_rm_options, any, false,
+	verb{"image rm", "rmi", stock, "image rm LOADED… | --all",
+	     "Forget names of images; an image goes with the last VM made from it", image_rm_options, any, false,
 	     verb_image_rm},
 	verb{"doctor", "", host, "doctor [--json]", "Say what keeps Mayfly from running here", json_options, 0,
 	     false, verb_doctor},

@@ -73,9 +73,9 @@ mayfly_spawn spawn_argument(const image &from, const spawn_request &request, con
 	return spawn;
 }
 
-std::string raise(std::string_view parameter)
+std::string raise(std::string_view parameter, std::string_view what = "VMs")
 {
-	return fmt::format("remove VMs, or as root write more to {}", parameter_path(parameter));
+	return fmt::format("remove {}, or as root write more to {}", what, parameter_path(parameter));
 }
 
 error too_many_bytes(std::string_view whose, std::uint64_t held, std::uint64_t limit, std::string_view parameter)
@@ -104,8 +104,8 @@ error limit_error(const module_info &info, std::uint64_t count)
 	if (own == UINT64_MAX && all == UINT64_MAX)
 		return {EDQUOT, "a limit was reached", "it is gone by now: try again"};
 	if (own <= all)
-		return too_many_bytes("your VMs", info.user_bytes, info.max_bytes_user, "max_bytes_user");
-	return too_many_bytes("all VMs", info.bytes, info.max_bytes, "max_bytes");
+		return too_many_bytes("your VMs and images", info.user_bytes, info.max_bytes_user, "max_bytes_user");
+	return too_many_bytes("all VMs and images", info.bytes, info.max_bytes, "max_bytes");
 }
 
 } // namespace

@@ -55,8 +55,9 @@ error tag_error(int code, std::string_view name)
 	case EPERM:
 		return {code, "someone else's image"};
 	case EDQUOT:
-		return {code, "with this image you, or all users, would hold more bytes than allowed",
-			"remove images or VMs, or as root write more to " + parameter_path("max_bytes_user")};
+		return {code, "with this image you would hold more bytes than you, or all users, may",
+			fmt::format("remove images or VMs, or as root write more to {} or {}",
+				    parameter_path("max_bytes_user"), parameter_path("max_bytes"))};
 	default:
 		return {code, "naming the image: " + errno_text(code)};
 	}
@@ -122,7 +123,7 @@ result<void> image::remove() const
 	case 0:
 		return {};
 	case ENOENT:
-		return fail(ENOENT, "has no name; it goes with the last VM that it keeps");
+		return fail(ENOENT, "has no name; it goes with the last VM made from it");
 	case EPERM:
 		return fail(EPERM, "someone else's image");
 	default:

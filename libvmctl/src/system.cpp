@@ -81,6 +81,13 @@ bool posix_system::exists(const std::string &path)
 	return ::lstat(path.c_str(), &status) == 0;
 }
 
+bool posix_system::is_file(const std::string &path)
+{
+	struct stat status;
+
+	return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
 result<std::vector<std::byte>> posix_system::read_file(const std::string &path, std::size_t limit)
 {
 	// O_NONBLOCK: opening a FIFO must not wait for a writer.

@@ -27,8 +27,7 @@ image()
 	vmctl spawn -q -n 5 web
 	vmctl run -d web
 	[[ $(image web id) == "$id" && $(image "$id" name) == web && $(image web label) == patched.elf ]]
-	# Six VMs; and the descriptor that asks.
-	[[ $(image web users) -eq 7 && $(vmctl info --json | jq '.[0].images') -eq 1 ]]
+	[[ $(image web users) -eq 6 && $(vmctl info --json | jq '.[0].images') -eq 1 ]]
 	vmctl ps -a --json | jq -e --argjson id "$id" 'all(.[]; .image_id == $id and .image == "patched.elf")'
 }
 
@@ -40,13 +39,13 @@ image()
 	[[ $(image web cpu_level) == sse4.2 && $(image web profile) == unikernel ]]
 	vm run -m 1M web
 	expect_status 126
-	expect_error "vmctl: run: hello: needs at least 1.1 MiB of memory, not 1.0 MiB"
+	expect_error "vmctl: run: web: needs at least 1.1 MiB of memory, not 1.0 MiB"
 }
 
 @test "a name is one image's, unless it is taken from it" {
 	vmctl image load hello
 	vm image load hello
-	expect_status 125
+	expect_status 1
 	expect_error "vmctl: image load: another image is called hello"
 	[[ -z $output && $(vmctl info --json | jq '.[0].images') -eq 1 ]]
 	vmctl run -d hello
@@ -58,7 +57,7 @@ image()
 	[[ $(image old id) -eq $old ]]
 	vm tag old hello
 	expect_status 1
-	expect_error "vmctl: image tag: another image is called hello"
+	expect_error "vmctl: image tag: old: another image is called hello"
 }
 
 @test "removed: gone when nobody uses it" {
@@ -71,7 +70,7 @@ image()
 	[[ $(image "$id" name) == null ]]
 	vm image rm "$id"
 	expect_status 1
-	expect_error "vmctl: image rm: $id: has no name; it goes with the last VM that it keeps"
+	expect_error "vmctl: image rm: $id: has no name; it goes with the last VM made from it"
 	vmctl rm -f --all
 	vm image inspect "$id"
 	expect_status 1
@@ -102,8 +101,11 @@ image()
 	grep -qE '^web +[0-9]+ +hello +[0-9.]+ KiB +16.0 MiB +0 +[0-9]+s$' <<<"$output"
 	grep -qE '^daytime +- +bundled ' <<<"$output"
 	vmctl images --json | jq -e '(.[0].name == "web") and any(.[1:][]; .name == "hello" and .id == null)'
-	vm images -q
-	[[ $output == web$'\n'daytime$'\n'hello$'\n'* ]]
+	[[ $(vmctl images -q) == "$(image web id)" ]]
+	# As with docker: all of them.
+	# shellcheck disable=SC2046
+	vmctl rmi $(vmctl images -q)
+	[[ -z $(vmctl images -q) ]]
 }
 
 @test "names are their owner's" {
@@ -114,6 +116,6 @@ image()
 	[[ $(as_nobody vmctl image inspect web | jq '.[0].id') -ne $id ]]
 	run as_nobody vmctl image rm "$id"
 	[[ $status -eq 1 && $output == "vmctl: image rm: $id: someone else's image" ]]
-	# Root sees both, and its own by name.
-	[[ $(vmctl images -q | grep -c '^web$') -eq 2 && $(image web uid) -eq 0 ]]
+	# Root sees both, its own by name.
+	[[ $(vmctl images | grep -c '^web .* \(0\|65534\)$') -eq 2 && $(image web uid) -eq 0 ]]
 }

@@ -86,7 +86,7 @@ limit()
 		and .max_bytes == 0 and .max_bytes_user == 1048576 and .user_bytes <= .max_bytes_user'
 	vm spawn -n 1000
 	limit max_bytes_user 0
-	[[ $stderr == *": your VMs hold "*" of at most 1048576 bytes"* ]]
+	[[ $stderr == *": your VMs and images hold "*" of at most 1048576 bytes"* ]]
 	vmctl rm -f --all
 	vmctl info --json | jq -e '.[0] | .user_vms == 0 and .bytes == 0 and .user_bytes == 0'
 }

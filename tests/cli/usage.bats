@@ -85,9 +85,10 @@ load common
 }
 
 @test "bundled images are listed" {
-	vm images -q
+	vm images
 	expect_status 0
-	[[ $output == *hello* && $output == *noop* ]]
+	[[ $output == *hello*bundled* && $output == *noop*bundled* ]]
+	[[ -z $(vmctl images -q) ]]
 	vmctl images --json | jq -e '.[] | select(.name == "hello") | .bytes > 0 and .bytes <= 32768'
 }
 
@@ -100,6 +101,12 @@ load common
 	vmctl completion bash >"$BATS_TEST_TMPDIR/completion"
 	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl sp); COMP_CWORD=1; _vmctl; echo \${COMPREPLY[@]}"
 	[[ $output == spawn ]]
+	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl image l); COMP_CWORD=2; _vmctl; echo \${COMPREPLY[@]}"
+	[[ $output == "ls load" ]]
+	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl run hel); COMP_CWORD=2; _vmctl; echo \${COMPREPLY[@]}"
+	[[ $output == hello ]]
+	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl rmi h); COMP_CWORD=2; _vmctl; echo \${COMPREPLY[@]}"
+	[[ -z $output ]]
 }
 
 # --- without the module -----------------------------------------------------

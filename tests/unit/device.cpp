@@ -213,9 +213,11 @@ TEST_F(device_test, names_the_limit_that_was_reached)
 		{100, 500, 89, 90, 0, 0, 0, 0, "you have 89 of at most 90 VMs", "max_vms_user"},
 		{500, 500, 2, 500, 0, 0, 0, 0, "there are 500 of at most 500 VMs", "max_vms"},
 		// The nearer one of two, or the only one.
-		{0, 9, 0, 9, 4500, 5000, 3900, 4000, "your VMs hold 3900 of at most 4000 bytes", "max_bytes_user"},
-		{0, 9, 0, 9, 4500, 5000, 2000, 4000, "all VMs hold 4500 of at most 5000 bytes", "max_bytes"},
-		{0, 9, 0, 9, 4500, 0, 4096, 4000, "your VMs hold 4096 of at most 4000 bytes", "max_bytes_user"},
+		{0, 9, 0, 9, 4500, 5000, 3900, 4000, "your VMs and images hold 3900 of at most 4000 bytes",
+		 "max_bytes_user"},
+		{0, 9, 0, 9, 4500, 5000, 2000, 4000, "all VMs and images hold 4500 of at most 5000 bytes", "max_bytes"},
+		{0, 9, 0, 9, 4500, 0, 4096, 4000, "your VMs and images hold 4096 of at most 4000 bytes",
+		 "max_bytes_user"},
 		// By now there is room.
 		{0, 9, 0, 9, 4500, 0, 4096, 0, "a limit was reached", "try again"},
 	};

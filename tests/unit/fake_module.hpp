@@ -218,6 +218,12 @@ public:
 
 	int set_nonblocking(int) override { return 0; }
 	bool exists(const std::string &path) override { return files.contains(path); }
+	bool is_file(const std::string &path) override
+	{
+		const auto wrong = open_errors.find(path);
+
+		return files.contains(path) && (wrong == open_errors.end() || wrong->second != EISDIR);
+	}
 
 	vmctl::result<std::vector<std::byte>> read_file(const std::string &path, std::size_t) override
 	{
@@ -295,6 +301,7 @@ private:
 	{
 		mayfly_image_info row{};
 
+		row.users = 1; // the descriptor
 		row.id = images.size() + 1;
 		row.bytes = 20480;
 		row.memory_min = wanted.memory_min;

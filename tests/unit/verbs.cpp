@@ -208,6 +208,15 @@ TEST_F(verbs_test, images_are_files_or_bundled)
 	fake.files["locked"] = "";
 	fake.open_errors["locked"] = EACCES;
 	EXPECT_EQ(run({"run", "locked"}), 126);
+	// A folder here does not hide the bundled one.
+	fake.files["hello"] = "";
+	fake.open_errors["hello"] = EISDIR;
+	EXPECT_EQ(run({"spawn", "-q", "hello"}), 0);
+	EXPECT_EQ(err, "");
+	// Nor does one among the bundled hide a file.
+	fake.files["/guests/big.elf"] = "";
+	fake.open_errors["/guests/big.elf"] = EISDIR;
+	EXPECT_EQ(run({"spawn", "-q", "big.elf"}), 0);
 }
 
 TEST_F(verbs_test, a_name_means_a_loaded_image_then_a_bundled_one_then_a_file)
@@ -233,6 +242,7 @@ TEST_F(verbs_test, a_name_means_a_loaded_image_then_a_bundled_one_then_a_file)
 	EXPECT_EQ(fake.images.size(), 4u);
 	fake.files.erase("/guests/hello");
 	EXPECT_EQ(run({"spawn", "-q"}), 127);
+	EXPECT_EQ(err, "vmctl: spawn: hello: no such bundled image in /guests\n");
 }
 
 TEST_F(verbs_test, a_loaded_image_says_what_its_vms_need)
@@ -245,6 +255,7 @@ TEST_F(verbs_test, a_loaded_image_says_what_its_vms_need)
 	EXPECT_EQ(run({"spawn", "-q", "-m", "64M", "web"}), 0);
 	EXPECT_EQ(fake.spawns[1].memory, 64u << 20);
 	EXPECT_EQ(run({"spawn", "-m", "1M", "web"}), 126);
+	EXPECT_EQ(err, "vmctl: spawn: web: needs at least 1.0 MiB of memory, not 1.0 MiB\n");
 	fake.images[0].uid = 7;
 	EXPECT_EQ(run({"spawn", "1"}), 125);
 	EXPECT_EQ(err, "vmctl: spawn: 1: someone else's image\n");
@@ -253,26 +264,38 @@ TEST_F(verbs_test, a_loaded_image_says_what_its_vms_need)
 TEST_F(verbs_test, images_are_loaded_named_and_removed)
 {
 	EXPECT_EQ(run({"image", "load", "big.elf"}), 0);
-	EXPECT_EQ(run({"image", "load", "big.elf"}), 125);
+	EXPECT_EQ(run({"image", "load", "big.elf"}), 1);
 	EXPECT_EQ(err, "vmctl: image load: another image is called big.elf\n");
+	EXPECT_EQ(fake.images.size(), 1u);
+	EXPECT_EQ(run({"image", "load", "--name", "one", "-m", "4K", "big.elf"}), 126);
 	EXPECT_EQ(run({"image", "load", "-f", "big.elf"}), 0);
 	EXPECT_EQ(fake.tag_flags, unsigned{MAYFLY_TAG_REPLACE});
+	EXPECT_EQ(run({"image", "load", "--name", "three", "big.elf"}), 0);
 	EXPECT_EQ(run({"tag", "3", "web"}), 0);
+	EXPECT_EQ(err, "vmctl: image tag: web: is called three no more\n");
 	EXPECT_EQ(run({"image", "tag", "big.elf", "web"}), 1);
+	EXPECT_EQ(err, "vmctl: image tag: big.elf: another image is called web\n");
+	EXPECT_EQ(run({"image", "tag", "nothing", "one"}), 1);
 	EXPECT_EQ(run({"images", "-q"}), 0);
-	EXPECT_EQ(out, "1\n2\nweb\n");
+	EXPECT_EQ(out, "1\n2\n3\n");
 	EXPECT_EQ(run({"rmi", "web", "nothing"}), 1);
 	EXPECT_EQ(err, "vmctl: image rm: nothing: no such image is loaded\n");
 	EXPECT_EQ(run({"rmi", "3"}), 1);
-	EXPECT_EQ(err, "vmctl: image rm: 3: has no name; it goes with the last VM that it keeps\n");
+	EXPECT_EQ(err, "vmctl: image rm: 3: has no name; it goes with the last VM made from it\n");
 	EXPECT_EQ(run({"rmi", "hello"}), 1);
-	EXPECT_EQ(err, "vmctl: image rm: hello: no such image is loaded\n"
-		       "vmctl: to mend it: vmctl image load hello, which is bundled\n");
+	EXPECT_EQ(err, "vmctl: image rm: hello: no such image is loaded; it is bundled, a file\n");
 	EXPECT_EQ(run({"tag", "1", "one"}), 0);
 	EXPECT_EQ(run({"tag", "2", "two"}), 0);
-	EXPECT_EQ(run({"rmi", "--all"}), 0);
-	EXPECT_EQ(run({"images", "-q"}), 0);
-	EXPECT_EQ(out, "1\n2\n3\n");
+	fake.images[0].uid = 7;
+	EXPECT_EQ(run({"rmi", "--all"}), 1);
+	EXPECT_EQ(err, "vmctl: image rm: one: someone else's image\n");
+	EXPECT_STREQ(fake.images[0].name, "one");
+	EXPECT_STREQ(fake.images[1].name, "");
+	EXPECT_EQ(run({"images"}), 0);
+	EXPECT_NE(out.find("UID"), std::string::npos);
+	fake.list_error = EIO;
+	EXPECT_EQ(run({"rmi", "--all"}), 125);
+	EXPECT_EQ(run({"images"}), 125);
 }
 
 TEST_F(verbs_test, images_are_inspected)
@@ -283,6 +306,7 @@ TEST_F(verbs_test, images_are_inspected)
 	const auto rows = nlohmann::json::parse(out);
 
 	EXPECT_EQ(rows[0]["id"], 1);
+	EXPECT_EQ(rows[0]["users"], 0); // who asks does not count
 	EXPECT_EQ(rows[0]["label"], "big.elf");
 	EXPECT_EQ(rows[0]["cpu_vendor"], "AMD");
 	EXPECT_EQ(rows[1]["id"], nullptr);
@@ -290,12 +314,16 @@ TEST_F(verbs_test, images_are_inspected)
 	EXPECT_EQ(run({"image", "inspect", "web", "nothing"}), 1);
 
 	EXPECT_EQ(run({"images"}), 0);
-	EXPECT_NE(out.find("web    1  big.elf  20.0 KiB  16.0 MiB      0"), std::string::npos) << out;
+	EXPECT_NE(out.find("web    1  big.elf  20.0 KiB  16.0 MiB      1"), std::string::npos) << out;
 	fake.files.erase("/dev/mayfly");
 	EXPECT_EQ(run({"images"}), 0);
+	EXPECT_EQ(run({"image", "inspect", "big.elf"}), 0);
+	EXPECT_EQ(run({"run", "web"}), 127);
+	EXPECT_NE(err.find("web: no image and no file of this name; and the module is loaded, but"), std::string::npos)
+		<< err;
 	fake.open_errors["/dev/mayfly"] = EACCES;
 	EXPECT_EQ(run({"images"}), 125);
-	EXPECT_EQ(run({"image", "inspect", "web"}), 1);
+	EXPECT_EQ(run({"image", "inspect", "web"}), 125);
 	EXPECT_NE(err.find("no right to open /dev/mayfly"), std::string::npos) << err;
 }
 

@@ -72,8 +72,8 @@ public:
 	[[nodiscard]] result<module_info> info() const;
 
 	/// Gives the module an image made from \p elf, which lists will show as \p label,
-	/// or as much of it as a name may have. EOPNOTSUPP the host's CPU has not that
-	/// level, ENOMEM, EINVAL memory or no label.
+	/// or as much of it as a name may have. EOPNOTSUPP the host's CPU does not
+	/// have that level, ENOMEM, EINVAL memory or no label.
 	[[nodiscard]] result<image> load_image(const elf_image &elf, std::string_view label,
 					       const image_options &options = {}) const;
 

@@ -28,7 +28,7 @@ struct image_info {
 	std::uint64_t parent = 0;
 	/// Bytes it holds: pages and tables.
 	std::uint64_t bytes = 0;
-	/// VMs and open handles that keep it.
+	/// VMs and open handles that keep it; image::info() counts its own.
 	std::uint64_t users = 0;
 	/// Bytes of memory that a VM of it needs at least.
 	std::uint64_t memory_min = 0;

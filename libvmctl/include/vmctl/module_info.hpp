@@ -59,11 +59,11 @@ struct module_info {
 	std::uint64_t pools = 0;
 	/// Pages held for VMs and images, second-level tables included.
 	std::uint64_t pages = 0;
-	/// Bytes all VMs hold alone.
+	/// Bytes all VMs hold alone, and those of named images.
 	std::uint64_t bytes = 0;
 	/// VMs the caller has.
 	std::uint64_t user_vms = 0;
-	/// Bytes they hold alone.
+	/// Bytes they hold alone, and those of the named images the caller has.
 	std::uint64_t user_bytes = 0;
 	/// VMs that are cold: parked, with all derivable memory given back.
 	std::uint64_t cold = 0;
@@ -71,9 +71,9 @@ struct module_info {
 	std::uint64_t max_vms = 0;
 	/// Limit: VMs one user may have, at most max_vms.
 	std::uint64_t max_vms_user = 0;
-	/// Limit: bytes all VMs together may hold alone; 0 is none.
+	/// Limit on bytes; 0 is none.
 	std::uint64_t max_bytes = 0;
-	/// Limit: bytes one user's VMs may hold alone; 0 is none.
+	/// Limit on user_bytes of each user; 0 is none.
 	std::uint64_t max_bytes_user = 0;
 	/// Bytes of memory for a VM whose maker has no preference.
 	std::uint64_t memory_default = 0;

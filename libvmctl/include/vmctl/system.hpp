@@ -49,6 +49,9 @@ public:
 	/// True when \p path exists; following it need not be allowed.
 	virtual bool exists(const std::string &path) = 0;
 
+	/// True when \p path, or what it links to, is a regular file.
+	virtual bool is_file(const std::string &path) = 0;
+
 	/// The whole of the regular file \p path. Errors: those of open(2) and
 	/// read(2), EISDIR for a directory, EINVAL for anything else that is not a
 	/// regular file, EFBIG beyond \p limit bytes.
@@ -72,6 +75,7 @@ public:
 	int poll(std::span<pollfd> fds, int timeout_ms) override;
 	int set_nonblocking(int fd) override;
 	bool exists(const std::string &path) override;
+	bool is_file(const std::string &path) override;
 	result<std::vector<std::byte>> read_file(const std::string &path, std::size_t limit) override;
 };
 
