@@ -27,17 +27,18 @@ static ktime_t time_to_sleep(struct vm *vm)
 /* Waits until life_try_claim() may say something else. 0 or -ERESTARTSYS. */
 static int wait_for_change(struct vm *vm)
 {
-	/* Not the state: it may be the same again, with another deadline. */
-	u32 changes = READ_ONCE(vm->changes);
-	u32 state = READ_ONCE(vm->run_state);
+	/* After SET_STATE it may be parked as before, with another deadline. */
+	u32 times_set = READ_ONCE(vm->times_set);
+	u32 before = READ_ONCE(vm->run_state);
 	ktime_t timeout;
 	int ret;
 
-	if (state == MAYFLY_READY || state == MAYFLY_ENDED)
+	if (before == MAYFLY_READY || before == MAYFLY_ENDED)
 		return 0;
 	timeout = time_to_sleep(vm);
 	ret = wait_event_interruptible_hrtimeout(vm->wait,
-						 READ_ONCE(vm->changes) != changes,
+						 READ_ONCE(vm->run_state) != before ||
+						 READ_ONCE(vm->times_set) != times_set,
 						 timeout);
 	return ret == -ETIME ? 0 : ret;
 }

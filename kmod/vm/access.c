@@ -82,6 +82,7 @@ static void put_state(struct vm *vm, const struct access_state *state)
 	vm->vcpu.state = state->registers;
 	memcpy(vm->vcpu.fpu, state->fpu, sizeof(vm->vcpu.fpu));
 	vm->vcpu.state_changed = true;
+	WRITE_ONCE(vm->times_set, vm->times_set + 1);
 	atomic64_set(&vm->pending, state->registers.events);
 	if (vm->run_state != MAYFLY_PAUSED)
 		life_settle(vm);

@@ -44,15 +44,14 @@ static DECLARE_WORK(wake_work, wake_readers);
  */
 void ends_add(const struct vm *vm)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&lock, flags);
+	lockdep_assert_irqs_disabled();
+	spin_lock(&lock);
 	ring[nr_ends % MAYFLY_ENDS_KEPT] = (struct record){
 		.end = { .id = vm->id, .reason = vm->end.reason, .status = vm->end.status },
 		.uid = vm->key.uid,
 	};
 	WRITE_ONCE(nr_ends, nr_ends + 1);
-	spin_unlock_irqrestore(&lock, flags);
+	spin_unlock(&lock);
 	if (wq_has_sleeper(&readers))
 		queue_work(system_unbound_wq, &wake_work);
 }

@@ -54,7 +54,6 @@ static __always_inline void set_run_state(struct vm *vm, u32 state)
 	lockdep_assert_held(&vm->pool->lock);
 	trace_vm_state(vm->id, vm->run_state, state,
 		       state == MAYFLY_ENDED ? vm->end.reason : MAYFLY_END_NONE);
-	WRITE_ONCE(vm->changes, vm->changes + 1);
 	WRITE_ONCE(vm->run_state, state);
 }
 

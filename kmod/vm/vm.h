@@ -75,7 +75,7 @@ struct vm {
 	u64 charged;			/* [C] bytes, see vm_account() */
 
 	u32 run_state;			/* [P] MAYFLY_READY (0) …; life.c writes it */
-	u32 changes;			/* [P] of run_state; life.c counts them */
+	u32 times_set;			/* [P] how often SET_STATE was called */
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
 	u8 borrowed;			/* [P] BORROWED_* */
