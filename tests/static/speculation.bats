@@ -7,7 +7,7 @@
 setup()
 {
 	cd "$BATS_TEST_DIRNAME/../.." || return
-	release=$(<build/kernel/release)
+	release=$(<build/kernel-6.1/release)
 	module=$BATS_TEST_TMPDIR/mayfly.ko
 }
 
