@@ -74,16 +74,16 @@ static long do_info(void __user *user)
 
 static long spawn_from_fd(struct mayfly_spawn *args, struct file **file)
 {
-	struct fd fd = fdget(args->image);
+	struct file *from = fget(args->image);
 	struct image *image;
 	long ret = -EINVAL;
 
-	if (!fd.file)
+	if (!from)
 		return -EBADF;
-	image = imagefd_image(fd.file);
+	image = imagefd_image(from);
 	if (image)
 		ret = spawn(args, image, file);
-	fdput(fd);
+	fput(from);
 	return ret;
 }
 
@@ -276,7 +276,6 @@ static const struct file_operations dev_ops = {
 	.poll = dev_poll,
 	.unlocked_ioctl = dev_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.llseek = no_llseek,
 };
 
 static struct miscdevice device = {

@@ -83,7 +83,6 @@ static const struct file_operations imagefd_ops = {
 	.release = imagefd_release,
 	.unlocked_ioctl = imagefd_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.llseek = no_llseek,
 };
 
 /**

@@ -316,7 +316,6 @@ static const struct file_operations vmfd_ops = {
 	.unlocked_ioctl = vmfd_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.release = vmfd_release,
-	.llseek = no_llseek,
 };
 
 /**

@@ -21,6 +21,7 @@ struct vm_exit;
  * @name: for the log
  * @id: struct mayfly_info.backend
  * @cpu_vendor: MAYFLY_VENDOR_*, whose CPUs have it
+ * @kvm: the name of KVM's module for it
  * @stub: the hypercall instruction and a ret, 16 bytes
  * @stage2: format of second-level tables, valid after @setup
  * @setup: allocate per-CPU memory and check the CPU; once at load. May sleep.
@@ -45,6 +46,7 @@ struct backend_ops {
 	const char *name;
 	u32 id;
 	u32 cpu_vendor;
+	const char *kvm;
 	u8 stub[16];
 	const struct stage2_format *stage2;
 	int (*setup)(void);

@@ -97,7 +97,7 @@ void neighbour_take_slot(void)
 	mutex_lock(&slot_lock);
 	slot_wanted = true;
 	/* A kvm_intel that was loading before our notifier shows only in sysfs. */
-	if (!is_loaded("kvm_intel"))
+	if (!is_loaded(backend->kvm))
 		enter_slot();
 	mutex_unlock(&slot_lock);
 }
@@ -106,7 +106,7 @@ static int on_module(struct notifier_block *block, unsigned long state, void *da
 {
 	const struct module *module = data;
 
-	if (strcmp(module->name, "kvm_intel"))
+	if (strcmp(module->name, backend->kvm))
 		return NOTIFY_DONE;
 	mutex_lock(&slot_lock);
 	if (state == MODULE_STATE_COMING) {

@@ -10,9 +10,9 @@
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/sched.h>
-#include <linux/shrinker.h>
 #include <linux/workqueue.h>
 
+#include "compat.h"
 #include "mem/pages.h"
 #include "sched/reclaim.h"
 #include "vm/cold.h"
@@ -148,11 +148,7 @@ static unsigned long scan_objects(struct shrinker *shrinker,
 	return demand.pages ?: SHRINK_STOP;
 }
 
-static struct shrinker shrinker = {
-	.count_objects = count_objects,
-	.scan_objects = scan_objects,
-	.seeks = DEFAULT_SEEKS,
-};
+static struct shrinker *shrinker;
 
 /**
  * reclaim_setup - at load
@@ -161,7 +157,8 @@ static struct shrinker shrinker = {
  */
 int reclaim_setup(void)
 {
-	return register_shrinker(&shrinker, "mayfly");
+	shrinker = compat_shrinker_register(count_objects, scan_objects);
+	return shrinker ? 0 : -ENOMEM;
 }
 
 /**
@@ -169,6 +166,6 @@ int reclaim_setup(void)
  */
 void reclaim_teardown(void)
 {
-	unregister_shrinker(&shrinker);
+	compat_shrinker_unregister(shrinker);
 	cancel_delayed_work_sync(&age_work);
 }

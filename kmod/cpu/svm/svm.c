@@ -15,8 +15,8 @@
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/svm.h>
-#include <asm/virtext.h>
 
+#include "compat.h"
 #include "cpu/backend.h"
 #include "cpu/svm/vmcb.h"
 #include "cpu/vcpu.h"
@@ -44,7 +44,7 @@ static int __init svm_setup(void)
 {
 	int ret;
 
-	if (!cpu_has_svm(NULL))
+	if (!boot_cpu_has(X86_FEATURE_SVM))
 		return -ENODEV;
 	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
 		pr_err("mayfly: no support for hosts with encrypted memory (mem_encrypt=on)\n");
@@ -88,6 +88,15 @@ static int svm_enable_cpu(void)
 	return 0;
 }
 
+static void svm_off(void)
+{
+	u64 efer;
+
+	wrmsrl(MSR_VM_HSAVE_PA, 0);
+	rdmsrl(MSR_EFER, efer);
+	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
+}
+
 static void svm_disable_cpu(void)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
@@ -95,7 +104,16 @@ static void svm_disable_cpu(void)
 	if (!cpu->enabled)
 		return;
 	cpu->enabled = false;
-	cpu_svm_disable();
+	svm_off();
+}
+
+/* May interrupt the functions above between any two instructions, but no world switch:
+ * with GIF clear, no NMI comes.
+ */
+static void svm_emergency(void)
+{
+	this_cpu_ptr(&svm_cpus)->enabled = false;
+	svm_off();
 }
 
 /* A debugger that steps the calling thread by branches must not step the guest. */
@@ -188,6 +206,7 @@ const struct backend_ops svm_ops = {
 	.name = "SVM",
 	.id = 1,
 	.cpu_vendor = MAYFLY_VENDOR_AMD,
+	.kvm = "kvm_amd",
 	.stub = { 0x0f, 0x01, 0xd9, 0xc3,	/* vmmcall; ret */
 		  0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
 		  0xcc, 0xcc },
@@ -196,6 +215,7 @@ const struct backend_ops svm_ops = {
 	.teardown = svm_free_blocks,
 	.enable_cpu = svm_enable_cpu,
 	.disable_cpu = svm_disable_cpu,
+	.emergency = CRASH_TURNS_SVM_OFF ? NULL : svm_emergency,
 	.load = svm_load,
 	.run = svm_run,
 	.save = svm_save,

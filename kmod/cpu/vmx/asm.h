@@ -11,6 +11,7 @@
 #include <linux/bug.h>
 #include <linux/mm.h>
 #include <linux/types.h>
+#include <asm/asm.h>
 
 #include "debug/tlbmodel.h"
 
@@ -26,6 +27,13 @@ static inline int vmx_on(phys_addr_t region)
 static inline void vmx_off(void)
 {
 	asm volatile("vmxoff" : : : "cc", "memory");
+}
+
+/* Elsewhere than in VMX operation this is #UD (SDM 3C 31.3). */
+static inline void vmx_off_if_on(void)
+{
+	asm volatile("1: vmxoff\n"
+		     "2:\n" _ASM_EXTABLE(1b, 2b) : : : "cc", "memory");
 }
 
 static inline void vmx_clear(phys_addr_t vmcs)

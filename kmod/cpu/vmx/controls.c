@@ -23,6 +23,8 @@
 
 /* The longest time in guest mode without an exit. */
 #define TIMER_MS	1
+/* SDM 3D A.6: it counts down whenever this bit of the TSC changes. */
+#define TIMER_RATE	0x1f
 
 #define PIN_CONTROLS	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | \
 			 PIN_BASED_VMX_PREEMPTION_TIMER)
@@ -119,7 +121,7 @@ static int __init choose_controls(void)
 	vmx_controls.large_pages = ept_vpid & VMX_EPT_2MB_PAGE_BIT;
 	rdmsrl(MSR_IA32_VMX_MISC, misc);
 	vmx_controls.timer = (u64)tsc_khz * TIMER_MS >>
-			     (misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK);
+			     (misc & TIMER_RATE);
 	return 0;
 }
 

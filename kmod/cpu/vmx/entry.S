@@ -16,6 +16,7 @@
 #include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
+#include "compat.h"
 #include "cpu/entry_asm.h"
 
 #define HOST_RSP	0x6c14
@@ -95,7 +96,7 @@ SYM_FUNC_START(vmx_do_nmi)
 	push	%rbp
 	pushf
 	push	$__KERNEL_CS
-	call	asm_exc_nmi_noist
+	call	asm_exc_nmi_after_guest
 	mov	%rbp, %rsp
 	pop	%rbp
 	RET

@@ -15,7 +15,6 @@
 #include <asm/cpufeature.h>
 #include <asm/perf_event.h>
 #include <asm/tlbflush.h>
-#include <asm/virtext.h>
 #include <asm/vmx.h>
 
 #include "cpu/backend.h"
@@ -46,6 +45,9 @@ static struct stage2_format ept_format __ro_after_init = {
 	.levels = 4,
 };
 
+/* SDM 2A, CPUID. The kernel's own flag is cleared where firmware forbids VT-x. */
+#define CPUID_1_ECX_VMX		(1u << 5)
+
 static void vmx_teardown(void)
 {
 	vmx_free_vmcs();
@@ -57,7 +59,7 @@ static int __init vmx_setup(void)
 {
 	int ret;
 
-	if (!cpu_has_vmx())
+	if (!(cpuid_ecx(1) & CPUID_1_ECX_VMX))
 		return -ENODEV;
 	if (pgtable_l5_enabled() || !boot_cpu_has(X86_FEATURE_TSC)) {
 		pr_err("mayfly: VT-x with five levels of paging is not supported\n");
@@ -126,7 +128,10 @@ static void vmx_emergency(void)
 		cpu->enabled = false;
 		vmx_clear(page_to_phys(cpu->vmcs));
 	}
-	__cpu_emergency_vmxoff();
+	if (__read_cr4() & X86_CR4_VMXE) {
+		vmx_off_if_on();
+		cr4_clear_bits(X86_CR4_VMXE);
+	}
 }
 
 /* After the mutation has changed: rebuild everything that is made once. */
@@ -174,6 +179,7 @@ const struct backend_ops vmx_ops = {
 	.name = "VT-x",
 	.id = 2,
 	.cpu_vendor = MAYFLY_VENDOR_INTEL,
+	.kvm = "kvm_intel",
 	.stub = { 0x0f, 0x01, 0xc1, 0xc3,	/* vmcall; ret */
 		  0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
 		  0xcc, 0xcc },
