@@ -76,13 +76,15 @@ static int run_attached(struct vm *vm, u32 flags)
 	if (verdict == VERDICT_MOVE)
 		schedule_timeout_interruptible(1);
 	cond_resched_tasks_rcu_qs();
-	if (run_is_wanted_outside())
-		return vm_has_ended(vm) ? MAYFLY_RAN_ENDED : -EINTR;
-	return 0;
+	if (!run_is_wanted_outside())
+		return 0;
+	if (vm_has_ended(vm))
+		return MAYFLY_RAN_ENDED;
+	return signal_pending(current) ? -EINTR : MAYFLY_RAN_AGAIN;
 }
 
 /**
- * attach_run - run until the VM ends, a signal comes or @flags are met
+ * attach_run - run until the VM ends, the thread is wanted elsewhere or @flags are met
  * @vm: the VM
  * @flags: MAYFLY_RUN_*
  * @outcome: out: MAYFLY_RAN_*

@@ -524,8 +524,8 @@ struct mayfly_control {
  * @reserved: zero
  *
  * Runs the VM in the calling thread, waiting included, until it ends or a condition
- * in @flags is met. -EINTR when a signal came, or when the kernel has other work for
- * the thread outside: call again to go on.
+ * in @flags is met. -EINTR when a signal came; MAYFLY_RAN_AGAIN when the kernel has
+ * other work for the thread, which it does on the way to user mode: call again to go on.
  * -EBUSY when it belongs to the workers or to another thread.
  */
 struct mayfly_run {
@@ -541,6 +541,7 @@ struct mayfly_run {
 #define MAYFLY_RAN_ENDED	1
 #define MAYFLY_RAN_PARKED	2
 #define MAYFLY_RAN_OUTPUT	3
+#define MAYFLY_RAN_AGAIN	4
 
 /**
  * struct mayfly_segment_register - a segment register with its hidden part

@@ -85,7 +85,9 @@ result<run_result> vm::run(run_options options) const
 
 	run.flags = (options.until_park ? MAYFLY_RUN_UNTIL_PARK : 0u) |
 		    (options.until_output ? MAYFLY_RUN_UNTIL_OUTPUT : 0u);
-	VMCTL_TRY(call(MAYFLY_RUN, &run, "running the VM"));
+	do
+		VMCTL_TRY(call(MAYFLY_RUN, &run, "running the VM"));
+	while (run.outcome == MAYFLY_RAN_AGAIN);
 	return static_cast<run_result>(run.outcome);
 }
 

@@ -264,7 +264,9 @@ private:
 			spawn.count = 1;
 			spawn.memory = MAYFLY_MEMORY_DEFAULT;
 			call(device_, MAYFLY_SPAWN, &spawn, "MAYFLY_SPAWN");
-			call(spawn.fd, MAYFLY_RUN, &run, "MAYFLY_RUN");
+			do
+				call(spawn.fd, MAYFLY_RUN, &run, "MAYFLY_RUN");
+			while (run.outcome == MAYFLY_RAN_AGAIN);
 			call_row(spawn.fd, MAYFLY_STAT, stat, "MAYFLY_STAT");
 			if (run.outcome != MAYFLY_RAN_ENDED || stat.reason != MAYFLY_END_EXITED) {
 				std::fprintf(stderr, "bench: the guest ended for reason %u at %llx\n", stat.reason,

@@ -112,7 +112,9 @@ std::uint64_t walk_on_mayfly(int device, int image)
 	const std::uint64_t start = ticks();
 
 	call(device, MAYFLY_SPAWN, &spawn, "MAYFLY_SPAWN");
-	call(spawn.fd, MAYFLY_RUN, &run, "MAYFLY_RUN");
+	do
+		call(spawn.fd, MAYFLY_RUN, &run, "MAYFLY_RUN");
+	while (run.outcome == MAYFLY_RAN_AGAIN);
 	const std::uint64_t took = ticks() - start;
 
 	call_row(spawn.fd, MAYFLY_STAT, stat, "MAYFLY_STAT");

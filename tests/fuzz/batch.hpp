@@ -266,7 +266,7 @@ private:
 			const int ret = call(one.handle, MAYFLY_RUN, &run, "RUN");
 
 			expect_one_of(one.index, "RUN", ret, {0, -EINTR});
-			expect(ret || (run.outcome >= MAYFLY_RAN_ENDED && run.outcome <= MAYFLY_RAN_OUTPUT), one.index,
+			expect(ret || (run.outcome >= MAYFLY_RAN_ENDED && run.outcome <= MAYFLY_RAN_AGAIN), one.index,
 			       "RUN's outcome", static_cast<int>(run.outcome));
 			if (!ret && run.outcome == MAYFLY_RAN_ENDED)
 				return;

@@ -54,14 +54,16 @@ TEST_F(Isolation, FpuRegistersOfTheCallerSurviveRun)
 	long ret = MAYFLY_RUN;
 
 	// ioctl by hand, so that the compiler has no say about xmm7 in between.
-	asm volatile("movdqu (%[before]), %%xmm7\n\t"
-		     "mov $16, %%eax\n\t"
-		     "syscall\n\t"
-		     "movdqu %%xmm7, (%[after])"
-		     : "=&a"(ret)
-		     : [before] "r"(before), [after] "r"(after), "D"(static_cast<long>(vm.handle().get())),
-		       "S"(MAYFLY_RUN), "d"(&run)
-		     : "rcx", "r11", "xmm7", "memory");
+	do
+		asm volatile("movdqu (%[before]), %%xmm7\n\t"
+			     "mov $16, %%eax\n\t"
+			     "syscall\n\t"
+			     "movdqu %%xmm7, (%[after])"
+			     : "=&a"(ret)
+			     : [before] "r"(before), [after] "r"(after), "D"(static_cast<long>(vm.handle().get())),
+			       "S"(MAYFLY_RUN), "d"(&run)
+			     : "rcx", "r11", "xmm7", "memory");
+	while (ret == 0 && run.outcome == MAYFLY_RAN_AGAIN);
 	ASSERT_EQ(ret, 0);
 	EXPECT_EQ(run.outcome, unsigned{MAYFLY_RAN_ENDED});
 	EXPECT_EQ(vm.info().status, 0);

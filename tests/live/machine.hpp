@@ -116,8 +116,11 @@ public:
 		mayfly_run run{};
 
 		run.flags = flags;
-		const int ret = call(handle_, MAYFLY_RUN, &run);
+		int ret;
 
+		do
+			ret = call(handle_, MAYFLY_RUN, &run);
+		while (ret == 0 && run.outcome == MAYFLY_RAN_AGAIN);
 		if (outcome)
 			*outcome = run.outcome;
 		return ret;

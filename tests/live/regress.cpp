@@ -205,6 +205,7 @@ TEST_F(Regress, AChangeOfTheLdtDuringASliceStays)
 	const live::fd image = live::make_image(device, guests::spin);
 	const machine vm(image, device);
 	const pthread_t runner = pthread_self();
+	std::atomic<bool> interrupted = false;
 
 	struct sigaction action {};
 	action.sa_handler = [](int) {};
@@ -217,11 +218,15 @@ TEST_F(Regress, AChangeOfTheLdtDuringASliceStays)
 		usleep(20000);
 
 		EXPECT_TRUE(get_ldt()) << strerror(errno);
-		usleep(20000);
-		pthread_kill(runner, SIGUSR1);
+		// One signal may come right before RUN.
+		while (!interrupted) {
+			usleep(20000);
+			pthread_kill(runner, SIGUSR1);
+		}
 	});
 
 	EXPECT_EQ(vm.run(), -EINTR);
+	interrupted = true;
 	EXPECT_TRUE(has_segment(ldt_entry));
 	changer.join();
 }

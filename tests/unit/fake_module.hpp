@@ -45,7 +45,8 @@ public:
 	std::function<void(std::uint64_t)> before_open;   // and right before an OPEN
 	std::map<std::uint64_t, raw_vcpu> states;         // by VM
 	short poll_events = 0;                            // what poll() finds
-	std::uint32_t outcome = MAYFLY_RAN_ENDED;         // of RUN
+	std::uint32_t outcome = MAYFLY_RAN_ENDED;         // of RUN ...
+	int agains = 0;                                   // after so many MAYFLY_RAN_AGAIN
 	winsize terminal{};                               // no terminal while it has no rows
 
 	// What was asked of it.
@@ -161,7 +162,7 @@ public:
 			return stat(static_cast<std::uint64_t>(fd - vm_fd), *static_cast<mayfly_row *>(argument));
 		case MAYFLY_RUN:
 			run_flags.push_back(static_cast<mayfly_run *>(argument)->flags);
-			static_cast<mayfly_run *>(argument)->outcome = outcome;
+			static_cast<mayfly_run *>(argument)->outcome = agains-- > 0 ? MAYFLY_RAN_AGAIN : outcome;
 			return 0;
 		case MAYFLY_GET_STATE:
 			get_state(states[static_cast<std::uint64_t>(fd - vm_fd)],

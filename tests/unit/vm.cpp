@@ -94,7 +94,10 @@ TEST_F(vm_test, runs_until_what_was_asked_for)
 	fake.outcome = MAYFLY_RAN_PARKED;
 	EXPECT_EQ(vm.run({.until_park = true}), run_result::parked);
 	fake.outcome = MAYFLY_RAN_OUTPUT;
+	fake.agains = 1;
 	EXPECT_EQ(vm.run({.until_output = true}), run_result::output);
+	EXPECT_EQ(fake.run_flags.size(), 4u);
+	fake.run_flags.pop_back();
 	EXPECT_EQ(fake.run_flags, (std::vector<std::uint32_t>{0, MAYFLY_RUN_UNTIL_PARK, MAYFLY_RUN_UNTIL_OUTPUT}));
 }
 
