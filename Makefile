@@ -18,7 +18,8 @@
 # make install  the library, vmctl and guests into PREFIX (/usr/local), below DESTDIR
 #               if that is given, with what programs and guests are built with; not
 #               the module, which belongs to one kernel
-# make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
+# make kmod     the module, plain and with its debug checks (DEBUG=1: only that), for
+#               Debian's kernels 6.1 and, with debug checks only, 6.12
 # make compile_commands.json  what clangd and other tools read
 # make clean    remove what was built
 
@@ -33,7 +34,7 @@ running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 
-.PHONY: all help kmod kmod-plain kmod-debug kmod-running kmod-debug-kernel kernel \
+.PHONY: all help kmod kmod-plain kmod-debug kmod-6.12 kmod-running kmod-debug-kernel kernel \
 	libvmctl vmctl guest-unikernel tests $(test_programs) compile_commands.json deps \
 	demo test test-svm test-vmx test-debug test-debug-vmx test-one check density \
 	million install clean
@@ -48,18 +49,21 @@ help:
 ifdef DEBUG
 kmod: kmod-debug
 else
-kmod: kmod-plain kmod-debug
+kmod: kmod-plain kmod-debug kmod-6.12
 endif
 kmod: $(if $(running),kmod-running)
 
 kernel:
-	@scripts/fetch-kernel
+	@scripts/fetch-kernel >/dev/null
 
 kmod-plain: kernel
 	+@scripts/build-module
 
 kmod-debug: kernel
 	+@scripts/build-module --debug
+
+kmod-6.12:
+	+@scripts/build-module --debug --series 6.12
 
 kmod-running: $(if $(DEBUG),kmod-debug,kmod-plain)
 	+@scripts/build-module --running $(if $(DEBUG),--debug)
@@ -108,11 +112,11 @@ test: deps
 
 test-svm: deps
 	+@$(MAKE) all
-	@scripts/run-tests cli nested live live-la57 low-memory fair host boots memory density fuzz
+	@scripts/run-tests cli nested live live-6.12 live-la57 low-memory fair host boots memory density fuzz
 
 test-vmx: deps
 	+@$(MAKE) all
-	@scripts/run-tests live-vmx mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
+	@scripts/run-tests live-vmx vmx-6.12 mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
 
 test-debug test-debug-vmx: deps
 	+@$(MAKE) tests guest-unikernel kmod-debug-kernel
