@@ -57,6 +57,19 @@ static bool is_in_use(const char *name)
 }
 
 /**
+ * neighbour_is_loaded - may it be KVM that has the CPUs?
+ *
+ * From Linux 6.12 on it can have them without a VM, see kvm.enable_virt_at_load.
+ *
+ * Context: may sleep.
+ * Return: true if its module for these CPUs is loaded.
+ */
+bool neighbour_is_loaded(void)
+{
+	return is_loaded(backend->kvm);
+}
+
+/**
  * neighbour_has_vms - is it probably KVM that has the CPUs?
  *
  * Context: may sleep.

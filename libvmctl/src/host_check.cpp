@@ -194,7 +194,7 @@ host_check::finding host_check::owner() const
 	// An open /dev/kvm is a user too: who has VMs here need not look at it.
 	if (has_vms())
 		return {subject, verdict::good,
-			"Mayfly has VMs and holds the CPU: KVM gets EBUSY until the last one is removed", ""};
+			"Mayfly has VMs and holds the CPU: KVM gets none until the last one is removed", ""};
 	if (users > 0u)
 		return {subject, verdict::bad, "KVM has virtual machines and holds the CPU's virtualization",
 			"end KVM's machines (pgrep -a qemu finds most); its modules may stay loaded"};

@@ -22,7 +22,7 @@ teardown()
 	[[ -z $holder ]] || end_holder
 	vmctl rm -f --all 2>/dev/null || true
 	rmmod mayfly 2>/dev/null || true
-	modprobe -r "$kvm"
+	modprobe -r "$kvm" kvm
 	[[ ! -e /dev/mayfly && ! -e /dev/kvm ]]
 }
 
@@ -64,7 +64,8 @@ end_holder()
 kvm_is_refused()
 {
 	run -75 kvm_holder </dev/null
-	[[ $output == *"KVM_CREATE_VM: Device or resource busy" ]]
+	# From Linux 6.12 on it says EIO.
+	[[ $output == *"KVM_CREATE_VM: Device or resource busy" || $output == *"KVM_CREATE_VM: Input/output error" ]]
 }
 
 parked()
@@ -181,6 +182,44 @@ doctor()
 	vms_are_well
 	vmctl rm -f --all
 	eventually rmmod mayfly
+	modprobe "$kvm"
+	start_holder
+	holder_is_well
+}
+
+# From Linux 6.12 on; Debian turns it off.
+load_kvm_that_takes_the_cpus()
+{
+	modprobe kvm enable_virt_at_load=1
+	[[ -e /sys/module/kvm/parameters/enable_virt_at_load ]] || return 1
+	modprobe "$kvm"
+}
+
+@test "KVM that takes the CPUs when it is loaded: EBUSY that names it and the ways out" {
+	load_kvm_that_takes_the_cpus || skip "this KVM takes them with its first VM"
+	load_module
+	doctor
+	[[ $status -eq 1 && $output == "KVM is loaded and holds the CPU's virtualization" ]]
+	vm spawn
+	expect_status 125
+	expect_error "vmctl: spawn: KVM is loaded and holds the CPU's virtualization"
+	[[ $stderr == *"to mend it: sudo modprobe -r kvm_amd kvm_intel; with kvm.enable_virt_at_load=0 it may stay" ]]
+	log_has "(error -16): KVM has probably taken it when it was loaded"
+	start_holder
+	holder_is_well
+	end_holder
+	modprobe -r "$kvm"
+	vmctl run noop
+}
+
+@test "our VMs first: KVM that would take the CPUs cannot be loaded, and ours go on" {
+	load_module
+	vmctl spawn -q -n 20 daytime >/dev/null
+	run load_kvm_that_takes_the_cpus
+	[[ -e /sys/module/kvm/parameters/enable_virt_at_load ]] || skip "this KVM takes them with its first VM"
+	[[ $status -ne 0 ]]
+	vms_are_well
+	vmctl rm -f --all
 	modprobe "$kvm"
 	start_holder
 	holder_is_well

@@ -44,7 +44,8 @@ constexpr int patience_ms = 10; // emulated CPUs are shared with the test itself
 [[noreturn]] void die(const char *what)
 {
 	std::fprintf(stderr, "kvm_holder: %s: %s\n", what, std::strerror(errno));
-	std::exit(errno == EBUSY ? refused : 1);
+	// From Linux 6.12 on it says EIO.
+	std::exit(errno == EBUSY || errno == EIO ? refused : 1);
 }
 
 int call(int fd, unsigned long request, void *argument, const char *what)

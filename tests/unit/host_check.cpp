@@ -157,7 +157,7 @@ TEST_F(host_check_test, own_vms_hold_the_cpu)
 	fake.module_info.vms = 1;
 	fake.files["/proc/modules"] = "kvm_amd 155648 1 - Live 0x0\nkvm 1146880 1 kvm_amd, Live 0x0\n";
 	EXPECT_TRUE(healthy());
-	EXPECT_EQ(owner().text, "Mayfly has VMs and holds the CPU: KVM gets EBUSY until the last one is removed");
+	EXPECT_EQ(owner().text, "Mayfly has VMs and holds the CPU: KVM gets none until the last one is removed");
 	EXPECT_TRUE(fake.open_fds.empty());
 }
 
