@@ -13,6 +13,7 @@
 # make test-debug  what KASAN, lockdep, kmemleak, failing allocations and fuzzers
 #               find, and what they reach; first builds a kernel, for 15 minutes;
 #               test-debug-vmx: the same on the emulated Intel machine, slower
+# make test-kernels  the command line, the host with KVM and the fuzzers on Debian's 6.12
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
 # make install  the library, vmctl and guests into PREFIX (/usr/local), below DESTDIR
@@ -36,7 +37,7 @@ test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 
 .PHONY: all help kmod kmod-plain kmod-debug kmod-6.12 kmod-running kmod-debug-kernel kernel \
 	libvmctl vmctl guest-unikernel tests $(test_programs) compile_commands.json deps \
-	demo test test-svm test-vmx test-debug test-debug-vmx test-one check density \
+	demo test test-svm test-vmx test-kernels test-debug test-debug-vmx test-one check density \
 	million install clean
 
 all: kmod vmctl guest-unikernel tests
@@ -122,6 +123,11 @@ test-debug test-debug-vmx: deps
 	+@$(MAKE) tests guest-unikernel kmod-debug-kernel
 	@scripts/run-tests $($@_tiers)
 	@scripts/coverage
+
+test-kernels: deps
+	+@$(MAKE) all
+	+@scripts/build-module --series 6.12
+	@scripts/run-tests live-6.12 vmx-6.12 cli-6.12 host-6.12 fuzz-6.12
 
 test-one: deps
 	@scripts/run-tests --only "$$T" $(TIER)
