@@ -218,10 +218,13 @@ TEST_F(Lifecycle, ASignalInterruptsRun)
 	EXPECT_EQ(vm.run(), -EINTR);
 	EXPECT_EQ(vm.info().state, unsigned{MAYFLY_READY});
 	EXPECT_EQ(vm.run(), -EINTR);
+	setitimer(ITIMER_REAL, &never, nullptr);
 
 	const live::fd waiting = live::make_image(device, guests::wait_forever);
 	const machine sleeper(waiting, device);
 
+	EXPECT_EQ(sleeper.run(MAYFLY_RUN_UNTIL_PARK), 0);
+	setitimer(ITIMER_REAL, &often, nullptr);
 	EXPECT_EQ(sleeper.run(), -EINTR);
 	EXPECT_EQ(sleeper.info().state, unsigned{MAYFLY_PARKED});
 	setitimer(ITIMER_REAL, &never, nullptr);
