@@ -86,10 +86,10 @@ static bool tally_add_vm(struct tally *tally, unsigned long limit)
 	return true;
 }
 
-static bool tally_fits(struct tally *tally, s64 bytes, unsigned long limit)
+static bool tally_fits(struct tally *tally, unsigned long limit)
 {
 	return !limit || __percpu_counter_compare(&tally->bytes,
-						  min_t(u64, limit, S64_MAX) - bytes,
+						  min_t(u64, limit, S64_MAX),
 						  BYTES_BATCH) <= 0;
 }
 
@@ -149,12 +149,15 @@ void owner_remove_vm(struct owner *owner)
  */
 int owner_charge(struct owner *owner, s64 bytes)
 {
-	if (bytes > 0 && (!tally_fits(&owner->tally, bytes, READ_ONCE(max_bytes_user)) ||
-			  !tally_fits(&all, bytes, READ_ONCE(max_bytes))))
-		return -EDQUOT;
+	/* Counted first: of two CPUs at the limit none may be let in, but never both. */
 	tally_add_bytes(&owner->tally, bytes);
 	tally_add_bytes(&all, bytes);
-	return 0;
+	if (bytes <= 0 || (tally_fits(&owner->tally, READ_ONCE(max_bytes_user)) &&
+			   tally_fits(&all, READ_ONCE(max_bytes))))
+		return 0;
+	tally_add_bytes(&owner->tally, -bytes);
+	tally_add_bytes(&all, -bytes);
+	return -EDQUOT;
 }
 
 /**
