@@ -19,8 +19,8 @@
 # make install  the library, vmctl and guests into PREFIX (/usr/local), below DESTDIR
 #               if that is given, with what programs and guests are built with; not
 #               the module, which belongs to one kernel
-# make kmod     the module, plain and with its debug checks (DEBUG=1: only that), for
-#               Debian's kernels 6.1 and, with debug checks only, 6.12
+# make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
+# make kmod-6.12  the module for Debian's 6.12, with its debug checks; make test does it
 # make compile_commands.json  what clangd and other tools read
 # make clean    remove what was built
 
@@ -50,7 +50,7 @@ help:
 ifdef DEBUG
 kmod: kmod-debug
 else
-kmod: kmod-plain kmod-debug kmod-6.12
+kmod: kmod-plain kmod-debug
 endif
 kmod: $(if $(running),kmod-running)
 
@@ -108,15 +108,15 @@ demo: deps
 	@scripts/demo
 
 test: deps
-	+@$(MAKE) all
+	+@$(MAKE) all kmod-6.12
 	@scripts/run-tests
 
 test-svm: deps
-	+@$(MAKE) all
+	+@$(MAKE) all kmod-6.12
 	@scripts/run-tests cli nested live live-6.12 live-la57 low-memory fair host boots memory density fuzz
 
 test-vmx: deps
-	+@$(MAKE) all
+	+@$(MAKE) all kmod-6.12
 	@scripts/run-tests live-vmx vmx-6.12 mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
 
 test-debug test-debug-vmx: deps
@@ -125,7 +125,7 @@ test-debug test-debug-vmx: deps
 	@scripts/coverage
 
 test-kernels: deps
-	+@$(MAKE) all
+	+@$(MAKE) all kmod-6.12
 	+@scripts/build-module --series 6.12
 	@scripts/run-tests live-6.12 vmx-6.12 cli-6.12 host-6.12 fuzz-6.12
 

@@ -5,11 +5,11 @@
  *
  * A crashing machine must turn VT-x off, or its CPUs ignore INIT and the next
  * kernel dies at its first write to CR4. The kernel has one slot for a function
- * that does so, and kvm_intel fills it for as long as it is loaded; filling it twice
- * WARNs. KVM's function turns VT-x off no matter who turned it on, so the slot is
- * ours only while kvm_intel is not loaded: we leave it before kvm_intel's init runs,
- * and take it again after its exit. SVM needs no slot: there the kernel turns it off
- * by itself.
+ * that does so, and KVM fills it: before Linux 6.12 for as long as kvm_intel is loaded,
+ * then while it has VMs. Filling it twice WARNs. KVM's function turns VT-x off no matter
+ * who turned it on, so the slot is ours only while KVM's module is not loaded: we leave
+ * it before the module's init runs, and take it again after its exit. SVM needs no slot
+ * before 6.7, where the kernel turns it off by itself.
  *
  * Locks: hardware_lock outside, slot_lock inside.
  */
@@ -109,7 +109,7 @@ void neighbour_take_slot(void)
 		return;
 	mutex_lock(&slot_lock);
 	slot_wanted = true;
-	/* A kvm_intel that was loading before our notifier shows only in sysfs. */
+	/* A module that was loading before our notifier shows only in sysfs. */
 	if (!is_loaded(backend->kvm))
 		enter_slot();
 	mutex_unlock(&slot_lock);

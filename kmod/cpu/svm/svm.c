@@ -107,7 +107,8 @@ static void svm_disable_cpu(void)
 	svm_off();
 }
 
-/* May interrupt the functions above between any two instructions, but no world switch:
+/*
+ * May interrupt the functions above between any two instructions, but no world switch:
  * with GIF clear, no NMI comes.
  */
 static void svm_emergency(void)

@@ -23,7 +23,7 @@
 
 /* The longest time in guest mode without an exit. */
 #define TIMER_MS	1
-/* SDM 3D A.6: it counts down whenever this bit of the TSC changes. */
+/* In IA32_VMX_MISC: the number of the TSC bit that it counts (SDM 3D A.6). */
 #define TIMER_RATE	0x1f
 
 #define PIN_CONTROLS	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | \
