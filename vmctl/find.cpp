@@ -90,6 +90,11 @@ std::vector<std::string> bundled_names(const context &world)
 	return names;
 }
 
+bool is_bundled(const context &world, const std::string &name)
+{
+	return !bundled_path(world, name).empty();
+}
+
 outcome<guest_file> find_bundled(const context &world, const std::string &name)
 {
 	const std::string path = bundled_path(world, name);
@@ -140,7 +145,7 @@ outcome<found_image> find_image(const context &world, const outcome<device> &in,
 		if (!loaded)
 			return std::unexpected(loaded.error());
 		if (*loaded) {
-			tell_choice(world, word, "loaded", !bundled_path(world, word).empty());
+			tell_choice(world, word, "loaded", is_bundled(world, word));
 			return std::move(**loaded);
 		}
 	}

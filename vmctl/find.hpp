@@ -29,6 +29,9 @@ using found_image = std::variant<image, guest_file>;
 // The names of the bundled images, sorted.
 std::vector<std::string> bundled_names(const context &world);
 
+// Is an image of this name bundled?
+bool is_bundled(const context &world, const std::string &name);
+
 // The bundled image `name`, whatever lies here.
 outcome<guest_file> find_bundled(const context &world, const std::string &name);
 

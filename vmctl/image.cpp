@@ -2,7 +2,6 @@
 // image ls, inspect, rm, tag and load: what VMs can be made from.
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include <fmt/format.h>
 
@@ -73,8 +72,6 @@ json file_json(const guest_file &file)
 // Owners show where there are several.
 void print_table(const context &world, const shelf &seen)
 {
-	const auto now = static_cast<std::uint64_t>(
-		std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
 	const bool owners = std::ranges::any_of(seen.loaded, [&](const image_info &row) {
 		return row.uid != seen.loaded.front().uid;
 	});
@@ -95,7 +92,7 @@ void print_table(const context &world, const shelf &seen)
 					       size_text(row.bytes),
 					       size_text(row.memory_default),
 					       std::to_string(row.users),
-					       age_text(now - std::min<std::uint64_t>(row.created_ns, now))};
+					       age_of(row.created_ns)};
 
 		if (owners)
 			cells.push_back(std::to_string(row.uid));
@@ -141,7 +138,7 @@ outcome<image> find_loaded_only(const context &world, const device &to, const st
 	if (!*loaded)
 		return give_up(status::some_failed,
 			       {ENOENT, fmt::format("{}: no such image is loaded{}", printable(word),
-						    find_bundled(world, word) ? "; it is bundled, a file" : "")});
+						    is_bundled(world, word) ? "; it is bundled, a file" : "")});
 	return std::move(**loaded);
 }
 

@@ -2,7 +2,6 @@
 // ps and inspect: what VMs there are.
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include <fmt/format.h>
 
@@ -43,8 +42,6 @@ void print_table(const context &world, std::span<const vm_info> rows, bool whole
 	const bool cut = world.out_is_terminal && !whole && rows.size() > fits;
 	const auto shown = rows.first(cut ? fits : rows.size());
 	const bool reasons = std::ranges::any_of(shown, &vm_info::ended);
-	const auto now = static_cast<std::uint64_t>(
-		std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
 	std::vector<std::string> titles{"ID", "NAME", "STATE", "IMAGE", "MEMORY", "PRIVATE", "EXITS", "CPU", "AGE"};
 	std::vector<bool> numbers{true, false, false, false, true, true, true, true, true};
 
@@ -57,15 +54,9 @@ void print_table(const context &world, std::span<const vm_info> rows, bool whole
 
 	for (const vm_info &row : shown) {
 		std::vector<std::string> cells{
-			std::to_string(row.id),
-			printable(row.name),
-			std::string(to_string(row.state)),
-			printable(row.image),
-			size_text(row.memory),
-			size_text(row.private_bytes),
-			std::to_string(row.exits),
-			time_text(row.cpu_ns),
-			age_text(now - std::min<std::uint64_t>(row.created_ns, now)),
+			std::to_string(row.id),    printable(row.name),   std::string(to_string(row.state)),
+			printable(row.image),      size_text(row.memory), size_text(row.private_bytes),
+			std::to_string(row.exits), time_text(row.cpu_ns), age_of(row.created_ns),
 		};
 
 		if (reasons)

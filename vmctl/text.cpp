@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 
 #include <fmt/format.h>
 
@@ -118,6 +119,14 @@ std::string age_text(std::uint64_t nanoseconds)
 	if (seconds < 48 * 3600)
 		return std::to_string(seconds / 3600) + 'h';
 	return std::to_string(seconds / 86400) + 'd';
+}
+
+std::string age_of(std::uint64_t created_ns)
+{
+	const auto now = static_cast<std::uint64_t>(
+		std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
+
+	return age_text(now - std::min(created_ns, now));
 }
 
 std::string printable(std::string_view text)

@@ -31,6 +31,8 @@ std::string time_text(std::uint64_t nanoseconds);
 
 // How long ago in one unit: "12s", "5m", "2h", "3d".
 std::string age_text(std::uint64_t nanoseconds);
+// The same for what was made then: nanoseconds of Unix time.
+std::string age_of(std::uint64_t created_ns);
 
 // `text` with everything a terminal could take for a command replaced by '?'.
 std::string printable(std::string_view text);

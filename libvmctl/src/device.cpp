@@ -227,24 +227,35 @@ result<std::vector<int>> device::control(operation what, std::span<const std::ui
 	return results;
 }
 
-result<vm> device::open_vm(std::uint64_t id, std::string_view name) const
+// OPEN or IMAGE_OPEN of what has \p id or, when that is 0, \p name and is the caller's.
+result<descriptor> device::open_by(unsigned long request, const char *what, std::uint64_t id,
+				   std::string_view name) const
 {
-	const std::string which = id != 0 ? std::to_string(id) : std::string(name);
 	mayfly_open open{};
 
 	open.id = id;
 	if ((id == 0 && name.empty()) || !put_name(open.name, name))
-		return fail(ENOENT, which + ": no such VM");
+		return fail(ENOENT, fmt::format("no such {}", what));
 
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_OPEN, &open);
+	const int ret = handle_.calls().ioctl(handle_.fd(), request, &open);
 
 	if (ret == -ENOENT)
-		return fail(ENOENT, which + ": no such VM");
+		return fail(ENOENT, fmt::format("no such {}", what));
 	if (ret == -EPERM)
-		return fail(EPERM, which + ": someone else's VM");
+		return fail(EPERM, fmt::format("someone else's {}", what));
 	if (ret < 0)
-		return fail(-ret, which + ": " + errno_text(-ret));
-	return vm(descriptor(handle_.calls(), open.fd));
+		return fail(-ret, errno_text(-ret));
+	return descriptor(handle_.calls(), open.fd);
+}
+
+result<vm> device::open_vm(std::uint64_t id, std::string_view name) const
+{
+	auto opened = open_by(MAYFLY_OPEN, "VM", id, name);
+
+	if (opened)
+		return vm(std::move(*opened));
+	opened.error().what.insert(0, (id != 0 ? std::to_string(id) : std::string(name)) + ": ");
+	return std::unexpected(std::move(opened).error());
 }
 
 result<vm> device::open_vm(std::uint64_t id) const
@@ -255,6 +266,16 @@ result<vm> device::open_vm(std::uint64_t id) const
 result<vm> device::open_vm(std::string_view name) const
 {
 	return open_vm(0, name);
+}
+
+result<image> device::open_image(std::uint64_t id) const
+{
+	return image(VMCTL_TRY(open_by(MAYFLY_IMAGE_OPEN, "image", id, "")));
+}
+
+result<image> device::open_image(std::string_view name) const
+{
+	return image(VMCTL_TRY(open_by(MAYFLY_IMAGE_OPEN, "image", 0, name)));
 }
 
 result<std::vector<vm_end>> device::ends(std::optional<std::chrono::milliseconds> timeout) const

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images: made from ELF files, opened, named.
+// Images: made from ELF files, named.
 #include "vmctl/image.hpp"
 
 #include <cerrno>
@@ -165,35 +165,6 @@ result<image> device::load_image(const elf_image &elf, std::string_view label, c
 	if (ret < 0)
 		return std::unexpected(load_error(-ret, options));
 	return image(descriptor(handle_.calls(), create.fd));
-}
-
-result<image> device::open_image(std::uint64_t id, std::string_view name) const
-{
-	mayfly_open open{};
-
-	open.id = id;
-	if ((id == 0 && name.empty()) || !put_name(open.name, name))
-		return fail(ENOENT, "no such image");
-
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_OPEN, &open);
-
-	if (ret == -ENOENT)
-		return fail(ENOENT, "no such image");
-	if (ret == -EPERM)
-		return fail(EPERM, "someone else's image");
-	if (ret < 0)
-		return fail(-ret, "opening the image: " + errno_text(-ret));
-	return image(descriptor(handle_.calls(), open.fd));
-}
-
-result<image> device::open_image(std::uint64_t id) const
-{
-	return open_image(id, "");
-}
-
-result<image> device::open_image(std::string_view name) const
-{
-	return open_image(0, name);
 }
 
 } // namespace vmctl

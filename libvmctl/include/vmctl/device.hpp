@@ -127,7 +127,8 @@ private:
 
 	[[nodiscard]] error spawn_error(int code, const spawn_request &request, std::uint64_t missing) const;
 	[[nodiscard]] result<vm> open_vm(std::uint64_t id, std::string_view name) const;
-	[[nodiscard]] result<image> open_image(std::uint64_t id, std::string_view name) const;
+	[[nodiscard]] result<descriptor> open_by(unsigned long request, const char *what, std::uint64_t id,
+						 std::string_view name) const;
 
 	descriptor handle_;
 };
