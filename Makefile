@@ -31,11 +31,13 @@ include scripts/install.mk
 build := build
 test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
 test-debug-vmx_tiers := debug-live-vmx debug-faults-vmx debug-guests-vmx
+other_kernels := 6.12 trixie trixie-backports
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
 test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 
-.PHONY: all help kmod kmod-plain kmod-debug kmod-6.12 kmod-running kmod-debug-kernel kernel \
+.PHONY: all help kmod kmod-plain kmod-debug kmod-running kmod-debug-kernel kernel \
+	$(other_kernels:%=kmod-%) \
 	libvmctl vmctl guest-unikernel tests $(test_programs) compile_commands.json deps \
 	demo test test-svm test-vmx test-kernels test-debug test-debug-vmx test-one check density \
 	million install clean
@@ -63,8 +65,8 @@ kmod-plain: kernel
 kmod-debug: kernel
 	+@scripts/build-module --debug
 
-kmod-6.12:
-	+@scripts/build-module --debug --series 6.12
+$(other_kernels:%=kmod-%): kmod-%:
+	+@scripts/build-module --debug --series $*
 
 kmod-running: $(if $(DEBUG),kmod-debug,kmod-plain)
 	+@scripts/build-module --running $(if $(DEBUG),--debug)
