@@ -4,6 +4,7 @@
  *
  * Kbuild looks into the kernel's headers and defines HAS_*; a version number does not
  * tell, as distributions carry changes back. No other file asks what the kernel has.
+ * The code is written for the newest kernel; older ones get here what they lack.
  */
 #ifndef MAYFLY_COMPAT_H
 #define MAYFLY_COMPAT_H
@@ -15,16 +16,171 @@
 #define asm_exc_nmi_after_guest	asm_exc_nmi_noist
 #endif
 
-#ifndef __ASSEMBLY__
+#ifdef __ASSEMBLER__
 
+#include <linux/linkage.h>
+#include <asm/alternative.h>
+#include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/segment.h>
+
+/*
+ * What the world switch of SVM does against speculation. Newer kernels export what
+ * their own macros call to KVM alone; these do the same without it.
+ */
+#ifdef HAS_EXPORTS_FOR_KVM
+
+.pushsection .rodata
+SYM_DATA_LOCAL(svm_verw_selector, .word __KERNEL_DS)
+.popsection
+
+.macro clear_buffers_before_vmrun
+	ALTERNATIVE "", "verw svm_verw_selector(%rip)", X86_FEATURE_CLEAR_CPU_BUF_VM
+.endm
+
+/* Clobbers rax, rcx and rdx. */
+.macro untrain_after_vmexit
+	VALIDATE_UNRET_END
+	CALL_UNTRAIN_RET
+	ALTERNATIVE "jmp .Lno_ibpb_\@", "", X86_FEATURE_IBPB_ON_VMEXIT
+	mov	$MSR_IA32_PRED_CMD, %ecx
+	mov	$PRED_CMD_IBPB, %eax
+	xor	%edx, %edx
+	wrmsr
+	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_BUG_IBPB_NO_RET
+.Lno_ibpb_\@:
+.endm
+
+#else
+
+.macro clear_buffers_before_vmrun
+	VM_CLEAR_CPU_BUFFERS
+.endm
+
+.macro untrain_after_vmexit
+	UNTRAIN_RET
+	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
+.endm
+
+#endif
+
+#else /* __ASSEMBLER__ */
+
+#include <linux/hrtimer.h>
+#include <linux/mm_types.h>
+#include <linux/sched.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
+#include <linux/syscore_ops.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/reboot.h>
+#include <asm/svm.h>
+#ifdef HAS_CPUID_API
+#include <asm/cpuid/api.h>
+#endif
 
-/* Before 6.7 a crashing kernel turned SVM off by itself, whoever had turned it on. */
-#ifdef HAS_VIRTEXT
+/*
+ * A crashing kernel turned SVM off by itself until 6.7, then only for whoever had said
+ * how. The newest do it by themselves again, and have no slot but KVM's.
+ */
+#if defined(HAS_VIRTEXT) || defined(HAS_ASM_VIRT)
 #define CRASH_TURNS_SVM_OFF	1
 #else
 #define CRASH_TURNS_SVM_OFF	0
+#endif
+#ifdef HAS_ASM_VIRT
+static inline void cpu_emergency_register_virt_callback(void (*callback)(void)) {}
+static inline void cpu_emergency_unregister_virt_callback(void (*callback)(void)) {}
+#endif
+
+/* Since 6.18 cpu.max stops a task on its way to user space, where no worker goes. */
+#ifdef HAS_TASK_THROTTLING
+#define WORKERS_KEEP_QUOTAS	0
+#else
+#define WORKERS_KEEP_QUOTAS	1
+#endif
+
+/*
+ * Newer kernels have a second way to ask for the CPU: a task gives it up at once where
+ * it leaves the kernel or would enter a guest, and within a tick elsewhere.
+ */
+static inline bool compat_need_resched(void)
+{
+#ifdef HAS_LAZY_RESCHED
+	return need_resched() || test_thread_flag(TIF_NEED_RESCHED_LAZY);
+#else
+	return need_resched();
+#endif
+}
+
+/* Between two slices. cond_resched() does not look at the second way. */
+static inline void compat_cond_resched(void)
+{
+#ifdef HAS_LAZY_RESCHED
+	if (test_thread_flag(TIF_NEED_RESCHED_LAZY))
+		schedule();
+#endif
+	cond_resched_tasks_rcu_qs();
+}
+
+/* The word of a page beside page_private() that is its owner's. */
+#ifdef HAS_FOLIO_INDEX
+#define PAGE_INDEX(page)	((page)->__folio_index)
+#else
+#define PAGE_INDEX(page)	((page)->index)
+#endif
+
+#ifndef HAS_RDMSRQ
+#define rdmsrq		rdmsrl
+#define rdmsrq_safe	rdmsrl_safe
+#define wrmsrq		wrmsrl
+#define native_wrmsrq	native_wrmsrl
+#endif
+
+#ifndef HAS_HRTIMER_SETUP
+static inline void hrtimer_setup(struct hrtimer *timer,
+				 enum hrtimer_restart (*function)(struct hrtimer *),
+				 clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+}
+#endif
+
+#ifndef HAS_SVM_MISC_CTL
+#define SVM_MISC_ENABLE_NP	SVM_NESTED_CTL_NP_ENABLE
+#define misc_ctl		nested_ctl
+#endif
+
+/* The kernel's own calls what it exports to KVM alone. */
+static inline void compat_prediction_barrier(void)
+{
+#ifdef HAS_EXPORTS_FOR_KVM
+	if (cpu_feature_enabled(X86_FEATURE_IBPB))
+		native_wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+#else
+	indirect_branch_prediction_barrier();
+#endif
+}
+
+/* What suspend and resume are told. */
+#ifdef HAS_SYSCORE_DATA
+#define SYSCORE_ARGUMENT	void *data
+#define DEFINE_SYSCORE(name, suspend_function, resume_function)			\
+	static const struct syscore_ops name##_ops = {				\
+		.suspend = suspend_function, .resume = resume_function,		\
+	};									\
+	static struct syscore name = { .ops = &name##_ops }
+#else
+#define SYSCORE_ARGUMENT	void
+#define DEFINE_SYSCORE(name, suspend_function, resume_function)			\
+	static struct syscore_ops name = {					\
+		.suspend = suspend_function, .resume = resume_function,		\
+	}
+#define register_syscore	register_syscore_ops
+#define unregister_syscore	unregister_syscore_ops
 #endif
 
 typedef unsigned long shrinker_function(struct shrinker *shrinker,
@@ -67,5 +223,5 @@ static inline void compat_shrinker_unregister(struct shrinker *shrinker)
 #endif
 }
 
-#endif
+#endif /* __ASSEMBLER__ */
 #endif

@@ -8,21 +8,21 @@
 #ifndef MAYFLY_ENTRY_ASM_H
 #define MAYFLY_ENTRY_ASM_H
 
-#define RAX	0
-#define RCX	8
-#define RDX	16
-#define RBX	24
-#define RBP	40
-#define RSI	48
-#define RDI	56
-#define R8	64
-#define R9	72
-#define R10	80
-#define R11	88
-#define R12	96
-#define R13	104
-#define R14	112
-#define R15	120
+#define REG_RAX	0
+#define REG_RCX	8
+#define REG_RDX	16
+#define REG_RBX	24
+#define REG_RBP	40
+#define REG_RSI	48
+#define REG_RDI	56
+#define REG_R8	64
+#define REG_R9	72
+#define REG_R10	80
+#define REG_R11	88
+#define REG_R12	96
+#define REG_R13	104
+#define REG_R14	112
+#define REG_R15	120
 
 /* Registers that the C caller needs back. */
 .macro push_callee_saved
@@ -46,40 +46,40 @@
 
 /* Loads the guest's registers except rax and rsp, from the array at rdi. */
 .macro load_guest_registers
-	mov	RCX(%rdi), %rcx
-	mov	RDX(%rdi), %rdx
-	mov	RBX(%rdi), %rbx
-	mov	RBP(%rdi), %rbp
-	mov	RSI(%rdi), %rsi
-	mov	R8(%rdi), %r8
-	mov	R9(%rdi), %r9
-	mov	R10(%rdi), %r10
-	mov	R11(%rdi), %r11
-	mov	R12(%rdi), %r12
-	mov	R13(%rdi), %r13
-	mov	R14(%rdi), %r14
-	mov	R15(%rdi), %r15
-	mov	RDI(%rdi), %rdi
+	mov	REG_RCX(%rdi), %rcx
+	mov	REG_RDX(%rdi), %rdx
+	mov	REG_RBX(%rdi), %rbx
+	mov	REG_RBP(%rdi), %rbp
+	mov	REG_RSI(%rdi), %rsi
+	mov	REG_R8(%rdi), %r8
+	mov	REG_R9(%rdi), %r9
+	mov	REG_R10(%rdi), %r10
+	mov	REG_R11(%rdi), %r11
+	mov	REG_R12(%rdi), %r12
+	mov	REG_R13(%rdi), %r13
+	mov	REG_R14(%rdi), %r14
+	mov	REG_R15(%rdi), %r15
+	mov	REG_RDI(%rdi), %rdi
 .endm
 
 /* Saves them to the array whose address is on top of the stack; rdi then holds it. */
 .macro save_guest_registers
 	push	%rdi
 	mov	8(%rsp), %rdi
-	mov	%rcx, RCX(%rdi)
-	mov	%rdx, RDX(%rdi)
-	mov	%rbx, RBX(%rdi)
-	mov	%rbp, RBP(%rdi)
-	mov	%rsi, RSI(%rdi)
-	pop	RDI(%rdi)
-	mov	%r8, R8(%rdi)
-	mov	%r9, R9(%rdi)
-	mov	%r10, R10(%rdi)
-	mov	%r11, R11(%rdi)
-	mov	%r12, R12(%rdi)
-	mov	%r13, R13(%rdi)
-	mov	%r14, R14(%rdi)
-	mov	%r15, R15(%rdi)
+	mov	%rcx, REG_RCX(%rdi)
+	mov	%rdx, REG_RDX(%rdi)
+	mov	%rbx, REG_RBX(%rdi)
+	mov	%rbp, REG_RBP(%rdi)
+	mov	%rsi, REG_RSI(%rdi)
+	pop	REG_RDI(%rdi)
+	mov	%r8, REG_R8(%rdi)
+	mov	%r9, REG_R9(%rdi)
+	mov	%r10, REG_R10(%rdi)
+	mov	%r11, REG_R11(%rdi)
+	mov	%r12, REG_R12(%rdi)
+	mov	%r13, REG_R13(%rdi)
+	mov	%r14, REG_R14(%rdi)
+	mov	%r15, REG_R15(%rdi)
 .endm
 
 /*

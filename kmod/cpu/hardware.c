@@ -17,6 +17,7 @@
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
 
+#include "compat.h"
 #include "cpu/backend.h"
 #include "cpu/hardware.h"
 #include "cpu/neighbour.h"
@@ -138,13 +139,13 @@ static int on_cpu_offline(unsigned int cpu)
 }
 
 /* Only one CPU is left, interrupts are off, no task runs: the lock cannot be held. */
-static int hardware_suspend(void)
+static int hardware_suspend(SYSCORE_ARGUMENT)
 {
 	backend->disable_cpu();
 	return 0;
 }
 
-static void hardware_resume(void)
+static void hardware_resume(SYSCORE_ARGUMENT)
 {
 	if (atomic_read(&users) && backend->enable_cpu())
 		pr_err("mayfly: %s is off after suspend; VMs stand still on CPU %u\n",
@@ -163,10 +164,7 @@ static struct notifier_block reboot_notifier = {
 	.notifier_call = on_reboot,
 };
 
-static struct syscore_ops power_ops = {
-	.suspend = hardware_suspend,
-	.resume = hardware_resume,
-};
+DEFINE_SYSCORE(power, hardware_suspend, hardware_resume);
 
 /**
  * hardware_setup - at load
@@ -186,7 +184,7 @@ int hardware_setup(void)
 		return ret;
 	}
 	hotplug_state = ret;
-	register_syscore_ops(&power_ops);
+	register_syscore(&power);
 	register_reboot_notifier(&reboot_notifier);
 	return 0;
 }
@@ -197,7 +195,7 @@ int hardware_setup(void)
 void hardware_teardown(void)
 {
 	unregister_reboot_notifier(&reboot_notifier);
-	unregister_syscore_ops(&power_ops);
+	unregister_syscore(&power);
 	cpuhp_remove_state(hotplug_state);
 	neighbour_teardown();
 }

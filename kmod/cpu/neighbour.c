@@ -18,8 +18,8 @@
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/string.h>
-#include <asm/reboot.h>
 
+#include "compat.h"
 #include "cpu/backend.h"
 #include "cpu/neighbour.h"
 

@@ -5,13 +5,17 @@
 #ifndef MAYFLY_VENDOR_H
 #define MAYFLY_VENDOR_H
 
+#include <linux/hw_breakpoint.h>
+#include <linux/percpu.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
+#include <asm/debugreg.h>
 #include <asm/mce.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor-flags.h>
 #include <asm/ptrace.h>
 
+#include "compat.h"
 #include "cpu/vcpu.h"
 
 /* PAT with all entries write-back; guests cannot change it. SDM 3A 12.12, APM 2 7.8.2 */
@@ -29,7 +33,14 @@ static inline void change_user(uid_t *last, uid_t user)
 	if (*last == user)
 		return;
 	*last = user;
-	indirect_branch_prediction_barrier();
+	compat_prediction_barrier();
+}
+
+/* An exit clears DR7, and changes no other register of them. SDM 3C 28.5.1, APM 2 15.6 */
+static inline void restore_breakpoints(void)
+{
+	if (unlikely(hw_breakpoint_active()))
+		set_debugreg(__this_cpu_read(cpu_dr7), 7);
 }
 
 static inline void denied(struct vm_exit *exit, u8 vector)

@@ -17,6 +17,7 @@
 #include <asm/segment.h>
 #include <asm/special_insns.h>
 
+#include "compat.h"
 #include "debug/mutation.h"
 #include "debug/shadow.h"
 
@@ -248,7 +249,7 @@ static void write_item(const struct item *item, u64 value)
 
 	switch (item->kind) {
 	case KIND_MSR:
-		native_write_msr(item->number, value, value >> 32);
+		native_wrmsrq(item->number, value);
 		break;
 	case KIND_CR:
 		if (item->number == 8)
@@ -368,7 +369,7 @@ void shadow_host_setup(void)
 
 		exists[i] = item->feature == ALWAYS || boot_cpu_has(item->feature);
 		if (exists[i] && item->kind == KIND_MSR)
-			exists[i] = !rdmsrl_safe(item->number, &value);
+			exists[i] = !rdmsrq_safe(item->number, &value);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include <asm/special_insns.h>
 #include <asm/vmx.h>
 
+#include "compat.h"
 #include "cpu/state.h"
 #include "cpu/vcpu.h"
 #include "cpu/vmx/asm.h"
@@ -55,7 +56,7 @@ static u32 forced_by(u32 msr)
 {
 	u64 capability;
 
-	rdmsrl(msr, capability);
+	rdmsrq(msr, capability);
 	return capability;
 }
 
@@ -68,7 +69,7 @@ void shadow_vmx_setup(void)
 	u32 by = 0;
 	u64 basic;
 
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	rdmsrq(MSR_IA32_VMX_BASIC, basic);
 	if (basic & TRUE_CONTROLS)
 		by = MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
 	forced_pin = forced_by(MSR_IA32_VMX_PINBASED_CTLS + by);
@@ -76,10 +77,10 @@ void shadow_vmx_setup(void)
 	forced_exit = forced_by(MSR_IA32_VMX_EXIT_CTLS + by);
 	forced_entry = forced_by(MSR_IA32_VMX_ENTRY_CTLS + by);
 	forced_secondary = forced_by(MSR_IA32_VMX_PROCBASED_CTLS2);
-	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, cr0_must);
-	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, cr0_may);
-	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, cr4_must);
-	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, cr4_may);
+	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, cr0_must);
+	rdmsrq(MSR_IA32_VMX_CR0_FIXED1, cr0_may);
+	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, cr4_must);
+	rdmsrq(MSR_IA32_VMX_CR4_FIXED1, cr4_may);
 }
 
 static void expect_field(enum shadow_check check, unsigned long field, u64 want)
@@ -157,7 +158,7 @@ static void expect_host_msr(unsigned long field, u32 msr)
 {
 	u64 value;
 
-	rdmsrl(msr, value);
+	rdmsrq(msr, value);
 	expect_host(field, value);
 }
 

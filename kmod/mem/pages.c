@@ -8,9 +8,10 @@
 #include <linux/percpu_counter.h>
 #include <linux/sizes.h>
 
+#include "compat.h"
 #include "mem/pages.h"
 
-/* page->index: the value for "not guest memory", and the bit of a large page. */
+/* PAGE_INDEX(): the value for "not guest memory", and the bit of a large page. */
 #define NOT_THE_GUESTS	(~0ul)
 #define INDEX_LARGE	(1ul << 62)
 
@@ -54,7 +55,7 @@ static void count_taken(unsigned int pages)
 
 static void mark_page(struct page *page, unsigned long index)
 {
-	page->index = index;
+	PAGE_INDEX(page) = index;
 	set_page_private(page, 0);
 }
 
@@ -123,11 +124,11 @@ struct page *pages_alloc_large(gfp_t gfp)
  */
 void pages_split(struct page *page)
 {
-	unsigned long index = page->index & ~INDEX_LARGE;
+	unsigned long index = PAGE_INDEX(page) & ~INDEX_LARGE;
 	unsigned int i;
 
 	split_page(page, PAGES_LARGE_ORDER);
-	page->index = index;
+	PAGE_INDEX(page) = index;
 	for (i = 1; i < PAGES_LARGE; i++)
 		mark_page(page + i, index + i);
 }
@@ -154,7 +155,7 @@ void pages_set_gpa(struct page *page, u64 gpa)
 {
 	unsigned long large = pages_is_large(page) ? INDEX_LARGE : 0;
 
-	page->index = gpa >> PAGE_SHIFT | large;
+	PAGE_INDEX(page) = gpa >> PAGE_SHIFT | large;
 }
 
 /**
@@ -165,7 +166,7 @@ void pages_set_gpa(struct page *page, u64 gpa)
  */
 bool pages_is_guests(const struct page *page)
 {
-	return page->index != NOT_THE_GUESTS;
+	return PAGE_INDEX(page) != NOT_THE_GUESTS;
 }
 
 /**
@@ -176,7 +177,7 @@ bool pages_is_guests(const struct page *page)
  */
 bool pages_is_large(const struct page *page)
 {
-	return pages_is_guests(page) && page->index & INDEX_LARGE;
+	return pages_is_guests(page) && PAGE_INDEX(page) & INDEX_LARGE;
 }
 
 /**
@@ -187,7 +188,7 @@ bool pages_is_large(const struct page *page)
  */
 u64 pages_gpa(const struct page *page)
 {
-	return (u64)(page->index & ~INDEX_LARGE) << PAGE_SHIFT;
+	return (u64)(PAGE_INDEX(page) & ~INDEX_LARGE) << PAGE_SHIFT;
 }
 
 /**

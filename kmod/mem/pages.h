@@ -2,7 +2,7 @@
 /*
  * pages.h - host pages: where they come from, how many there are, what each is.
  *
- * page->index says what a page is: a guest's memory, by guest page number, or
+ * PAGE_INDEX() says what a page is: a guest's memory, by guest page number, or
  * something else. A large page is one block of 512 pages with one such number.
  * page->private belongs to the TLB model.
  */

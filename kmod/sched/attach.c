@@ -7,6 +7,7 @@
  */
 #include <linux/sched/signal.h>
 
+#include "compat.h"
 #include "sched/attach.h"
 #include "sched/fetch.h"
 #include "sched/run.h"
@@ -75,7 +76,7 @@ static int run_attached(struct vm *vm, u32 flags)
 		return MAYFLY_RAN_OUTPUT;
 	if (verdict == VERDICT_MOVE)
 		schedule_timeout_interruptible(1);
-	cond_resched_tasks_rcu_qs();
+	compat_cond_resched();
 	if (!run_is_wanted_outside())
 		return 0;
 	if (vm_has_ended(vm))

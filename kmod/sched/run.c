@@ -12,6 +12,7 @@
 #include <linux/sched/clock.h>
 #include <asm/fpu/api.h>
 
+#include "compat.h"
 #include "cpu/backend.h"
 #include "cpu/fpu_asm.h"
 #include "debug/mutation.h"
@@ -28,7 +29,7 @@
  */
 static bool must_leave(const struct vm *vm, const struct slice *slice)
 {
-	return READ_ONCE(vm->requests) || READ_ONCE(slice->over) || need_resched() ||
+	return READ_ONCE(vm->requests) || READ_ONCE(slice->over) || compat_need_resched() ||
 	       run_is_wanted_outside();
 }
 

@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <uapi/linux/sched/types.h>
 
+#include "compat.h"
 #include "mem/pages.h"
 #include "sched/run.h"
 #include "sched/worker.h"
@@ -158,7 +159,7 @@ static int worker_main(void *data)
 			wait_event_idle_exclusive(pool->idle,
 						  kthread_should_stop() ||
 						  !list_empty(&pool->ready));
-		cond_resched_tasks_rcu_qs();
+		compat_cond_resched();
 	}
 	return 0;
 }
@@ -205,8 +206,8 @@ static int make_worker(struct pool *pool, struct worker *worker)
 	}
 	worker->pool = pool;
 	worker->task = get_task_struct(task);
-	hrtimer_init(&worker->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
-	worker->timer.function = on_slice_end;
+	hrtimer_setup(&worker->timer, on_slice_end, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_PINNED_HARD);
 	pool->nr_workers++;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "mem/pages.h"
 #include "vm/pool.h"
 
@@ -99,8 +100,7 @@ static struct pool *make_pool(struct cgroup *cgroup)
 	INIT_LIST_HEAD(&pool->warm);
 	INIT_LIST_HEAD(&pool->starved);
 	timerqueue_init_head(&pool->sleepers);
-	hrtimer_init(&pool->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
-	pool->timer.function = on_deadline;
+	hrtimer_setup(&pool->timer, on_deadline, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 	init_waitqueue_head(&pool->idle);
 	mutex_init(&pool->workers_lock);
 	INIT_WORK(&pool->fetch_work, on_fetch_work);

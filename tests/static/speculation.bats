@@ -91,7 +91,6 @@ mutations=(
 	"svm_returns_untrained      .altinstr_replacement - 1 ^call.*=entry_ibpb"
 	"svm_ibpb_at_exit           .altinstr_replacement - 2 ^call.*=entry_ibpb"
 	"branch_history_cleared     .altinstr_replacement - 1 ^call.*=clear_bhb_loop"
-	"branch_history_cleared     .altinstr_replacement - 2 ^call.*=clear_bhb_loop"
 	"vmx_ibrs_written           .text vmx_exit  1 ^wrmsr"
 	"vmx_ibrs_written           .text vmx_exit  1 =x86_spec_ctrl_current"
 	"nothing_predicted_before   .text svm_enter 1 ^cli$ c3"

@@ -15,8 +15,10 @@
 #include <asm/alternative.h>
 #include <asm/asm.h>
 #include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
 
+#include "compat.h"
 #include "cpu/entry_asm.h"
 
 .text
@@ -35,7 +37,7 @@ SYM_FUNC_START(svm_enter)
 	clgi
 	sti
 	vmload	%rax
-	VM_CLEAR_CPU_BUFFERS		/* after the last NMI that could refill them */
+	clear_buffers_before_vmrun	/* after the last NMI that could refill them */
 	vmrun	%rax
 	vmsave	%rax
 	cli
@@ -49,9 +51,7 @@ SYM_FUNC_START(svm_enter)
 
 	/* Before the first RET, whose prediction the guest may have chosen. */
 	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
-	UNTRAIN_RET
-	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
-	CLEAR_BRANCH_HISTORY_VMEXIT
+	untrain_after_vmexit
 
 	xor	%eax, %eax
 	stgi

@@ -2,7 +2,6 @@
 /*
  * exit.c - one entry into a guest, and its exit in neutral terms.
  */
-#include <linux/hw_breakpoint.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
@@ -217,7 +216,7 @@ static void mutate_exit(struct vmcb *vmcb)
 static void svm_last_exit(struct svm_cpu *cpu, struct vcpu *vcpu, struct vm_exit *exit)
 {
 	/* A refused guest has changed nothing; QEMU saves another rip. */
-	exit->refused = cpu->vmcb->control.exit_code == (u32)SVM_EXIT_ERR;
+	exit->refused = (u32)cpu->vmcb->control.exit_code == (u32)SVM_EXIT_ERR;
 	/* After a shutdown the save area is undefined: nothing is saved. */
 	if (exit->reason == MAYFLY_EXIT_INVALID) {
 		if (!exit->refused)
@@ -251,9 +250,7 @@ void svm_run(struct vcpu *vcpu, struct vm_exit *exit)
 	shadow_host_before(SHADOW_EXIT_ALL);
 	svm_enter(cpu->vmcb_pa, vcpu->state.regs, cpu->host_pa);
 	tlbmodel_leave(vcpu->s2);
-	/* #VMEXIT has cleared DR7. APM 2 15.6 */
-	if (unlikely(hw_breakpoint_active()))
-		hw_breakpoint_restore();
+	restore_breakpoints();
 	shadow_host_after(SHADOW_EXIT_ALL);
 	/* VMSCAPE: the guest may have trained user space's predictions. */
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))

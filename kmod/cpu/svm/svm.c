@@ -72,18 +72,18 @@ static int svm_enable_cpu(void)
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpus);
 	u64 efer, vm_cr;
 
-	rdmsrl(MSR_EFER, efer);
+	rdmsrq(MSR_EFER, efer);
 	if (efer & EFER_SVME)
 		return -EBUSY;
-	rdmsrl(MSR_VM_CR, vm_cr);
+	rdmsrq(MSR_VM_CR, vm_cr);
 	if (vm_cr & SVM_VM_CR_SVM_DIS_MASK)
 		return -EIO;
 	cpu->max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
 	cpu->next_asid = cpu->max_asid + 1;	/* The TLB may have others' tags. */
 	cpu->loaded = 0;
 	cpu->last_user = NOBODY;	/* Another hypervisor may have run guests. */
-	wrmsrl(MSR_EFER, efer | EFER_SVME);
-	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
+	wrmsrq(MSR_EFER, efer | EFER_SVME);
+	wrmsrq(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
 	cpu->enabled = true;
 	return 0;
 }
@@ -92,9 +92,9 @@ static void svm_off(void)
 {
 	u64 efer;
 
-	wrmsrl(MSR_VM_HSAVE_PA, 0);
-	rdmsrl(MSR_EFER, efer);
-	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
+	wrmsrq(MSR_VM_HSAVE_PA, 0);
+	rdmsrq(MSR_EFER, efer);
+	wrmsrq(MSR_EFER, efer & ~EFER_SVME);
 }
 
 static void svm_disable_cpu(void)
@@ -145,14 +145,14 @@ static void hide_cpu_number(struct svm_cpu *cpu)
 {
 	if (!cpu_feature_enabled(X86_FEATURE_RDPID))
 		return;
-	rdmsrl(MSR_TSC_AUX, cpu->tsc_aux);
-	wrmsrl(MSR_TSC_AUX, 0);
+	rdmsrq(MSR_TSC_AUX, cpu->tsc_aux);
+	wrmsrq(MSR_TSC_AUX, 0);
 }
 
 static void show_cpu_number(const struct svm_cpu *cpu)
 {
 	if (cpu_feature_enabled(X86_FEATURE_RDPID))
-		wrmsrl(MSR_TSC_AUX, cpu->tsc_aux);
+		wrmsrq(MSR_TSC_AUX, cpu->tsc_aux);
 }
 
 /* One bit each, so that other CPUs never see the rest half-made. */

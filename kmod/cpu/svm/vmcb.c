@@ -104,7 +104,7 @@ static void init_vmcb(struct vmcb *vmcb)
 	control->iopm_base_pa = page_to_phys(svm_iopm);
 	control->msrpm_base_pa = page_to_phys(svm_msrpm);
 	control->int_ctl = V_INTR_MASKING_MASK;
-	control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
+	control->misc_ctl = SVM_MISC_ENABLE_NP;
 	vmcb->save.g_pat = PAT_ALL_WB;
 	vmcb->save.dr6 = DR6_INIT;
 	vmcb->save.dr7 = DR7_OFF;

@@ -74,8 +74,8 @@ static int __init choose_control(u32 *result, const char *what, u32 want, u32 un
 	u64 basic, capability;
 	u32 must, may;
 
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
-	rdmsrl(basic & VMX_BASIC_TRUE_CTLS ? true_msr : msr, capability);
+	rdmsrq(MSR_IA32_VMX_BASIC, basic);
+	rdmsrq(basic & VMX_BASIC_TRUE_CTLS ? true_msr : msr, capability);
 	must = capability;
 	may = capability >> 32;
 	if (want & ~may || must & unwanted) {
@@ -92,7 +92,7 @@ static int __init choose_controls(void)
 	u64 basic, misc, ept_vpid;
 	int ret;
 
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	rdmsrq(MSR_IA32_VMX_BASIC, basic);
 	vmx_controls.revision = basic & 0x7fffffff;
 	ret = choose_control(&vmx_controls.pin, "pin-based", PIN_CONTROLS, 0,
 			     MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS);
@@ -112,14 +112,14 @@ static int __init choose_controls(void)
 				     MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS);
 	if (ret)
 		return ret;
-	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, ept_vpid);
+	rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, ept_vpid);
 	if (~ept_vpid & EPT_VPID_WANTED) {
 		pr_err("mayfly: VT-x lacks EPT or VPID features: %#llx missing\n",
 		       ~ept_vpid & EPT_VPID_WANTED);
 		return -EOPNOTSUPP;
 	}
 	vmx_controls.large_pages = ept_vpid & VMX_EPT_2MB_PAGE_BIT;
-	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	rdmsrq(MSR_IA32_VMX_MISC, misc);
 	vmx_controls.timer = (u64)tsc_khz * TIMER_MS >>
 			     (misc & TIMER_RATE);
 	return 0;

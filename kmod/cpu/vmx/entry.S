@@ -47,7 +47,7 @@ SYM_FUNC_START(vmx_enter)
 	/* launched stays in CF, which VERW leaves alone, until the jump. */
 	bt	$0, %esi
 
-	mov	RAX(%rdi), %rax
+	mov	REG_RAX(%rdi), %rax
 	load_guest_registers
 
 	/* The exit continues at vmx_exit with the stack as it is now. */
@@ -67,7 +67,7 @@ SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 	ENDBR
 	/* rsp is the host's again, all other registers the guest's. */
 	save_guest_registers
-	mov	%rax, RAX(%rdi)
+	mov	%rax, REG_RAX(%rdi)
 	xor	%eax, %eax
 	clear_guest_registers
 

@@ -13,6 +13,7 @@
 #include <asm/special_insns.h>
 #include <asm/vmx.h>
 
+#include "compat.h"
 #include "cpu/vmx/asm.h"
 #include "cpu/vmx/host.h"
 #include "debug/mutation.h"
@@ -41,17 +42,17 @@ void vmx_host_write(int cpu)
 	vmx_write(HOST_GDTR_BASE, (u64)get_cpu_gdt_ro(cpu));
 	store_idt(&idt);
 	vmx_write(HOST_IDTR_BASE, idt.address);
-	rdmsrl(MSR_GS_BASE, value);
+	rdmsrq(MSR_GS_BASE, value);
 	vmx_write(HOST_GS_BASE, value);
-	rdmsrl(MSR_IA32_SYSENTER_CS, value);
+	rdmsrq(MSR_IA32_SYSENTER_CS, value);
 	vmx_write(HOST_IA32_SYSENTER_CS, value);
-	rdmsrl(MSR_IA32_SYSENTER_ESP, value);
+	rdmsrq(MSR_IA32_SYSENTER_ESP, value);
 	vmx_write(HOST_IA32_SYSENTER_ESP, value);
-	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
+	rdmsrq(MSR_IA32_SYSENTER_EIP, value);
 	vmx_write(HOST_IA32_SYSENTER_EIP, value);
-	rdmsrl(MSR_IA32_CR_PAT, value);
+	rdmsrq(MSR_IA32_CR_PAT, value);
 	vmx_write(HOST_IA32_PAT, value);
-	rdmsrl(MSR_EFER, value);
+	rdmsrq(MSR_EFER, value);
 	vmx_write(HOST_IA32_EFER, value);
 	vmx_write(HOST_RIP, (u64)vmx_exit);
 	if (mutation_is(MUTATION_HOST_FIELD))
@@ -64,25 +65,25 @@ static void switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state
 	unsigned int i;
 
 	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
-		rdmsrl(vmx_syscall_msrs[i], host->msrs[i]);
-	wrmsrl(MSR_STAR, state->star);
-	wrmsrl(MSR_LSTAR, state->lstar);
-	wrmsrl(MSR_CSTAR, state->cstar);
-	wrmsrl(MSR_SYSCALL_MASK, state->sfmask);
-	wrmsrl(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
+		rdmsrq(vmx_syscall_msrs[i], host->msrs[i]);
+	wrmsrq(MSR_STAR, state->star);
+	wrmsrq(MSR_LSTAR, state->lstar);
+	wrmsrq(MSR_CSTAR, state->cstar);
+	wrmsrq(MSR_SYSCALL_MASK, state->sfmask);
+	wrmsrq(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
 }
 
 static void switch_msrs_out(const struct vmx_host *host, struct mayfly_vcpu_state *state)
 {
 	unsigned int i;
 
-	rdmsrl(MSR_STAR, state->star);
-	rdmsrl(MSR_LSTAR, state->lstar);
-	rdmsrl(MSR_CSTAR, state->cstar);
-	rdmsrl(MSR_SYSCALL_MASK, state->sfmask);
-	rdmsrl(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
+	rdmsrq(MSR_STAR, state->star);
+	rdmsrq(MSR_LSTAR, state->lstar);
+	rdmsrq(MSR_CSTAR, state->cstar);
+	rdmsrq(MSR_SYSCALL_MASK, state->sfmask);
+	rdmsrq(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
 	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
-		wrmsrl(vmx_syscall_msrs[i], host->msrs[i]);
+		wrmsrq(vmx_syscall_msrs[i], host->msrs[i]);
 }
 
 /* SDM 3C 28.5 */
@@ -94,7 +95,7 @@ static void remember_segments(struct vmx_host *host)
 	savesegment(es, host->es);
 	savesegment(fs, host->fs);
 	savesegment(gs, host->gs);
-	rdmsrl(MSR_FS_BASE, fs_base);
+	rdmsrq(MSR_FS_BASE, fs_base);
 	vmx_write(HOST_FS_BASE, fs_base);
 }
 
@@ -107,15 +108,15 @@ static void restore_segments(const struct vmx_host *host)
 	if (host->es)
 		loadsegment(es, host->es);
 	if (host->fs) {
-		rdmsrl(MSR_FS_BASE, base);
+		rdmsrq(MSR_FS_BASE, base);
 		loadsegment(fs, host->fs);
-		wrmsrl(MSR_FS_BASE, base);
+		wrmsrq(MSR_FS_BASE, base);
 	}
 	if (host->gs) {
 		/* The user's base is in the MSR that swapgs uses. */
-		rdmsrl(MSR_KERNEL_GS_BASE, base);
+		rdmsrq(MSR_KERNEL_GS_BASE, base);
 		load_gs_index(host->gs);
-		wrmsrl(MSR_KERNEL_GS_BASE, base);
+		wrmsrq(MSR_KERNEL_GS_BASE, base);
 	}
 	/* An exit makes the GDT's limit the longest, the TSS's the shortest. */
 	load_fixmap_gdt(smp_processor_id());
@@ -167,7 +168,7 @@ bool vmx_switch_perf(bool guest)
 	for (i = 0; i < n; i++) {
 		if (likely(msrs[i].host == msrs[i].guest))
 			continue;
-		wrmsrl(msrs[i].msr, guest ? msrs[i].guest : msrs[i].host);
+		wrmsrq(msrs[i].msr, guest ? msrs[i].guest : msrs[i].host);
 		switched = true;
 	}
 	return switched;

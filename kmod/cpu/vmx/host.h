@@ -5,13 +5,12 @@
 #ifndef MAYFLY_VMX_HOST_H
 #define MAYFLY_VMX_HOST_H
 
-#include <linux/hw_breakpoint.h>
 #include <linux/types.h>
 #include <asm/cpufeature.h>
-#include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
 
+#include "cpu/vendor.h"
 #include "cpu/vmx/controls.h"
 
 struct mayfly_vcpu_state;
@@ -58,9 +57,7 @@ static inline void vmx_host_after_exit(const struct vmx_host *host)
 		asm volatile("lldt %0" : : "rm" (host->ldt));
 	if (unlikely(host->debugctl))
 		update_debugctlmsr(host->debugctl);
-	/* DR7. SDM 3C 28.5.1 */
-	if (unlikely(hw_breakpoint_active()))
-		hw_breakpoint_restore();
+	restore_breakpoints();
 	if (unlikely(host->perf_switched))
 		vmx_switch_perf(false);
 }

@@ -18,6 +18,7 @@
 #include <asm/processor.h>
 #include <asm/vmx.h>
 
+#include "compat.h"
 #include "cpu/vmx/l1d.h"
 
 /* Twice the cache of any affected CPU: replacement is not quite LRU. */
@@ -32,7 +33,7 @@ static bool is_left_to_outer_hypervisor(void)
 	u64 capabilities = 0;
 
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
-		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, capabilities);
+		rdmsrq(MSR_IA32_ARCH_CAPABILITIES, capabilities);
 	return capabilities & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH;
 }
 
@@ -106,8 +107,8 @@ void vmx_l1d_flush(void)
 {
 	if (!l1d_flush_is_wanted())
 		return;
-	if (static_cpu_has(X86_FEATURE_FLUSH_L1D))
-		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+	if (cpu_feature_enabled(X86_FEATURE_FLUSH_L1D))
+		native_wrmsrq(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 	else
 		displace_l1d();
 }

@@ -88,7 +88,7 @@ static int vmx_enable_cpu(void)
 
 	if (cr4_read_shadow() & X86_CR4_VMXE)
 		return -EBUSY;
-	rdmsrl(MSR_IA32_FEAT_CTL, feature_control);
+	rdmsrq(MSR_IA32_FEAT_CTL, feature_control);
 	if ((feature_control & wanted) != wanted)
 		return -EIO;
 	/* Some CPUs cannot trace while VT-x is on; perf must not try. SDM 3D A.6 */
