@@ -65,6 +65,7 @@ int verb_info(const context &world, const invocation &in)
 			{"warmed", info->warmed},
 			{"debug", info->debug},
 			{"clock_stable", info->clock_stable},
+			{"cpu_max", info->cpu_max},
 		});
 		return status::ok;
 	}
@@ -85,6 +86,8 @@ int verb_info(const context &world, const invocation &in)
 	fmt::print(world.out, "so far         {} VMs spawned, parked {} times\n", info->spawned, info->parked);
 	fmt::print(world.out, "guest clock    {}\n",
 		   info->clock_stable ? "stable" : "unstable: the host's TSC cannot be trusted");
+	fmt::print(world.out, "cpu.max        {}\n",
+		   info->cpu_max ? "holds for every VM" : "holds for attached VMs only, on this kernel");
 	return status::ok;
 }
 

@@ -17,6 +17,7 @@
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 
+#include "compat.h"
 #include "call/control.h"
 #include "call/dev.h"
 #include "call/imagefd.h"
@@ -61,6 +62,7 @@ static long do_info(void __user *user)
 		.spawned = vm_spawned(),
 		.parked = life_parked_count(),
 		.flags = (devpage_clock_is_stable() ? MAYFLY_INFO_CLOCK : 0) |
+			 (WORKERS_KEEP_QUOTAS ? MAYFLY_INFO_CPU_MAX : 0) |
 			 (tlbmodel_is_on() ? MAYFLY_INFO_DEBUG : 0),
 		.cold = cold_count(),
 		.warmed = cold_warmed(),

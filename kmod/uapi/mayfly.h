@@ -170,6 +170,7 @@ struct mayfly_info {
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */
+#define MAYFLY_INFO_CPU_MAX	4	/* a cgroup's cpu.max holds VMs outside RUN, too */
 
 /**
  * struct mayfly_segment - one piece of an image

@@ -6,6 +6,8 @@
 // A VM belongs to the cgroup of whoever made it. How long others wait is compared
 // with a control run: an emulated machine itself stands still now and then.
 
+#include <sys/eventfd.h>
+
 #include "cgroup.hpp"
 #include "crowd.hpp"
 
@@ -369,9 +371,13 @@ TEST_F(CgroupsCpu, MaxLimitsVms)
 		std::printf("%s: %.2f of the peer's CPU time, with cpu.max at 10 %% %.2f\n",
 			    attached ? "attached" : "started", free, limited);
 		EXPECT_GT(free, 0.5);
-		EXPECT_LT(limited, 0.3);
 		EXPECT_GT(counted, (vm.info().cpu_ns / 1000 - cpu) / 2) << "somebody else has paid";
-		EXPECT_GT(group.number("cpu.stat", "nr_throttled"), 0u);
+		if (attached || live::info(device).flags & MAYFLY_INFO_CPU_MAX) {
+			EXPECT_LT(limited, 0.3);
+			EXPECT_GT(group.number("cpu.stat", "nr_throttled"), 0u);
+		} else {
+			EXPECT_GT(limited, 0.5) << "this kernel does what the module says it does not";
+		}
 		EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
 	}
 }
@@ -381,14 +387,19 @@ TEST_F(CgroupsCpu, WorkersOfAThrottledCgroupEnd)
 {
 	const cgroup group;
 	const std::uint64_t others = live::info(device).pools;
+	const live::fd are_in(eventfd(0, 0));
 	std::vector<std::unique_ptr<resident>> hogs;
 
 	for (int i = 0; i < 4; i++)
-		hogs.push_back(std::make_unique<resident>(group, [] {
+		hogs.push_back(std::make_unique<resident>(group, [&] {
+			eventfd_write(are_in.get(), 1);
 			for (;;)
 				asm volatile("pause");
 			return false;
 		}));
+	// On its way in one holds cgroup_mutex, which the limit would then have it keep.
+	for (eventfd_t count = 0, more = 0; count < hogs.size(); count += more)
+		ASSERT_EQ(eventfd_read(are_in.get(), &more), 0);
 	{
 		const machine vm = start(group, guests::wait_forever);
 

@@ -377,10 +377,13 @@ TEST_F(device_test, tells_the_modules_numbers)
 	EXPECT_EQ(info->cold, 3u);
 	EXPECT_TRUE(info->debug);
 	EXPECT_FALSE(info->clock_stable);
+	EXPECT_FALSE(info->cpu_max);
 	fake.module_info.flags = MAYFLY_INFO_CLOCK;
 	info = open().info();
 	EXPECT_FALSE(info->debug);
 	EXPECT_TRUE(info->clock_stable);
+	fake.module_info.flags = MAYFLY_INFO_CPU_MAX;
+	EXPECT_TRUE(open().info()->cpu_max);
 }
 
 TEST_F(device_test, takes_an_image_that_was_judged_before)

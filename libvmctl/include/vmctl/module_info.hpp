@@ -91,6 +91,9 @@ struct module_info {
 	bool debug = false;
 	/// Guests' clocks can be trusted.
 	bool clock_stable = false;
+	/// A cgroup's `cpu.max` holds for its VMs, attached (\ref vm::run) or not. Linux 6.18
+	/// and later ones do not throttle kernel threads, such as run VMs that are not.
+	bool cpu_max = false;
 };
 
 } // namespace vmctl
