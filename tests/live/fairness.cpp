@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include <sched.h>
 
@@ -100,6 +101,26 @@ TEST_F(Fairness, SpinnersShareACpuAndSleepersGetOn)
 	EXPECT_LE(spread, 0.05);
 	for (std::size_t i = 0; i < sleepers.size(); i++)
 		EXPECT_GE(sleepers[i].info().parked - parked[i], 50u);
+}
+
+/// The scheduler asks an attached VM's thread for the CPU; no timer does.
+TEST_F(Fairness, AProcessThatWakesDoesNotWaitForATick)
+{
+	const machine vm(live::make_image(device, guests::spin), device, 0);
+	const std::jthread runner([&] { EXPECT_EQ(vm.run(), 0); });
+	constexpr int naps = 100;
+	const auto one = std::chrono::milliseconds(1);
+	const auto began = std::chrono::steady_clock::now();
+
+	for (int i = 0; i < naps; i++)
+		std::this_thread::sleep_for(one);
+
+	const std::chrono::duration<double, std::milli> late = std::chrono::steady_clock::now() - began - naps * one;
+
+	std::printf("late by %.2f ms\n", late.count() / naps);
+	// Where ticks are 1 ms, to wait for the next makes this 0.45.
+	EXPECT_LT(late.count() / naps, 0.2);
+	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
 }
 
 }
