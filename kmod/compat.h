@@ -73,6 +73,7 @@ SYM_DATA_LOCAL(svm_verw_selector, .word __KERNEL_DS)
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/syscore_ops.h>
+#include <linux/workqueue.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/reboot.h>
@@ -137,6 +138,10 @@ static inline void compat_cond_resched(void)
 #define rdmsrq_safe	rdmsrl_safe
 #define wrmsrq		wrmsrl
 #define native_wrmsrq	native_wrmsrl
+#endif
+
+#ifndef HAS_SYSTEM_DFL_WQ
+#define system_dfl_wq	system_unbound_wq
 #endif
 
 #ifndef HAS_HRTIMER_SETUP

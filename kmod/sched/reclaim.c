@@ -13,6 +13,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "compat.h"
 #include "mem/pages.h"
 #include "sched/reclaim.h"
 #include "vm/cold.h"
@@ -34,7 +35,7 @@ static DECLARE_DELAYED_WORK(age_work, on_age_work);
 
 static void look_again_after(unsigned int ms)
 {
-	queue_delayed_work(system_unbound_wq, &age_work, msecs_to_jiffies(ms));
+	queue_delayed_work(system_dfl_wq, &age_work, msecs_to_jiffies(ms));
 }
 
 /**

@@ -10,6 +10,7 @@
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
+#include "compat.h"
 #include "uapi/mayfly.h"
 #include "vm/ends.h"
 #include "vm/vm.h"
@@ -53,7 +54,7 @@ void ends_add(const struct vm *vm)
 	WRITE_ONCE(nr_ends, nr_ends + 1);
 	spin_unlock(&lock);
 	if (wq_has_sleeper(&readers))
-		queue_work(system_unbound_wq, &wake_work);
+		queue_work(system_dfl_wq, &wake_work);
 }
 
 /**
