@@ -56,10 +56,11 @@ next_kernel:
 # The tables we were left map memory only. The third and fourth GiB are one
 # entry each in the second table, if that.
 map_local_apic:
+	movabs	$0xffffffffff000, %rcx	# an entry's address
 	mov	%cr3, %rax
-	and	$~0xfff, %rax
+	and	%rcx, %rax
 	mov	(%rax), %rax
-	and	$~0xfff, %rax		# no bits above 51 are set
+	and	%rcx, %rax
 	lea	own_table(%rip), %rdi
 	mov	24(%rax), %rdx
 	test	$1, %dl
@@ -67,7 +68,7 @@ map_local_apic:
 	test	$0x80, %dl
 	jnz	2f			# a page of 1 GiB covers it
 	mov	%rdx, %rdi
-	and	$~0xfff, %rdi
+	and	%rcx, %rdi
 	jmp	3f
 1:	lea	3(%rdi), %rdx
 	mov	%rdx, 24(%rax)

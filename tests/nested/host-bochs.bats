@@ -7,7 +7,7 @@
 setup()
 {
 	cd "$BATS_TEST_DIRNAME/../.." || return
-	nested=(scripts/nested-host --cpu vmx --debug --no-load --timeout 590 --cmdline crashkernel=32M)
+	nested=(scripts/nested-host --cpu vmx --kernel-series "${KERNEL_SERIES:-6.1}" --debug --no-load --timeout 590 --cmdline crashkernel=32M)
 }
 
 @test "VT-x: KVM and Mayfly get EBUSY from each other; kvm_intel goes and comes; a crash kernel starts" {

@@ -7,7 +7,7 @@
 setup()
 {
 	cd "$BATS_TEST_DIRNAME/../.." || return
-	nested=(scripts/nested-host --debug --memory 1G --timeout 120)
+	nested=(scripts/nested-host --kernel-series "${KERNEL_SERIES:-6.1}" --debug --memory 1G --timeout 120)
 }
 
 # In the machine: VMs that wake each second, for ever, and wake indeed.
