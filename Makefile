@@ -13,14 +13,17 @@
 # make test-debug  what KASAN, lockdep, kmemleak, failing allocations and fuzzers
 #               find, and what they reach; first builds a kernel, for 15 minutes;
 #               test-debug-vmx: the same on the emulated Intel machine, slower
-# make test-kernels  the command line, the host with KVM and the fuzzers on Debian's 6.12
+# make test-kernels  more on Debian 12's 6.12; the kernels of Debian 13 and its backports,
+#               the newest of which has SVM only; DKMS. An hour, and 1.5 GB of downloads
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
 # make install  the library, vmctl and guests into PREFIX (/usr/local), below DESTDIR
 #               if that is given, with what programs and guests are built with; not
 #               the module, which belongs to one kernel
+# make install-dkms  the module, for every kernel of this machine that there is or comes, by DKMS
 # make kmod     the module, plain and with its debug checks (DEBUG=1: only that)
-# make kmod-6.12  the module for Debian's 6.12, with its debug checks; make test does it
+# make kmod-6.12  the module for Debian's 6.12, with its debug checks; make test does it.
+#               kmod-trixie, kmod-trixie-backports: for the kernels of Debian 13
 # make compile_commands.json  what clangd and other tools read
 # make clean    remove what was built
 
@@ -31,6 +34,8 @@ include scripts/install.mk
 build := build
 test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
 test-debug-vmx_tiers := debug-live-vmx debug-faults-vmx debug-guests-vmx
+test-kernels_tiers := live-6.12 vmx-6.12 cli-6.12 host-6.12 host-vmx-6.12 boots-6.12 fuzz-6.12 \
+	live-13 vmx-13 host-13 live-7 fair-7 host-7 boots-7 fuzz-7 vmx-7 dkms
 other_kernels := 6.12 trixie trixie-backports
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
@@ -40,7 +45,7 @@ test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 	$(other_kernels:%=kmod-%) \
 	libvmctl vmctl guest-unikernel tests $(test_programs) compile_commands.json deps \
 	demo test test-svm test-vmx test-kernels test-debug test-debug-vmx test-one check density \
-	million install clean
+	million install install-dkms clean
 
 all: kmod vmctl guest-unikernel tests
 
@@ -126,10 +131,13 @@ test-debug test-debug-vmx: deps
 	@scripts/run-tests $($@_tiers)
 	@scripts/coverage
 
+# One after the other: two of these share a folder and a lock.
 test-kernels: deps
-	+@$(MAKE) all kmod-6.12
+	+@$(MAKE) all
+	+@for series in $(other_kernels); do $(MAKE) kmod-$$series || exit; done
 	+@scripts/build-module --series 6.12
-	@scripts/run-tests live-6.12 vmx-6.12 cli-6.12 host-6.12 fuzz-6.12
+	@scripts/run-tests $(test-kernels_tiers)
+	@scripts/kernel-table
 
 test-one: deps
 	@scripts/run-tests --only "$$T" $(TIER)
@@ -151,6 +159,10 @@ install: libvmctl vmctl guest-unikernel
 	+@for part in $^; do $(MAKE) -C $$part install DESTDIR=$(abspath $(DESTDIR)) || exit; done
 	$(install_data) -t $(headers)/mayfly kmod/uapi/*.h
 	$(install_data) -t $(udev) kmod/60-mayfly.rules
+
+# The version is the library's, where all of Mayfly takes it from.
+install-dkms:
+	@scripts/install-dkms $$(sed -n 's/^version := //p' libvmctl/version.mk) $(abspath $(DESTDIR))
 
 clean:
 	rm -rf $(build) kmod/mayfly.ko compile_commands.json
