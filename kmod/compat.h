@@ -39,18 +39,31 @@ SYM_DATA_LOCAL(svm_verw_selector, .word __KERNEL_DS)
 	ALTERNATIVE "", "verw svm_verw_selector(%rip)", X86_FEATURE_CLEAR_CPU_BUF_VM
 .endm
 
-/* Clobbers rax, rcx and rdx. */
-.macro untrain_after_vmexit
-	VALIDATE_UNRET_END
-	CALL_UNTRAIN_RET
-	ALTERNATIVE "jmp .Lno_ibpb_\@", "", X86_FEATURE_IBPB_ON_VMEXIT
+/* IBPB, which on some CPUs leaves what is predicted of returns. Clobbers rax, rcx, rdx. */
+.macro forget_predictions
 	mov	$MSR_IA32_PRED_CMD, %ecx
 	mov	$PRED_CMD_IBPB, %eax
 	xor	%edx, %edx
 	wrmsr
 	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_BUG_IBPB_NO_RET
+.endm
+
+/* Clobbers rax, rcx and rdx. */
+.macro untrain_after_vmexit
+	VALIDATE_UNRET_END
+	CALL_UNTRAIN_RET
+	ALTERNATIVE "jmp .Lno_ibpb_\@", "", X86_FEATURE_IBPB_ON_VMEXIT
+	forget_predictions
 .Lno_ibpb_\@:
 .endm
+
+/* void compat_forget_predictions(void) */
+.pushsection .text
+SYM_FUNC_START(compat_forget_predictions)
+	forget_predictions
+	RET
+SYM_FUNC_END(compat_forget_predictions)
+.popsection
 
 #else
 
@@ -84,7 +97,8 @@ SYM_DATA_LOCAL(svm_verw_selector, .word __KERNEL_DS)
 
 /*
  * A crashing kernel turned SVM off by itself until 6.7, then only for whoever had said
- * how. The newest do it by themselves again, and have no slot but KVM's.
+ * how. The newest do it by themselves again, and have no slot but KVM's. Both take a
+ * kernel that is built with KVM.
  */
 #if defined(HAS_VIRTEXT) || defined(HAS_ASM_VIRT)
 #define CRASH_TURNS_SVM_OFF	1
@@ -94,6 +108,13 @@ SYM_DATA_LOCAL(svm_verw_selector, .word __KERNEL_DS)
 #ifdef HAS_ASM_VIRT
 static inline void cpu_emergency_register_virt_callback(void (*callback)(void)) {}
 static inline void cpu_emergency_unregister_virt_callback(void (*callback)(void)) {}
+#endif
+
+/* Since 6.12 KVM may take the CPUs when it is loaded, and not with its first VM. */
+#ifdef HAS_KVM_AT_LOAD
+#define KVM_CAN_HOLD_IDLE	1
+#else
+#define KVM_CAN_HOLD_IDLE	0
 #endif
 
 /* Since 6.18 cpu.max stops a task on its way to user space, where no worker goes. */
@@ -159,12 +180,14 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 #define misc_ctl		nested_ctl
 #endif
 
+void compat_forget_predictions(void);
+
 /* The kernel's own calls what it exports to KVM alone. */
 static inline void compat_prediction_barrier(void)
 {
 #ifdef HAS_EXPORTS_FOR_KVM
 	if (cpu_feature_enabled(X86_FEATURE_IBPB))
-		native_wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		compat_forget_predictions();
 #else
 	indirect_branch_prediction_barrier();
 #endif

@@ -33,7 +33,8 @@ int __init backend_setup(void)
 		pr_err("mayfly: the CPU has neither SVM nor VT-x\n");
 		return -EOPNOTSUPP;
 	}
-	static_call_update(backend_run, backend->run);
+	if (!ret)
+		static_call_update(backend_run, backend->run);
 	return ret;
 }
 

@@ -59,8 +59,8 @@ static const char *cause_of_refusal(int error)
 		return "the machine is going down";
 	if (neighbour_has_vms())
 		return "KVM is using it; end its virtual machines, its modules may stay";
-	if (neighbour_is_loaded())
-		return "KVM has probably taken it when it was loaded; unload it, or load it with enable_virt_at_load=0";
+	if (neighbour_may_hold_idle())
+		return "KVM, if it was loaded with enable_virt_at_load=1, or another hypervisor has taken it; unload it, or load KVM with enable_virt_at_load=0";
 	return "another hypervisor is using it; end its virtual machines or unload it";
 }
 

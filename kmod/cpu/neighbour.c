@@ -57,16 +57,15 @@ static bool is_in_use(const char *name)
 }
 
 /**
- * neighbour_is_loaded - may it be KVM that has the CPUs?
- *
- * From Linux 6.12 on it can have them without a VM, see kvm.enable_virt_at_load.
+ * neighbour_may_hold_idle - may it be KVM that has the CPUs, although it has no VM?
  *
  * Context: may sleep.
- * Return: true if its module for these CPUs is loaded.
+ * Return: true if its module for these CPUs is loaded, on a kernel with
+ * kvm.enable_virt_at_load.
  */
-bool neighbour_is_loaded(void)
+bool neighbour_may_hold_idle(void)
 {
-	return is_loaded(backend->kvm);
+	return KVM_CAN_HOLD_IDLE && is_loaded(backend->kvm);
 }
 
 /**

@@ -7,7 +7,7 @@
 
 #include <linux/types.h>
 
-bool neighbour_is_loaded(void);
+bool neighbour_may_hold_idle(void);
 bool neighbour_has_vms(void);
 void neighbour_take_slot(void);
 int neighbour_setup(void);

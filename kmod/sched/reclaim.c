@@ -13,7 +13,6 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
-#include "compat.h"
 #include "mem/pages.h"
 #include "sched/reclaim.h"
 #include "vm/cold.h"

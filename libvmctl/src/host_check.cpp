@@ -191,15 +191,23 @@ host_check::finding host_check::owner() const
 	const bool built_in = !users &&
 			      (system_->exists("/sys/module/kvm_amd") || system_->exists("/sys/module/kvm_intel"));
 
+	const std::string at_load = "/sys/module/kvm/parameters/enable_virt_at_load";
+	const bool loaded = users || built_in;
+
 	// An open /dev/kvm is a user too: who has VMs here need not look at it.
 	if (has_vms())
 		return {subject, verdict::good,
-			"Mayfly has VMs and holds the CPU: KVM gets none until the last one is removed", ""};
+			std::string("Mayfly has VMs and holds the CPU: KVM gets none until the last one is removed") +
+				// Decision 24.
+				(loaded && system_->exists(at_load)
+					 ? "; with KVM's modules loaded a crash kernel may not start"
+					 : ""),
+			""};
 	if (users > 0u)
 		return {subject, verdict::bad, "KVM has virtual machines and holds the CPU's virtualization",
 			"end KVM's machines (pgrep -a qemu finds most); its modules may stay loaded"};
 	// From Linux 6.12 on KVM may hold the CPU from the moment it is loaded.
-	if ((users || built_in) && text_of("/sys/module/kvm/parameters/enable_virt_at_load").starts_with('Y'))
+	if (loaded && text_of(at_load).starts_with('Y'))
 		return {subject, verdict::bad, "KVM is loaded and holds the CPU's virtualization",
 			built_in ? "boot with kvm.enable_virt_at_load=0"
 				 : "sudo modprobe -r kvm_amd kvm_intel; with kvm.enable_virt_at_load=0 it may stay"};

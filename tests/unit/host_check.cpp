@@ -158,6 +158,8 @@ TEST_F(host_check_test, own_vms_hold_the_cpu)
 	fake.files["/proc/modules"] = "kvm_amd 155648 1 - Live 0x0\nkvm 1146880 1 kvm_amd, Live 0x0\n";
 	EXPECT_TRUE(healthy());
 	EXPECT_EQ(owner().text, "Mayfly has VMs and holds the CPU: KVM gets none until the last one is removed");
+	fake.files["/sys/module/kvm/parameters/enable_virt_at_load"] = "N\n";
+	EXPECT_TRUE(owner().text.ends_with("with KVM's modules loaded a crash kernel may not start"));
 	EXPECT_TRUE(fake.open_fds.empty());
 }
 

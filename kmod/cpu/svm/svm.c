@@ -12,6 +12,7 @@
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
+#include <asm/asm.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/svm.h>
@@ -40,17 +41,20 @@ static struct stage2_format npt_format __ro_after_init = {
 	.large_code = true,
 };
 
+/* APM 3 E.4.1. The kernel's own flag may be cleared where firmware forbids SVM. */
+#define CPUID_80000001_ECX_SVM	(1u << 2)
+
 static int __init svm_setup(void)
 {
 	int ret;
 
-	if (!boot_cpu_has(X86_FEATURE_SVM))
+	if (!(cpuid_ecx(0x80000001) & CPUID_80000001_ECX_SVM))
 		return -ENODEV;
 	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
 		pr_err("mayfly: no support for hosts with encrypted memory (mem_encrypt=on)\n");
 		return -EOPNOTSUPP;
 	}
-	if (!boot_cpu_has(X86_FEATURE_NPT)) {
+	if (boot_cpu_has(X86_FEATURE_SVM) && !boot_cpu_has(X86_FEATURE_NPT)) {
 		pr_err("mayfly: SVM without nested paging\n");
 		return -EOPNOTSUPP;
 	}
@@ -108,12 +112,16 @@ static void svm_disable_cpu(void)
 }
 
 /*
- * May interrupt the functions above between any two instructions, but no world switch:
- * with GIF clear, no NMI comes.
+ * May interrupt the functions above between any two instructions, and no world switch:
+ * with GIF clear, no NMI comes. But the crash itself may be one's, and then INIT and NMIs
+ * wait for STGI, which is undefined where SVM is off already. APM 2 15.17
  */
 static void svm_emergency(void)
 {
 	this_cpu_ptr(&svm_cpus)->enabled = false;
+	asm volatile("1: stgi\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b) : : : "memory");
 	svm_off();
 }
 
