@@ -44,7 +44,10 @@ static int wait_for_change(struct vm *vm)
 	return ret == -ETIME ? 0 : ret;
 }
 
-/* Returns 0 with the VM claimed, an outcome if there is one already, or -EINTR. */
+/*
+ * Returns 0 with the VM claimed, an outcome if there is one already, or
+ * -ERESTARTNOHAND: only a signal's handler ends RUN, not a stop, a freezer, a debugger.
+ */
 static int claim_attached(struct vm *vm, u32 flags)
 {
 	while (!life_try_claim(vm)) {
@@ -54,12 +57,12 @@ static int claim_attached(struct vm *vm, u32 flags)
 		    READ_ONCE(vm->run_state) == MAYFLY_PARKED)
 			return MAYFLY_RAN_PARKED;
 		if (wait_for_change(vm))
-			return -EINTR;
+			return -ERESTARTNOHAND;
 	}
 	return 0;
 }
 
-/* Returns 0 to go on, or an outcome, or -EINTR. */
+/* Returns 0 to go on, or an outcome, or -ERESTARTNOHAND. */
 static int run_attached(struct vm *vm, u32 flags)
 {
 	struct slice slice;
@@ -81,7 +84,7 @@ static int run_attached(struct vm *vm, u32 flags)
 		return 0;
 	if (vm_has_ended(vm))
 		return MAYFLY_RAN_ENDED;
-	return signal_pending(current) ? -EINTR : MAYFLY_RAN_AGAIN;
+	return signal_pending(current) ? -ERESTARTNOHAND : MAYFLY_RAN_AGAIN;
 }
 
 /**
@@ -91,7 +94,7 @@ static int run_attached(struct vm *vm, u32 flags)
  * @outcome: out: MAYFLY_RAN_*
  *
  * Context: may sleep.
- * Return: 0, -EINTR, -EBUSY when somebody else runs it, -ESRCH when it had ended
+ * Return: 0, -ERESTARTNOHAND, -EBUSY when somebody else runs it, -ESRCH when it had ended
  * before.
  */
 int attach_run(struct vm *vm, u32 flags, u32 *outcome)

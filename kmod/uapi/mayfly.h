@@ -525,8 +525,9 @@ struct mayfly_control {
  * @reserved: zero
  *
  * Runs the VM in the calling thread, waiting included, until it ends or a condition
- * in @flags is met. -EINTR when a signal came; MAYFLY_RAN_AGAIN when the kernel has
- * other work for the thread, which it does on the way to user mode: call again to go on.
+ * in @flags is met. -EINTR when a signal's handler has run; MAYFLY_RAN_AGAIN when the
+ * kernel has other work for the thread, which it does on the way to user mode: call again
+ * to go on.
  * -EBUSY when it belongs to the workers or to another thread.
  */
 struct mayfly_run {

@@ -467,6 +467,26 @@ TEST_F(CgroupsFreeze, StopsVmsUntilTheThaw)
 	}
 }
 
+/// RUN answers EINTR for a signal's handler, and the freezer has none.
+TEST_F(CgroupsFreeze, AThawDoesNotEndRun)
+{
+	for (const auto code : {guests::count_forever, guests::wait_loop}) {
+		const cgroup group;
+		const machine vm = make(group, code, 0);
+		resident runner(group, [&] { return vm.run() == 0; });
+
+		for (int round = 0; round < 3; round++) {
+			EXPECT_TRUE(gets_on(vm));
+			group.set("cgroup.freeze", 1);
+			EXPECT_TRUE(live::eventually([&] { return group.number("cgroup.events", "frozen") == 1; }));
+			group.set("cgroup.freeze", "0");
+		}
+		EXPECT_TRUE(gets_on(vm));
+		EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+		EXPECT_EQ(runner.status(), 0);
+	}
+}
+
 TEST_F(CgroupsFreeze, AFrozenVmCanBeControlledAndRemoved)
 {
 	const cgroup group;

@@ -79,7 +79,7 @@ public:
 	[[nodiscard]] result<void> ask_to_stop() const { return notify(stop_port); }
 
 	/// Runs it in the calling thread, waiting included, until it ends or what
-	/// \p options name. EINTR when a signal came: call again. EBUSY when something
+	/// \p options name. EINTR when a signal's handler has run: call again. EBUSY when something
 	/// else runs it, ESRCH when it had ended.
 	[[nodiscard]] result<run_result> run(run_options options = {}) const;
 
