@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# usage: dkms.bash OUT BACKPORTS
+# usage: dkms.bash OUT RELEASE LATER
 #
-# In a Debian of debian-root: installs a kernel's headers, Mayfly by `make install-dkms`,
-# and the headers of suite BACKPORTS. Puts what DKMS has built into OUT, as RELEASE.ko,
-# and fails if there is not one for each kernel.
+# In a Debian of debian-root: installs the headers of kernel RELEASE, Mayfly by `make
+# install-dkms`, and the headers of kernel LATER. Puts what DKMS has built into OUT, as
+# RELEASE.ko and LATER.ko, and fails if one is missing.
 
 set -euo pipefail
-out=$1 backports=$2
+out=$1 first=$2 later=$3
 
 install()
 {
@@ -22,24 +22,19 @@ module_for()
 		find "/lib/modules/$1/updates/dkms" -name 'mayfly.ko*' | grep .
 }
 
-kernels()
-{
-	find /lib/modules -mindepth 1 -maxdepth 1 -printf '%f\n'
-}
-
 apt-get update -qq
-install linux-headers-amd64
-first=$(kernels)
-
-make install-dkms
-module_for "$first"
-# Again, as for a new version of the sources.
+install "linux-headers-$first"
 make install-dkms
 module_for "$first"
 
-install -t "$backports" linux-headers-amd64
-[[ $(kernels | wc -l) == 2 ]]
-for release in $(kernels); do
+# A newer version takes the place of the older.
+version=$(sed -n 's/^version := //p' libvmctl/version.mk)
+scripts/install-dkms "$version.1"
+module_for "$first"
+[[ $(dkms status -m mayfly) == "mayfly/$version.1"* ]]
+
+install "linux-headers-$later"
+for release in "$first" "$later"; do
 	module=$(module_for "$release")
 	case $module in
 	*.xz) xz -dc "$module" >"$out/$release.ko" ;;
@@ -47,5 +42,5 @@ for release in $(kernels); do
 	esac
 done
 
-dkms remove "mayfly/$(sed -n 's/^version := //p' libvmctl/version.mk)" --all
+dkms remove "mayfly/$version.1" --all
 [[ ! $(find /lib/modules -name 'mayfly.ko*') ]]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # `make install-dkms`, in fresh Debians that know nothing else of Mayfly: DKMS builds
-# the module for the kernels there are, and by itself for the one that comes later. What
+# the module for the kernel there is, and by itself for the one that comes later. What
 # it built is loaded.
 
 setup()
@@ -17,26 +17,27 @@ teardown()
 	rm -rf "$built"
 }
 
-# The module for series $1, from $built, makes a VM on that kernel.
-runs_on()
+# In Debian $1: the kernel of series $2, then that of series $3, and a VM on both.
+builds_and_runs()
 {
-	local release
-	release=$(<"build/kernel-$1/release")
-	scripts/nested-host --kernel-series "$1" --module "$built/$release.ko" -- vmctl run noop
+	local suite=$1 series release
+	shift
+
+	for series; do
+		scripts/fetch-kernel "$series"
+	done
+	scripts/debian-root "$suite" tests/kernels/dkms.bash "$built" \
+		"$(<"build/kernel-$1/release")" "$(<"build/kernel-$2/release")"
+	for series; do
+		release=$(<"build/kernel-$series/release")
+		scripts/nested-host --kernel-series "$series" --module "$built/$release.ko" -- vmctl run noop
+	done
 }
 
 @test "Debian 12: for its 6.1, and for the 6.12 of its backports when that comes" {
-	scripts/debian-root bookworm tests/kernels/dkms.bash "$built" bookworm-backports
-	for series in 6.1 6.12; do
-		scripts/fetch-kernel "$series"
-		runs_on "$series"
-	done
+	builds_and_runs bookworm 6.1 6.12
 }
 
 @test "Debian 13: for its 6.12, and for the newest of its backports when that comes" {
-	scripts/debian-root trixie tests/kernels/dkms.bash "$built" trixie-backports
-	for series in trixie trixie-backports; do
-		scripts/fetch-kernel "$series"
-		runs_on "$series"
-	done
+	builds_and_runs trixie trixie trixie-backports
 }

@@ -6,7 +6,7 @@
 @test "VT-x on a kernel that keeps it for KVM: refused when the module is loaded, in one sentence" {
 	cd "$BATS_TEST_DIRNAME/../.." || return
 	# shellcheck disable=SC2016 # the nested shell expands it
-	run scripts/nested-host --cpu vmx --debug --no-load --kernel-series trixie-backports -- bash -c '
+	run scripts/nested-host --cpu vmx --debug --no-load --kernel-series "$KERNEL_SERIES" -- bash -c '
 		insmod "$MAYFLY_KO" || echo "insmod: $?"
 		dmesg | grep -o "mayfly: this.*"
 		lsmod | grep -c mayfly'
