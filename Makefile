@@ -35,7 +35,7 @@ build := build
 test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
 test-debug-vmx_tiers := debug-live-vmx debug-faults-vmx debug-guests-vmx
 test-kernels_tiers := live-6.12 vmx-6.12 cli-6.12 host-6.12 host-vmx-6.12 boots-6.12 fuzz-6.12 \
-	live-13 vmx-13 host-13 live-7 fair-7 host-7 boots-7 fuzz-7 vmx-7 dkms
+	live-13 vmx-13 host-13 live-7 fair-7 host-7 boots-7 fuzz-7 vmx-7 dkms speculation-other
 other_kernels := 6.12 trixie trixie-backports
 running := $(wildcard /lib/modules/$(shell uname -r)/build)
 
