@@ -14,7 +14,7 @@ setup()
 	# The slot for crashes goes to kvm_intel and comes back before the panic.
 	# shellcheck disable=SC2016 # the nested shell expands it
 	run "${nested[@]}" -- bash -c '
-		bats --tap -f "first|goes and comes while our" tests/host
+		bats --tap -f "VM first: EBUSY|first: KVM loads|goes and comes while our" tests/host
 		insmod "$MAYFLY_KO" && vmctl spawn -q -n 20 daytime | wc -l
 		modprobe kvm_intel && modprobe -r kvm_intel && echo "kvm_intel was here"
 		build/tests/host/next_kernel --crash
