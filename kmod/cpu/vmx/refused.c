@@ -8,8 +8,8 @@
 #include <linux/errno.h>
 #include <linux/init.h>
 #include <linux/printk.h>
-#include <asm/cpuid/api.h>
 
+#include "compat.h"
 #include "cpu/backend.h"
 
 /* SDM 2A, CPUID. */
