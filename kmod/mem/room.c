@@ -16,8 +16,8 @@
  * memory; a process would be OOM-killed. Twice what the kernel charges at once.
  */
 #define RESERVE		(SZ_512K >> PAGE_SHIFT)
-/* Pages reclaimed beyond that, so that not every fault has to reclaim. */
-#define AHEAD		32
+/* More than a VM asks for and that, so that not every fault has to reclaim. */
+#define BLOCK_ORDER	8
 
 /**
  * room_is_above_high - is a cgroup, or one of its ancestors, above its memory.high?
@@ -42,10 +42,21 @@ static bool cgroups_have(struct mem_cgroup *memcg, unsigned long pages)
 	return true;
 }
 
-/* Modules cannot ask for reclaim, but taking more than there is triggers it. */
-static void make_cgroup_reclaim(struct mem_cgroup *memcg, unsigned long pages, gfp_t gfp)
+/* Charges more than there is. Returns false when the host has no such block. */
+static bool charge_block(gfp_t gfp)
 {
-	struct mem_cgroup *old = set_active_memcg(memcg);
+	struct page *block = alloc_pages(gfp, BLOCK_ORDER);
+
+	/* Was it the cgroup that refused it? */
+	if (!block)
+		block = alloc_pages(MEMORY_ATOMIC & ~__GFP_ACCOUNT, BLOCK_ORDER);
+	if (block)
+		__free_pages(block, BLOCK_ORDER);
+	return block;
+}
+
+static void charge_pages(unsigned long pages, gfp_t gfp)
+{
 	struct page *page, *next;
 	LIST_HEAD(taken);
 
@@ -53,6 +64,19 @@ static void make_cgroup_reclaim(struct mem_cgroup *memcg, unsigned long pages, g
 		list_add(&page->lru, &taken);
 	list_for_each_entry_safe(page, next, &taken, lru)
 		pages_free(page);
+}
+
+/*
+ * Modules cannot ask for reclaim, but to charge more than there is triggers it. A block
+ * is refused as a whole. Single pages take what is left to the processes, and one that
+ * needs memory meanwhile may be OOM-killed: only where there is no block.
+ */
+static void make_cgroup_reclaim(struct mem_cgroup *memcg, gfp_t gfp)
+{
+	struct mem_cgroup *old = set_active_memcg(memcg);
+
+	if (!charge_block(gfp))
+		charge_pages(1 << BLOCK_ORDER, gfp);
 	set_active_memcg(old);
 }
 
@@ -77,6 +101,6 @@ bool room_for(struct mem_cgroup *memcg, unsigned long pages, gfp_t gfp)
 		return !room_is_above_high(memcg) && cgroups_have(memcg, pages);
 	if (cgroups_have(memcg, pages))
 		return true;
-	make_cgroup_reclaim(memcg, pages + AHEAD, gfp);
+	make_cgroup_reclaim(memcg, gfp);
 	return cgroups_have(memcg, pages);
 }

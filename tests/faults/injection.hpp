@@ -84,6 +84,25 @@ private:
 	std::vector<std::filesystem::path> chosen_;
 };
 
+/// The host has no 256 pages in one block for this thread and those that it makes, for
+/// as long as this lives.
+class no_blocks final
+{
+public:
+	no_blocks() { set("8", "1", "100"); }
+	no_blocks(const no_blocks &) = delete;
+	no_blocks &operator=(const no_blocks &) = delete;
+	~no_blocks() { set("0", "0", "0"); }
+
+private:
+	static void set(const char *order, const char *this_thread, const char *of_hundred)
+	{
+		put(debugfs / "fail_page_alloc" / "min-order", order);
+		put("/proc/thread-self/make-it-fail", this_thread);
+		put(debugfs / "fail_page_alloc" / "probability", of_hundred);
+	}
+};
+
 /// Makes the nth allocation or copy of this thread fail, from now on.
 class nth_fault final
 {

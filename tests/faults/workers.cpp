@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "injection.hpp"
+#include "live/cgroup.hpp"
 #include "live/machine.hpp"
 
 namespace
@@ -74,6 +75,23 @@ TEST_F(Workers, AVmWithoutMemoryEndsAndTheOthersGoOn)
 	EXPECT_EQ(neighbour.info().state, unsigned{MAYFLY_PARKED});
 	EXPECT_EQ(neighbour.control(MAYFLY_OP_NOTIFY, MAYFLY_EVENT_STOP), 0);
 	EXPECT_TRUE(neighbour.wait_for_end());
+}
+
+/// Reclaim takes pages one by one where the host has no block to ask for.
+TEST_F(Workers, PageCacheMakesRoomForVmsOnAFragmentedHost)
+{
+	const live::cgroup group("mayfly-faults-test");
+
+	group.set("memory.max", 8 << 20);
+	live::fill_with_page_cache(group);
+	const faults::no_blocks fragmented;
+
+	EXPECT_TRUE(live::inside(group, [] {
+		const live::fd own = live::open_device();
+		const machine vm(live::make_image(own, guests::touch_all), own, 0, 6 << 20);
+
+		return vm.run() == 0 && vm.info().reason == MAYFLY_END_EXITED;
+	}));
 }
 
 TEST_F(Workers, SleepersThatCannotBeWarmedEndNoMemory)

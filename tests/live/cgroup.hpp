@@ -4,12 +4,15 @@
 
 #pragma once
 
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <sstream>
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -157,6 +160,25 @@ private:
 inline bool inside(const cgroup &group, const std::function<bool()> &body)
 {
 	return resident(group, body).status() == 0;
+}
+
+/// Puts at least 3 MiB of page cache into a cgroup: that of this program's file.
+inline void fill_with_page_cache(const cgroup &group)
+{
+	std::ofstream("/proc/sys/vm/drop_caches") << 1 << std::flush;
+	EXPECT_TRUE(inside(group, [] {
+		const std::filesystem::path program = "/proc/self/exe";
+		const fd file(open(program.c_str(), O_RDONLY | O_CLOEXEC));
+		const std::size_t size = std::filesystem::file_size(program);
+		const void *const mapping = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
+
+		if (mapping == MAP_FAILED)
+			return false;
+		for (std::size_t at = 0; at < size; at += 4096)
+			static_cast<const volatile char *>(mapping)[at];
+		return true;
+	}));
+	EXPECT_GT(group.number("memory.stat", "file"), 3u << 20);
 }
 
 /// One line of \p file that says "key number", as in /proc/vmstat and, in KiB, /proc/meminfo.

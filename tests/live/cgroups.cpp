@@ -161,6 +161,24 @@ TEST_F(CgroupsMemory, MaxEndsTheVmNotItsNeighbours)
 	EXPECT_FALSE(shell.has_ended());
 }
 
+TEST_F(CgroupsMemory, PageCacheMakesRoomForVms)
+{
+	const cgroup group;
+
+	group.set("memory.max", 16 * mib);
+	for (const bool attached : {false, true}) {
+		live::fill_with_page_cache(group);
+		const machine vm = make(group, guests::touch_all, attached ? 0 : MAYFLY_SPAWN_START, 10 * mib);
+
+		if (attached) {
+			EXPECT_TRUE(inside(group, [&] { return run_to_end(vm); }));
+		}
+		EXPECT_TRUE(vm.wait_for_end());
+		EXPECT_EQ(reason_of(vm), unsigned{MAYFLY_END_EXITED});
+	}
+	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
+}
+
 TEST_F(CgroupsMemory, HighMakesVmsWaitAndNotTheirNeighbours)
 {
 	constexpr std::uint64_t memory = 256 * mib;
