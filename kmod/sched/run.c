@@ -33,7 +33,15 @@ static bool must_leave(const struct vm *vm, const struct slice *slice)
 	       run_is_wanted_outside();
 }
 
-static enum verdict enter_once(struct vm *vm, const struct slice *slice)
+static void count_time(struct vm *vm, struct slice *slice)
+{
+	u64 now = local_clock();
+
+	WRITE_ONCE(vm->cpu_ns, vm->cpu_ns + now - slice->counted);
+	slice->counted = now;
+}
+
+static enum verdict enter_once(struct vm *vm, struct slice *slice)
 {
 	struct vm_exit exit;
 
@@ -45,14 +53,16 @@ static enum verdict enter_once(struct vm *vm, const struct slice *slice)
 	trace_vm_entry(vm->id, vm->vcpu.state.rip);
 	static_call(backend_run)(&vm->vcpu, &exit);
 	local_irq_enable();
+	/* Others can see it, and nothing may end the slice of an attached VM for long. */
+	if (exit.reason == MAYFLY_EXIT_INTERRUPT)
+		count_time(vm, slice);
 	vm->vcpu.exits[exit.reason]++;
 	trace_vm_exit(vm->id, vm->vcpu.state.rip, exit.reason,
 		      vm->vcpu.state.regs[MAYFLY_RAX], exit.detail);
 	return trap_handle(vm, &exit);
 }
 
-static enum verdict enter_until(struct vm *vm, const struct slice *slice,
-				bool stop_on_output)
+static enum verdict enter_until(struct vm *vm, struct slice *slice, bool stop_on_output)
 {
 	enum verdict verdict;
 
@@ -113,7 +123,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 		fpu_save_guest(vm->vcpu.fpu);
 		backend->save(&vm->vcpu);
 		shadow_host_after(SHADOW_SLICE);
-		vm->cpu_ns += local_clock() - slice->began;
+		count_time(vm, slice);
 	}
 	kernel_fpu_end();
 	return verdict;

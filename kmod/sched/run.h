@@ -16,18 +16,21 @@ struct vm;
  * struct slice - a VM's turn on a CPU
  * @began: local_clock() at its start, in ns
  * @length: ns it should take
+ * @counted: until when it is in the VM's CPU time, as @began
  * @over: set from outside when it should end
  */
 struct slice {
 	u64 began;
 	u64 length;
+	u64 counted;
 	bool over;
 };
 
 /* A timer that would end the slice must see that it has begun: see on_slice_end(). */
 static inline void slice_begin(struct slice *slice, u64 length)
 {
-	WRITE_ONCE(slice->began, local_clock());
+	slice->counted = local_clock();
+	WRITE_ONCE(slice->began, slice->counted);
 	WRITE_ONCE(slice->length, length);
 	WRITE_ONCE(slice->over, false);
 	smp_mb();

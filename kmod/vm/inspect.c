@@ -45,7 +45,7 @@ static void describe_life(struct vm *vm, struct mayfly_vm_info *info)
 {
 	spin_lock_irq(&vm->pool->lock);
 	info->state = shown_state(vm);
-	info->cpu_ns = vm->cpu_ns;
+	info->cpu_ns = READ_ONCE(vm->cpu_ns);
 	info->flags = (vm->detached ? MAYFLY_VM_DETACHED : 0) |
 		      (vm->started ? MAYFLY_VM_STARTED : 0) |
 		      (vm->run_state == MAYFLY_PARKED && cold_is(vm) ?

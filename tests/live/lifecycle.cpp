@@ -251,6 +251,33 @@ TEST_F(Lifecycle, OthersControlAnAttachedVm)
 	EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_ENDED});
 }
 
+/// Nobody wants its thread's CPU, so that nothing ends its turn.
+TEST_F(Lifecycle, CpuTimeOfAnAttachedVmGrowsWhileItRuns)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		GTEST_SKIP() << "needs two CPUs: one watches the other";
+
+	const machine vm(live::make_image(device, guests::spin), device);
+	std::thread runner([&] {
+		const sched_param first{.sched_priority = 1};
+
+		EXPECT_TRUE(live::run_on(1));
+		EXPECT_EQ(sched_setscheduler(0, SCHED_FIFO, &first), 0);
+		EXPECT_EQ(vm.run(), 0);
+	});
+
+	for (int i = 0; i < 10; i++) {
+		const mayfly_vm_info before = vm.info();
+
+		EXPECT_TRUE(live::eventually([&] {
+			return vm.info().exits_by[MAYFLY_EXIT_INTERRUPT] > before.exits_by[MAYFLY_EXIT_INTERRUPT] + 5;
+		}));
+		EXPECT_GT(vm.info().cpu_ns, before.cpu_ns);
+	}
+	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	runner.join();
+}
+
 TEST_F(Lifecycle, AnAttachedWaiterIsWokenAndKilled)
 {
 	for (const std::uint32_t op : {MAYFLY_OP_NOTIFY, MAYFLY_OP_KILL}) {
