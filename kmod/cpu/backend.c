@@ -6,8 +6,10 @@
 #include <linux/kernel.h>
 #include <linux/printk.h>
 #include <asm/cpufeature.h>
+#include <asm/processor.h>
 
 #include "cpu/backend.h"
+#include "cpu/state.h"
 #include "uapi/mayfly.h"
 
 const struct backend_ops *backend;
@@ -33,6 +35,7 @@ int __init backend_setup(void)
 		pr_err("mayfly: the CPU has neither SVM nor VT-x\n");
 		return -EOPNOTSUPP;
 	}
+	state_linear_bits = boot_cpu_data.x86_virt_bits;
 	if (!ret)
 		static_call_update(backend_run, backend->run);
 	return ret;

@@ -60,6 +60,8 @@
  */
 #define MAY_RAISE	0x000b7de3u
 
+unsigned int state_linear_bits = 48;
+
 static const struct mayfly_segment_register flat_data = {
 	.limit = 0xffffffff, .selector = 0x10, .attributes = DATA,
 };

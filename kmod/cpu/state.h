@@ -54,10 +54,18 @@ static inline void state_raised(struct mayfly_vcpu_state *state)
 	state->error_code = 0;
 }
 
-/* Are bits 47 to 63 of an address all alike? */
+/*
+ * Of a linear address: 48, or 57 on CPUs with five-level paging. These check addresses
+ * so, and let a guest with four levels write MSRs so. SDM 3A 4.5.3, 3C 27.3.1.2
+ */
+extern unsigned int state_linear_bits;
+
+/* Are the bits of an address that the CPU does not translate like the last it does? */
 static inline bool state_canonical(u64 address)
 {
-	return (u64)((s64)(address << 16) >> 16) == address;
+	unsigned int unused = 64 - state_linear_bits;
+
+	return (u64)((s64)(address << unused) >> unused) == address;
 }
 
 #endif

@@ -632,9 +632,10 @@ struct mayfly_state {
  * @waiting: MAYFLY_WAITING_*
  * @flags: MAYFLY_STATE_*
  *
- * Addresses must be canonical (48 bits), and the bases of @ds and @es below 4 GiB.
- * SET_STATE answers -EINVAL to a state that some CPU would refuse. Code segments
- * must be 64-bit ones. MXCSR in the extended state has no reserved bit set.
+ * Addresses must be canonical (48 bits; 57 where the CPU has five-level paging), and
+ * the bases of @ds and @es below 4 GiB. SET_STATE answers -EINVAL to a state that some
+ * CPU of the host's width would refuse. Code segments must be 64-bit ones. MXCSR in the
+ * extended state has no reserved bit set.
  */
 struct mayfly_vcpu_state {
 	__u64 regs[16];

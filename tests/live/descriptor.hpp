@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include <cpuid.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -127,6 +128,15 @@ inline bool run_on(int cpu)
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
 	return sched_setaffinity(0, sizeof(one), &one) == 0;
+}
+
+/// The lowest positive address that is not canonical for this CPU.
+inline std::uint64_t not_canonical()
+{
+	unsigned int sizes = 0, unused = 0;
+
+	__get_cpuid(0x80000008, &sizes, &unused, &unused, &unused);
+	return std::uint64_t{1} << ((sizes >> 8 & 0xff) - 1);
 }
 
 /// Waits until \p condition holds, \p seconds at most; says whether it does.

@@ -39,6 +39,26 @@ TEST_F(States, CanonicalAddresses)
 		EXPECT_FALSE(state_canonical(bad)) << bad;
 }
 
+/// A guest has four levels of paging even there, but the CPU lets it write such MSRs.
+TEST_F(States, CanonicalAddressesWhereTheCpuHasFiveLevels)
+{
+	state_linear_bits = 57;
+	for (const u64 good : {0xffffffffffffffull, 0xff00000000000000ull, 0x800000000000ull, ~0ull}) {
+		EXPECT_TRUE(state_canonical(good)) << good;
+		s.lstar = s.fs.base = s.sysenter_esp = good;
+		EXPECT_TRUE(state_is_valid(&s)) << good;
+	}
+	for (const u64 bad : {0x100000000000000ull, 0xfeffffffffffffffull, 1ull << 63}) {
+		EXPECT_FALSE(state_canonical(bad)) << bad;
+		s.lstar = bad;
+		EXPECT_FALSE(state_is_valid(&s)) << bad;
+	}
+	s.lstar = 0;
+	s.cr4 |= 1u << 12;
+	EXPECT_FALSE(state_is_valid(&s));
+	state_linear_bits = 48;
+}
+
 TEST_F(States, AbsentDataSegmentsAreFine)
 {
 	s.ds = s.es = s.fs = s.gs = {};

@@ -61,10 +61,6 @@ static int __init vmx_setup(void)
 
 	if (!(cpuid_ecx(1) & CPUID_1_ECX_VMX))
 		return -ENODEV;
-	if (pgtable_l5_enabled() || !boot_cpu_has(X86_FEATURE_TSC)) {
-		pr_err("mayfly: VT-x with five levels of paging is not supported\n");
-		return -EOPNOTSUPP;
-	}
 	ret = vmx_controls_setup();
 	ept_format.large_pages = vmx_controls.large_pages;
 	/* Some CPUs machine-check on code in large pages (CVE-2018-12207). */
