@@ -33,14 +33,14 @@ struct vm_exit;
  * @disable_cpu: give this CPU back, if it was taken; interrupts off
  * @emergency: the same when the machine crashes, from an NMI and for good; NULL
  *	where the kernel does it by itself
- * @load: copy @vcpu into this CPU's control block; preemption off. 0, or -EAGAIN
+ * @load: copy @vcpu into this CPU's control block; interrupts off. 0, or -EAGAIN
  *	when this CPU is not enabled.
  * @run: enter the guest once and describe the exit; interrupts off, NMI safe.
  *	rax, rsp, rip, rflags and all other general registers in @vcpu->state are
  *	valid afterwards. The rest is valid only after @save, or after
  *	MAYFLY_EXIT_INVALID: then it is the refused state, without an exception
  *	that was pending.
- * @save: copy everything back into @vcpu->state; preemption off
+ * @save: copy everything back into @vcpu->state; interrupts off
  */
 struct backend_ops {
 	const char *name;

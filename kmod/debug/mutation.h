@@ -26,6 +26,7 @@ enum mutation {
 	MUTATION_HOST_PKRU,
 	MUTATION_HOST_FLAGS,	/* AC */
 	MUTATION_HOST_FIELD,	/* an exit loads another SYSENTER_CS; VT-x */
+	MUTATION_KEEP_FPU,	/* interrupts find the guest's FPU */
 	/* In the control block: */
 	MUTATION_CONTROL,	/* a field that does not affect a well-behaved guest */
 	MUTATION_INTERCEPT,	/* #AC is not intercepted */

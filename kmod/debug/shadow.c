@@ -22,6 +22,7 @@ static const char *const names[SHADOW_CHECKS] = {
 	[SHADOW_HOST_SEGMENT] = "host-segment",
 	[SHADOW_HOST_XSTATE] = "host-xstate",
 	[SHADOW_HOST_FLAGS] = "host-flags",
+	[SHADOW_HOST_FPU] = "host-fpu",
 	[SHADOW_HOST_FIELD] = "host-field",
 	[SHADOW_CONTROL] = "control",
 	[SHADOW_INTERCEPT] = "intercept",

@@ -12,7 +12,9 @@
 #ifndef MAYFLY_SHADOW_H
 #define MAYFLY_SHADOW_H
 
+#include <linux/bug.h>
 #include <linux/compiler_attributes.h>
+#include <linux/irqflags.h>
 #include <linux/types.h>
 
 struct vcpu;
@@ -27,6 +29,7 @@ enum shadow_check {
 	SHADOW_HOST_SEGMENT,	/* a selector, or the base of FS or GS */
 	SHADOW_HOST_XSTATE,	/* XCR0 or PKRU */
 	SHADOW_HOST_FLAGS,	/* a bit of RFLAGS */
+	SHADOW_HOST_FPU,	/* an interrupt finds it taken */
 	SHADOW_HOST_FIELD,	/* the exit will load a value that is not the host's */
 	SHADOW_CONTROL,		/* a control field has another value */
 	SHADOW_INTERCEPT,	/* something is not intercepted */
@@ -56,10 +59,17 @@ void shadow_guest_state(const struct vcpu *vcpu, const char *wrong);
 void shadow_host_setup(void);
 void shadow_host_before(enum shadow_span span);
 void shadow_host_after(enum shadow_span span);
+void shadow_interrupt(void);
 
 void shadow_svm_bitmaps(const void *iopm, const void *msrpm);
 void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 		      phys_addr_t iopm, phys_addr_t msrpm);
+
+/* When the machine goes down, an IPI turns VT-x off: then VMREAD and VMWRITE are #UD. */
+static inline void shadow_vmx_access(void)
+{
+	WARN_ON_ONCE(!irqs_disabled());
+}
 
 void shadow_vmx_setup(void);
 void shadow_vmx_bitmap(const void *bitmap);
@@ -68,11 +78,13 @@ void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap);
 static inline void shadow_host_setup(void) {}
 static inline void shadow_host_before(enum shadow_span span) {}
 static inline void shadow_host_after(enum shadow_span span) {}
+static inline void shadow_interrupt(void) {}
 
 static inline void shadow_svm_bitmaps(const void *iopm, const void *msrpm) {}
 static inline void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 				    phys_addr_t iopm, phys_addr_t msrpm) {}
 
+static inline void shadow_vmx_access(void) {}
 static inline void shadow_vmx_setup(void) {}
 static inline void shadow_vmx_bitmap(const void *bitmap) {}
 static inline void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap) {}

@@ -12,6 +12,7 @@
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
+#include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 #include <asm/msr.h>
 #include <asm/segment.h>
@@ -377,7 +378,7 @@ void shadow_host_setup(void)
  * shadow_host_before - remember the host
  * @span: until when
  *
- * Context: preemption off; interrupts too, except for SHADOW_SLICE.
+ * Context: interrupts off.
  */
 void shadow_host_before(enum shadow_span span)
 {
@@ -403,4 +404,15 @@ void shadow_host_after(enum shadow_span span)
 	for (i = 0; i < ARRAY_SIZE(items); i++)
 		if (exists[i] && is_kept(&items[i], span))
 			compare_item(&items[i], before[i]);
+}
+
+/**
+ * shadow_interrupt - may the handler of a host interrupt, and softirqs, use the FPU?
+ *
+ * Context: interrupts off, about to be turned on.
+ */
+void shadow_interrupt(void)
+{
+	if (!irq_fpu_usable() || softirq_count())
+		shadow_report(SHADOW_HOST_FPU, "an interrupt finds the FPU taken");
 }

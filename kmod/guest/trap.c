@@ -207,7 +207,7 @@ static enum verdict answer_refusal(struct vm *vm, const struct vm_exit *exit)
 /**
  * trap_handle - handle an exit
  * @vm: claimed and out of guest mode
- * @exit: why it left guest mode
+ * @exit: why it left guest mode; not for an interrupt of the host's
  *
  * Context: preemption off, interrupts on.
  * Return: what to do next.
@@ -215,8 +215,6 @@ static enum verdict answer_refusal(struct vm *vm, const struct vm_exit *exit)
 enum verdict trap_handle(struct vm *vm, const struct vm_exit *exit)
 {
 	switch (exit->reason) {
-	case MAYFLY_EXIT_INTERRUPT:
-		return VERDICT_ENTER;
 	case MAYFLY_EXIT_HYPERCALL:
 		return hypercall(vm, exit);
 	case MAYFLY_EXIT_CPUID:

@@ -5,8 +5,11 @@
  *   load -> [ enter -> exit -> host interrupt -> trap_handle ] ... -> save
  *
  * The bracket repeats until trap_handle() says otherwise, or somebody wants the CPU
- * or the VM. Everything that is not needed per exit happens once per slice: FPU,
- * control block, accounting.
+ * or the VM. Everything that is not needed per exit happens once per slice: control
+ * block, accounting. The guest has the FPU until the first interrupt.
+ *
+ * Interrupts are off but where the host takes its own and in trap_handle(): in between
+ * the machine may go down and take this CPU's virtualization away.
  */
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
@@ -23,10 +26,7 @@
 #include "vm/cold.h"
 #include "vm/vm.h"
 
-/*
- * Called with interrupts off, right before entry: a later kick is a pending
- * interrupt and causes an exit at once.
- */
+/* Right before entry: a later kick is a pending interrupt and causes an exit at once. */
 static bool must_leave(const struct vm *vm, const struct slice *slice)
 {
 	return READ_ONCE(vm->requests) || READ_ONCE(slice->over) || compat_need_resched() ||
@@ -41,25 +41,54 @@ static void count_time(struct vm *vm, struct slice *slice)
 	slice->counted = now;
 }
 
+static void load_fpu(struct vm *vm)
+{
+	kernel_fpu_begin_mask(0);
+	fpu_load_guest(vm->vcpu.fpu, &vm->vcpu.tag.cpu);
+}
+
+static void save_fpu(struct vm *vm)
+{
+	fpu_save_guest(vm->vcpu.fpu);
+	kernel_fpu_end();
+}
+
+/*
+ * The interrupt's handler, and the softirqs behind it, may use the FPU. Nothing may end
+ * the slice of an attached VM for long, so its time is counted now: others look at it.
+ */
+static void take_interrupt(struct vm *vm, struct slice *slice)
+{
+	if (!mutation_is(MUTATION_KEEP_FPU))
+		save_fpu(vm);
+	shadow_interrupt();
+	local_irq_enable();
+	count_time(vm, slice);
+	local_irq_disable();
+	if (!mutation_is(MUTATION_KEEP_FPU))
+		load_fpu(vm);
+}
+
 static enum verdict enter_once(struct vm *vm, struct slice *slice)
 {
+	enum verdict verdict = VERDICT_ENTER;
 	struct vm_exit exit;
 
-	local_irq_disable();
-	if (must_leave(vm, slice)) {
-		local_irq_enable();
+	if (must_leave(vm, slice))
 		return VERDICT_LEAVE;
-	}
 	trace_vm_entry(vm->id, vm->vcpu.state.rip);
 	static_call(backend_run)(&vm->vcpu, &exit);
-	local_irq_enable();
-	/* Others can see it, and nothing may end the slice of an attached VM for long. */
-	if (exit.reason == MAYFLY_EXIT_INTERRUPT)
-		count_time(vm, slice);
 	vm->vcpu.exits[exit.reason]++;
 	trace_vm_exit(vm->id, vm->vcpu.state.rip, exit.reason,
 		      vm->vcpu.state.regs[MAYFLY_RAX], exit.detail);
-	return trap_handle(vm, &exit);
+	if (exit.reason == MAYFLY_EXIT_INTERRUPT) {
+		take_interrupt(vm, slice);
+	} else {
+		local_irq_enable();
+		verdict = trap_handle(vm, &exit);
+		local_irq_disable();
+	}
+	return verdict;
 }
 
 static enum verdict enter_until(struct vm *vm, struct slice *slice, bool stop_on_output)
@@ -115,16 +144,18 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 		verdict = VERDICT_MOVE;
 	}
 	mutate_guest(vm);
-	kernel_fpu_begin_mask(0);
+	preempt_disable();
+	local_irq_disable();
 	shadow_host_before(SHADOW_SLICE);
 	if (!backend->load(&vm->vcpu)) {
-		fpu_load_guest(vm->vcpu.fpu, &vm->vcpu.tag.cpu);
+		load_fpu(vm);
 		verdict = enter_until(vm, slice, stop_on_output);
-		fpu_save_guest(vm->vcpu.fpu);
+		save_fpu(vm);
 		backend->save(&vm->vcpu);
 		shadow_host_after(SHADOW_SLICE);
 		count_time(vm, slice);
 	}
-	kernel_fpu_end();
+	local_irq_enable();
+	preempt_enable();
 	return verdict;
 }

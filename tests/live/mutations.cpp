@@ -29,6 +29,7 @@ enum mutation {
 	host_pkru,
 	host_flags,
 	host_field,
+	keep_fpu,
 	control_field,
 	intercept,
 	msr_bitmap,
@@ -256,6 +257,21 @@ TEST_F(Mutations, AWrongFieldForTheHostIsSeenAndSoIsWhatItDoes)
 	if (is_svm())
 		GTEST_SKIP() << "needs VT-x: SVM saves the host by itself";
 	expect_seen(host_field, {"host-field", "host-msr"});
+}
+
+/// Handlers of interrupts, and what follows them, may want the FPU (crypto).
+TEST_F(Mutations, AnInterruptThatFindsTheFpuTakenIsSeen)
+{
+	const machine vm(live::make_image(device, guests::spin), device);
+	const hits before = all_hits();
+
+	mutate(keep_fpu);
+	EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
+	EXPECT_TRUE(live::eventually([&] { return vm.info().exits_by[MAYFLY_EXIT_INTERRUPT] > 0; }));
+	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	EXPECT_TRUE(vm.wait_for_end());
+	mutate(none);
+	EXPECT_EQ(fired_since(before), names{"host-fpu"}) << last_report();
 }
 
 TEST_F(Mutations, AWrongControlFieldIsSeen)

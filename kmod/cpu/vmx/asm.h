@@ -13,6 +13,7 @@
 #include <linux/types.h>
 #include <asm/asm.h>
 
+#include "debug/shadow.h"
 #include "debug/tlbmodel.h"
 
 static inline int vmx_on(phys_addr_t region)
@@ -57,6 +58,7 @@ static inline u64 vmx_read(unsigned long field)
 	bool failed;
 	u64 value;
 
+	shadow_vmx_access();
 	asm volatile("vmread %2, %1" : "=@ccbe" (failed), "=r" (value)
 		     : "r" (field));
 	WARN_ON_ONCE(failed);
@@ -67,6 +69,7 @@ static inline void vmx_write(unsigned long field, u64 value)
 {
 	bool failed;
 
+	shadow_vmx_access();
 	asm volatile("vmwrite %2, %1" : "=@ccbe" (failed)
 		     : "r" (field), "rm" (value));
 	WARN_ONCE(failed, "mayfly: VMWRITE of field %lx failed\n", field);
