@@ -41,7 +41,8 @@ static void count_time(struct vm *vm, struct slice *slice)
 	slice->counted = now;
 }
 
-static void load_fpu(struct vm *vm)
+/* A function of its own, in which scripts/check-speculation can look. */
+static noinline void run_load_fpu(struct vm *vm)
 {
 	kernel_fpu_begin_mask(0);
 	fpu_load_guest(vm->vcpu.fpu, &vm->vcpu.tag.cpu);
@@ -66,7 +67,7 @@ static void take_interrupt(struct vm *vm, struct slice *slice)
 	count_time(vm, slice);
 	local_irq_disable();
 	if (!mutation_is(MUTATION_KEEP_FPU))
-		load_fpu(vm);
+		run_load_fpu(vm);
 }
 
 static enum verdict enter_once(struct vm *vm, struct slice *slice)
@@ -148,7 +149,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	local_irq_disable();
 	shadow_host_before(SHADOW_SLICE);
 	if (!backend->load(&vm->vcpu)) {
-		load_fpu(vm);
+		run_load_fpu(vm);
 		verdict = enter_until(vm, slice, stop_on_output);
 		save_fpu(vm);
 		backend->save(&vm->vcpu);

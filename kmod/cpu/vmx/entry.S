@@ -22,16 +22,27 @@
 #define HOST_RSP	0x6c14
 
 /*
- * Where IBRS protects the kernel (Skylake), it must be written again after every
- * exit, although the guest could not change it. Clobbers rax, rcx and rdx.
+ * Where IBRS protects the kernel (Skylake), a guest would run as slowly as the kernel
+ * does with it, and it must be written again after an exit in any case. These clobber
+ * rax, rcx and rdx.
  */
+.macro leave_ibrs
+	ALTERNATIVE "jmp .Lno_ibrs_\@", "", X86_FEATURE_KERNEL_IBRS
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	mov	PER_CPU_VAR(x86_spec_ctrl_current), %eax
+	and	$~SPEC_CTRL_IBRS, %eax
+	xor	%edx, %edx
+	wrmsr
+.Lno_ibrs_\@:
+.endm
+
 .macro restore_ibrs
-	ALTERNATIVE "jmp .Lno_ibrs", "", X86_FEATURE_KERNEL_IBRS
+	ALTERNATIVE "jmp .Lno_ibrs_\@", "", X86_FEATURE_KERNEL_IBRS
 	mov	$MSR_IA32_SPEC_CTRL, %ecx
 	mov	PER_CPU_VAR(x86_spec_ctrl_current), %eax
 	xor	%edx, %edx
 	wrmsr
-.Lno_ibrs:
+.Lno_ibrs_\@:
 .endm
 
 .text
@@ -43,6 +54,8 @@ SYM_FUNC_START(vmx_enter)
 
 	mov	$HOST_RSP, %eax
 	vmwrite	%rsp, %rax
+
+	leave_ibrs
 
 	/* launched stays in CF, which VERW leaves alone, until the jump. */
 	bt	$0, %esi
@@ -59,6 +72,7 @@ SYM_FUNC_START(vmx_enter)
 1:	vmresume
 2:	/* Refused: nothing was switched. */
 	clear_guest_registers
+	restore_ibrs
 	mov	$1, %eax
 	jmp	.Lreturn
 
