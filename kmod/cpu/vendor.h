@@ -16,6 +16,7 @@
 #include <asm/ptrace.h>
 
 #include "compat.h"
+#include "cpu/mcheck.h"
 #include "cpu/vcpu.h"
 
 /* PAT with all entries write-back; guests cannot change it. SDM 3A 12.12, APM 2 7.8.2 */
@@ -49,13 +50,17 @@ static inline void denied(struct vm_exit *exit, u8 vector)
 	exit->vector = vector;
 }
 
-/* The guest would meet the same bad memory again, so it ends. */
+/* A guest whose own access it was would meet the same bad memory again, so it ends. */
 static inline void machine_check(struct vm_exit *exit)
 {
 	/* As if it came from user mode: there is nothing to fix up. */
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
+	u64 status;
 
-	exit->reason = MAYFLY_EXIT_INVALID;
+	/* The kernel clears it. */
+	rdmsrq(MSR_IA32_MCG_STATUS, status);
+	exit->reason = mcheck_is_anothers(status) ? MAYFLY_EXIT_INTERRUPT :
+						    MAYFLY_EXIT_INVALID;
 	do_machine_check(&regs);
 }
 

@@ -201,8 +201,9 @@ static void vmx_describe(struct vm_exit *exit)
 		exit->reason = MAYFLY_EXIT_SHUTDOWN;
 		break;
 	case EXIT_REASON_MCE_DURING_VMENTRY | VMX_EXIT_REASONS_FAILED_VMENTRY:
-		/* Nothing else tells the host about it. SDM 3C 27.9 */
+		/* Nothing else tells the host about it, nor knows what was injected. 27.9 */
 		machine_check(exit);
+		exit->reason = MAYFLY_EXIT_INVALID;
 		break;
 	default:
 		/* Among them entry failures: add which rule was broken. SDM 3C 27.8 */
