@@ -7,6 +7,7 @@
  * between.
  */
 #include <linux/cc_platform.h>
+#include <linux/cpu.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
@@ -19,6 +20,7 @@
 
 #include "compat.h"
 #include "cpu/backend.h"
+#include "cpu/svm/srso.h"
 #include "cpu/svm/vmcb.h"
 #include "cpu/vcpu.h"
 #include "cpu/vendor.h"
@@ -40,6 +42,40 @@ static struct stage2_format npt_format __ro_after_init = {
 	.large_pages = true,
 	.large_code = true,
 };
+
+/* Set while the CPU is ours; newer kernels call it by that name. */
+#define BP_SPEC_REDUCE	(1ull << 4)
+
+static bool reduce_speculation __ro_after_init;
+
+static bool kernel_bars_predictions(void)
+{
+	return boot_cpu_has(X86_FEATURE_SRSO) || boot_cpu_has(X86_FEATURE_SRSO_ALIAS) ||
+	       boot_cpu_has(X86_FEATURE_ENTRY_IBPB) || boot_cpu_has(X86_FEATURE_IBPB_ON_VMEXIT);
+}
+
+static int __init choose_against_srso(void)
+{
+	enum srso needs = SRSO_NOTHING;
+
+	if (boot_cpu_data.extended_cpuid_level >= 0x80000021 && !cpu_mitigations_off())
+		needs = srso_needs(boot_cpu_data.x86, cpuid_eax(0x80000021));
+	reduce_speculation = needs == SRSO_REDUCE;
+	if (needs != SRSO_BARRIER || kernel_bars_predictions())
+		return 0;
+	pr_err("mayfly: guests could steer this host's returns (SRSO), and its kernel does nothing against it; newer microcode or a newer kernel does\n");
+	return -EOPNOTSUPP;
+}
+
+static void set_bp_spec_reduce(bool on)
+{
+	u64 config;
+
+	if (!reduce_speculation)
+		return;
+	rdmsrq(MSR_ZEN4_BP_CFG, config);
+	wrmsrq(MSR_ZEN4_BP_CFG, on ? config | BP_SPEC_REDUCE : config & ~BP_SPEC_REDUCE);
+}
 
 /* APM 3 E.4.1. The kernel's own flag may be cleared where firmware forbids SVM. */
 #define CPUID_80000001_ECX_SVM	(1u << 2)
@@ -65,7 +101,9 @@ static int __init svm_setup(void)
 	}
 	/* Nested tables have as many levels as the host's own. APM 2 15.25.3 */
 	npt_format.levels = pgtable_l5_enabled() ? 5 : 4;
-	ret = svm_make_blocks();
+	ret = choose_against_srso();
+	if (!ret)
+		ret = svm_make_blocks();
 	if (ret)
 		svm_free_blocks();
 	return ret;
@@ -88,6 +126,7 @@ static int svm_enable_cpu(void)
 	cpu->last_user = NOBODY;	/* Another hypervisor may have run guests. */
 	wrmsrq(MSR_EFER, efer | EFER_SVME);
 	wrmsrq(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
+	set_bp_spec_reduce(true);
 	cpu->enabled = true;
 	return 0;
 }
@@ -109,6 +148,7 @@ static void svm_disable_cpu(void)
 		return;
 	cpu->enabled = false;
 	svm_off();
+	set_bp_spec_reduce(false);
 }
 
 /*
