@@ -87,6 +87,7 @@ SYM_FUNC_END(compat_forget_predictions)
 #include <linux/slab.h>
 #include <linux/syscore_ops.h>
 #include <linux/workqueue.h>
+#include <asm/cpu.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/reboot.h>
@@ -145,6 +146,19 @@ static inline void compat_cond_resched(void)
 		schedule();
 #endif
 	cond_resched_tasks_rcu_qs();
+}
+
+/*
+ * A guest's split lock, on kernels where VT-x may be ours: true after a pause, or false
+ * and SIGBUS. AMD has no such #AC.
+ */
+static inline bool compat_guest_split_lock(unsigned long rip)
+{
+#ifdef HAS_EXPORTS_FOR_KVM
+	return false;
+#else
+	return handle_guest_split_lock(rip);
+#endif
 }
 
 /* The word of a page beside page_private() that is its owner's. */

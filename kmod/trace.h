@@ -41,7 +41,9 @@
 	{ MAYFLY_END_BAD_STATE,		"bad-state" },	\
 	{ MAYFLY_END_NO_MEMORY,		"no-memory" },	\
 	{ MAYFLY_END_ENTRY_FAILED,	"entry-failed" }, \
-	{ MAYFLY_END_LIMIT,		"limit" }
+	{ MAYFLY_END_LIMIT,		"limit" },	\
+	{ MAYFLY_END_SPLIT_LOCK,	"split-lock" },	\
+	{ MAYFLY_END_BROKEN_MEMORY,	"broken-memory" }
 
 /* Right before guest mode, interrupts off. */
 TRACE_EVENT(vm_entry,

@@ -8,6 +8,7 @@
 #define MAYFLY_STATE_H
 
 #include <linux/types.h>
+#include <uapi/asm/processor-flags.h>
 #include "uapi/mayfly.h"
 
 void state_init(struct mayfly_vcpu_state *state, u64 rip, u64 rsp, u64 cr3,
@@ -35,6 +36,12 @@ static inline bool state_has_error_code(u32 vector)
 			  1u << 14 | 1u << 17;
 
 	return those >> vector & 1;
+}
+
+/* Can the guest's own settings make an access raise #AC? SDM 3A 6.15 */
+static inline bool state_checks_alignment(const struct mayfly_vcpu_state *state, u8 cpl)
+{
+	return cpl == 3 && state->cr0 & X86_CR0_AM && state->rflags & X86_EFLAGS_AC;
 }
 
 /* Makes an exception pending: it is raised at the next entry. */

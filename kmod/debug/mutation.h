@@ -33,6 +33,9 @@ enum mutation {
 	MUTATION_MSR_BITMAP,	/* TSC_AUX can be read */
 	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
 	MUTATION_SHUTDOWN,	/* a shutdown leaves rubbish as the guest's state; SVM */
+	/* What the hardware does: */
+	MUTATION_SPLIT_LOCK,	/* a guest's exception is taken for the host's #AC */
+	MUTATION_BROKEN_PAGE,	/* each guest page is said to be broken */
 	/* Translations: */
 	MUTATION_SKIP_TAG,	/* a changed VM keeps its tag */
 	MUTATION_SKIP_FLUSH,	/* tags are reused without a flush */

@@ -18,6 +18,7 @@
 #include <asm/trapnr.h>
 
 #include "cpu/state.h"
+#include "debug/mutation.h"
 #include "guest/cpuid.h"
 #include "guest/trap.h"
 #include "mem/image.h"
@@ -192,6 +193,16 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 	}
 }
 
+/* An #AC that the guest has not asked for is the host's, which looks for split locks. */
+static enum verdict answer_exception(struct vm *vm, const struct vm_exit *exit)
+{
+	if ((exit->vector == X86_TRAP_AC &&
+	     !state_checks_alignment(&vm->vcpu.state, exit->cpl)) ||
+	    mutation_is(MUTATION_SPLIT_LOCK))
+		return VERDICT_SPLIT_LOCK;
+	return raise_exception(vm, exit->vector);
+}
+
 /* The CPU refused to enter, or exited for a reason that should not occur. */
 static enum verdict answer_refusal(struct vm *vm, const struct vm_exit *exit)
 {
@@ -226,8 +237,9 @@ enum verdict trap_handle(struct vm *vm, const struct vm_exit *exit)
 	case MAYFLY_EXIT_MEMORY:
 		return answer_fault(vm, exit);
 	case MAYFLY_EXIT_DENIED:
-	case MAYFLY_EXIT_EXCEPTION:
 		return raise_exception(vm, exit->vector);
+	case MAYFLY_EXIT_EXCEPTION:
+		return answer_exception(vm, exit);
 	case MAYFLY_EXIT_SHUTDOWN:
 		return end_guest(vm, MAYFLY_END_TRIPLE_FAULT, 0, 0);
 	default:

@@ -125,6 +125,20 @@ static enum verdict warm_up(struct vm *vm)
 	return VERDICT_END;
 }
 
+/*
+ * The host treats it as its own processes' (split_lock_detect=): it waits here and lets
+ * them go on, or sends the thread SIGBUS.
+ */
+static enum verdict bear_split_lock(struct vm *vm)
+{
+	if (compat_guest_split_lock(vm->vcpu.state.rip))
+		return VERDICT_LEAVE;
+	if (current->flags & PF_KTHREAD)
+		flush_signals(current);
+	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_SPLIT_LOCK };
+	return VERDICT_END;
+}
+
 /**
  * run_slice - run a VM on this CPU for a while
  * @vm: claimed by the caller
@@ -158,5 +172,5 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	}
 	local_irq_enable();
 	preempt_enable();
-	return verdict;
+	return verdict == VERDICT_SPLIT_LOCK ? bear_split_lock(vm) : verdict;
 }

@@ -68,6 +68,8 @@
 #define MAYFLY_END_NO_MEMORY	6	/* the host, or its cgroup, had none left */
 #define MAYFLY_END_ENTRY_FAILED	7	/* the CPU refused to enter; see detail */
 #define MAYFLY_END_LIMIT	8	/* over the limit on bytes, of its owner or all */
+#define MAYFLY_END_SPLIT_LOCK	9	/* a lock across cache lines, which the host forbids */
+#define MAYFLY_END_BROKEN_MEMORY 10	/* the host's, found broken by its hardware */
 
 /* Exit reasons counted by STAT; the same on every CPU. */
 #define MAYFLY_EXIT_INTERRUPT	0	/* the host's: interrupt, NMI, kick */
@@ -776,7 +778,7 @@ MAYFLY_SIZE(struct mayfly_memory, 56);
  * SET_STATE     0. -EINVAL, -E2BIG; else as GET_STATE. What the guest waits for is
  *               part of the state.
  * MEMORY        0. -EINVAL; -EBUSY, -ESRCH as GET_STATE; -EFAULT also for what is not
- *               the VM's memory; -EDQUOT more bytes than the owner may have;
+ *               the VM's memory; -EHWPOISON the host has found it broken; -EDQUOT more bytes than the owner may have;
  *               -ENOMEM; -EINTR.
  */
 #define MAYFLY_IOC		0xBE

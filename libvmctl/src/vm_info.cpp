@@ -26,6 +26,8 @@ static_assert(std::to_underlying(end_reason::bad_state) == MAYFLY_END_BAD_STATE)
 static_assert(std::to_underlying(end_reason::no_memory) == MAYFLY_END_NO_MEMORY);
 static_assert(std::to_underlying(end_reason::entry_failed) == MAYFLY_END_ENTRY_FAILED);
 static_assert(std::to_underlying(end_reason::limit) == MAYFLY_END_LIMIT);
+static_assert(std::to_underlying(end_reason::split_lock) == MAYFLY_END_SPLIT_LOCK);
+static_assert(std::to_underlying(end_reason::broken_memory) == MAYFLY_END_BROKEN_MEMORY);
 
 vm_info info_of(const mayfly_vm_info &raw)
 {
@@ -94,6 +96,10 @@ std::string_view to_string(end_reason reason)
 		return "entry-failed";
 	case end_reason::limit:
 		return "limit";
+	case end_reason::split_lock:
+		return "split-lock";
+	case end_reason::broken_memory:
+		return "broken-memory";
 	}
 	return "?";
 }
@@ -122,6 +128,12 @@ std::string vm_info::end_text() const
 		return fmt::format("the CPU refused to enter the guest (code {:#x}) at rip {:#x}", detail, rip);
 	case end_reason::limit:
 		return "its user's VMs, or all VMs, hold all the memory that they may";
+	case end_reason::split_lock:
+		return fmt::format("a locked access across two cache lines, which this host forbids "
+				   "(split_lock_detect=fatal), at rip {:#x}",
+				   rip);
+	case end_reason::broken_memory:
+		return "the host's hardware has found the VM's memory broken";
 	}
 	return fmt::format("ended for reason {} that this version does not know", std::to_underlying(reason));
 }

@@ -15,11 +15,11 @@ namespace fuzz
 {
 
 inline constexpr const char *end_names[] = {"none",      "exited",    "killed",       "triple-fault", "bad-access",
-					    "bad-state", "no-memory", "entry-failed", "limit"};
+					    "bad-state", "no-memory", "entry-failed", "limit",	  "split-lock",	  "broken-memory"};
 inline constexpr const char *exit_names[] = {"interrupt", "hypercall", "cpuid",     "hlt",      "msr",
 					     "memory",    "denied",    "exception", "shutdown", "invalid"};
 
-static_assert(std::size(end_names) == MAYFLY_END_LIMIT + 1);
+static_assert(std::size(end_names) == MAYFLY_END_BROKEN_MEMORY + 1);
 static_assert(std::size(exit_names) == MAYFLY_EXIT_REASONS);
 
 struct tally {

@@ -35,6 +35,8 @@ enum mutation {
 	msr_bitmap,
 	io_bitmap,
 	shutdown,
+	split_lock,
+	broken_page,
 	skip_tag,
 	skip_flush,
 	skip_invept,
@@ -314,6 +316,25 @@ TEST_F(Mutations, NothingIsTakenFromAControlBlockAfterAShutdown)
 	run(guests::exit42, 42);
 	mutate(none);
 	EXPECT_EQ(fired_since(before), names{}) << last_report();
+}
+
+/// A host that forbids split locks ends the VM, and no worker.
+TEST_F(Mutations, ASplitLockEndsTheVmAndNobodyElse)
+{
+	const live::fd image = live::make_image(device, guests::step_loop);
+	const machine vm(image, device);
+	const machine neighbour(live::make_image(device, guests::wait_loop), device, MAYFLY_SPAWN_START);
+
+	mutate(split_lock);
+	EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
+	EXPECT_TRUE(vm.wait_for_end());
+	mutate(none);
+	EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_SPLIT_LOCK});
+
+	const std::uint64_t parked = neighbour.info().parked;
+
+	EXPECT_TRUE(live::eventually([&] { return neighbour.info().parked > parked + 2; }));
+	EXPECT_EQ(neighbour.control(MAYFLY_OP_KILL), 0);
 }
 
 TEST_F(Mutations, AChangeWithoutANewTagIsSeen)

@@ -59,6 +59,19 @@ TEST_F(States, CanonicalAddressesWhereTheCpuHasFiveLevels)
 	state_linear_bits = 48;
 }
 
+TEST_F(States, AlignmentIsCheckedForUsersWhoAskForIt)
+{
+	EXPECT_FALSE(state_checks_alignment(&s, 3));
+	s.cr0 |= 1u << 18;
+	EXPECT_FALSE(state_checks_alignment(&s, 3)) << "AM without AC";
+	s.rflags |= 1u << 18;
+	EXPECT_TRUE(state_checks_alignment(&s, 3));
+	for (const u8 cpl : {u8{0}, u8{1}, u8{2}})
+		EXPECT_FALSE(state_checks_alignment(&s, cpl)) << unsigned{cpl};
+	s.cr0 &= ~u64{1u << 18};
+	EXPECT_FALSE(state_checks_alignment(&s, 3)) << "AC without AM";
+}
+
 TEST_F(States, AbsentDataSegmentsAreFine)
 {
 	s.ds = s.es = s.fs = s.gs = {};

@@ -30,6 +30,8 @@ enum class end_reason : std::uint32_t {
 	no_memory = 6,    ///< the host, or its cgroup, had none left
 	entry_failed = 7, ///< the CPU refused to enter it, who knows why
 	limit = 8,        ///< its user's VMs, or all, would hold more than they may
+	split_lock = 9,   ///< a locked access across cache lines, which the host forbids
+	broken_memory = 10, ///< hardware of the host has found its memory broken
 };
 
 /// One word: `ready`, `running`, `parked`, `paused`, `ended`; `?` for a state
