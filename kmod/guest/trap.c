@@ -188,6 +188,8 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 				       VERDICT_ENTER;
 	case -ENOMEM:
 		return VERDICT_FAULT;
+	case -EHWPOISON:
+		return end_guest(vm, MAYFLY_END_BROKEN_MEMORY, 0, 0);
 	default:
 		return end_guest(vm, MAYFLY_END_BAD_ACCESS, exit->gpa, exit->detail);
 	}

@@ -14,6 +14,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/uaccess.h>
 
 #include "mem/image.h"
 #include "mem/memory.h"
@@ -135,6 +136,13 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 	return at == gpa ? ret : 0;
 }
 
+/* Returns false when the page to copy from is broken. */
+static bool copy_guest_page(struct page *to, struct page *from)
+{
+	return !pages_is_broken(from) &&
+	       !copy_mc_to_kernel(page_address(to), page_address(from), PAGE_SIZE);
+}
+
 static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gfp)
 {
 	struct page *page;
@@ -148,9 +156,11 @@ static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gf
 	page = pages_alloc(gfp);
 	if (!page)
 		return -ENOMEM;
+	if (!copy_guest_page(page, memory_page_at(memory, shared, gpa))) {
+		pages_free(page);
+		return -EHWPOISON;
+	}
 	add_guest_page(memory, page, gpa);
-	copy_page(page_address(page),
-		  page_address(memory_page_at(memory, shared, gpa)));
 	memory_map_private(memory, entry, shared, page);
 	return 0;
 }
@@ -197,7 +207,8 @@ static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *f
  * @gfp: MEMORY_SLEEP, MEMORY_WAIT or MEMORY_ATOMIC
  *
  * Context: task, as the active memcg is set; may sleep unless MEMORY_ATOMIC.
- * Return: 0 to enter again, -EFAULT when the access is not allowed, -ENOMEM.
+ * Return: 0 to enter again, -EFAULT when the access is not allowed, -ENOMEM,
+ * -EHWPOISON.
  */
 int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 		 gfp_t gfp)
@@ -231,7 +242,8 @@ static int privatize(struct vm_memory *memory, u64 gpa, gfp_t gfp)
  * The guest's own rights on the page stay what they are.
  *
  * Context: may sleep.
- * Return: 0, -EFAULT when it is not the VM's memory, -ENOMEM.
+ * Return: 0, -EFAULT when it is not the VM's memory, -ENOMEM, -EHWPOISON when there is
+ * nothing to copy any more.
  */
 int memory_make_private(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {

@@ -10,6 +10,7 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/uaccess.h>
 
 #include "debug/mutation.h"
 #include "debug/tlbmodel.h"
@@ -203,19 +204,18 @@ struct page *memory_page_at(const struct vm_memory *memory, u64 entry, u64 gpa)
 		       page + (gpa >> PAGE_SHIFT) % PAGES_LARGE : page;
 }
 
-static const void *readable(struct vm_memory *memory, u64 gpa)
+/* The page that the guest would read, or NULL where it may not. */
+static struct page *readable(struct vm_memory *memory, u64 gpa)
 {
 	u64 *entry = stage2_find(&memory->s2, gpa);
 
 	if (entry && (*entry & memory->s2.format->present))
-		return page_address(memory_page_at(memory, *entry, gpa));
-	if (gpa >= MAYFLY_GPA_IMAGE)
-		return page_address(ZERO_PAGE(0));
-	return NULL;
+		return memory_page_at(memory, *entry, gpa);
+	return gpa >= MAYFLY_GPA_IMAGE ? ZERO_PAGE(0) : NULL;
 }
 
 /**
- * memory_is_readable - may the guest read all of a range?
+ * memory_is_readable - may the guest read all of a range, and so the host?
  * @memory: the VM's; its vCPU is out of guest mode
  * @gpa: first byte, from the guest, not trusted
  * @length: bytes
@@ -225,15 +225,16 @@ static const void *readable(struct vm_memory *memory, u64 gpa)
  */
 bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length)
 {
-	u64 end, page;
+	u64 end, at;
 
 	if (check_add_overflow(gpa, length, &end) || end > memory->size)
 		return false;
-	/* From MAYFLY_GPA_IMAGE on all is memory, present or not. */
-	for (page = gpa & PAGE_MASK; page < min_t(u64, end, MAYFLY_GPA_IMAGE);
-	     page += PAGE_SIZE)
-		if (!readable(memory, page))
+	for (at = gpa & PAGE_MASK; at < end; at += PAGE_SIZE) {
+		struct page *page = readable(memory, at);
+
+		if (!page || pages_is_broken(page))
 			return false;
+	}
 	return true;
 }
 
@@ -251,9 +252,12 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
 	while (length) {
 		size_t offset = offset_in_page(gpa);
 		size_t n = min_t(size_t, length, PAGE_SIZE - offset);
+		/* What is found to be broken only now reads as zero. */
+		size_t left = copy_mc_to_kernel(buffer, page_address(readable(memory, gpa)) +
+							offset, n);
 
-		memcpy(buffer, readable(memory, gpa) + offset, n);
 		buffer += n;
+		memset(buffer - left, 0, left);
 		gpa += n;
 		length -= n;
 	}

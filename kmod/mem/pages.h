@@ -10,7 +10,10 @@
 #define MAYFLY_PAGES_H
 
 #include <linux/mm_types.h>
+#include <linux/page-flags.h>
 #include <linux/types.h>
+
+#include "debug/mutation.h"
 
 /* 2 MiB: what one entry of the second-lowest level maps. */
 #define PAGES_LARGE_ORDER	9
@@ -32,6 +35,12 @@ struct page *pages_alloc_run(gfp_t gfp, unsigned int order);
 struct page *pages_alloc_large(gfp_t gfp);
 void pages_split(struct page *page);
 void pages_free(struct page *page);
+
+/* Has the hardware found it broken? To read it may be a machine check of the host's. */
+static inline bool pages_is_broken(struct page *page)
+{
+	return PageHWPoison(page) || mutation_is(MUTATION_BROKEN_PAGE);
+}
 
 void pages_set_gpa(struct page *page, u64 gpa);
 bool pages_is_guests(const struct page *page);

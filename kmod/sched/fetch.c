@@ -45,7 +45,8 @@ enum verdict fetch_memory(struct vm *vm)
 		ret = fetch_once(vm);
 	while (ret == -ENOMEM && reclaim_from_sleepers(vm->pool));
 	if (ret)
-		vm->end.reason = MAYFLY_END_NO_MEMORY;
+		vm->end.reason = ret == -EHWPOISON ? MAYFLY_END_BROKEN_MEMORY :
+						     MAYFLY_END_NO_MEMORY;
 	else if (vm_account(vm))
 		vm->end.reason = MAYFLY_END_LIMIT;
 	else

@@ -31,10 +31,12 @@ static atomic64_t nr_cold = ATOMIC64_INIT(0);
 static atomic64_t nr_warmed = ATOMIC64_INIT(0);
 
 /* Would the guest read the same bytes without this page? */
-static bool is_derived(const struct vm_memory *memory, const struct page *page)
+static bool is_derived(const struct vm_memory *memory, struct page *page)
 {
 	u64 *shared = stage2_find(&memory->image->s2, pages_gpa(page));
 
+	if (pages_is_broken(page))
+		return false;	/* It is the guest that must find out. */
 	if (shared && *shared & memory->s2.format->present)
 		return !memcmp(page_address(page),
 			       page_address(memory_page_at(memory, *shared, 0)),

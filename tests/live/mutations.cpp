@@ -337,6 +337,36 @@ TEST_F(Mutations, ASplitLockEndsTheVmAndNobodyElse)
 	EXPECT_EQ(neighbour.control(MAYFLY_OP_KILL), 0);
 }
 
+/// To read a page that the hardware has found broken would be a machine check.
+TEST_F(Mutations, TheHostReadsNoBrokenPage)
+{
+	const machine vm(live::make_image(device, guests::exit42), device);
+	std::array<std::byte, 16> bytes{};
+	const auto access = [&](std::uint64_t gpa, std::uint32_t flags) {
+		mayfly_memory args{};
+
+		args.gpa = gpa;
+		args.buffer = live::address(bytes.data());
+		args.length = bytes.size();
+		args.flags = flags;
+		return call(vm.handle(), MAYFLY_MEMORY, &args);
+	};
+
+	mutate(broken_page);
+	EXPECT_EQ(access(guests::gpa, 0), -EFAULT);
+	EXPECT_EQ(access(guests::gpa, MAYFLY_MEMORY_WRITE), -EHWPOISON) << "to be copied first";
+	mutate(none);
+	EXPECT_EQ(access(guests::gpa, 0), 0);
+
+	const live::fd writes = live::make_image(device, guests::user_syscall);
+	const machine guest(writes, device);
+
+	mutate(broken_page);
+	EXPECT_EQ(guest.run(), 0);
+	mutate(none);
+	EXPECT_EQ(guest.info().reason, unsigned{MAYFLY_END_BROKEN_MEMORY});
+}
+
 TEST_F(Mutations, AChangeWithoutANewTagIsSeen)
 {
 	expect_seen(skip_tag, {"stale"}, guests::discard_all, 0);
