@@ -38,10 +38,8 @@ link_flags := -nostdlib -static -no-pie -Wl,--gc-sections,--build-id=none \
 .PHONY: all
 .DELETE_ON_ERROR:
 
-# One application: $(1) its name, $(2) its folder.
+# One application: $(1) its name, $(2) its folder, $(3) the image.
 define application
-all: $(build)/guests/$(1)
-
 sources_of_$(1) := $$(wildcard $(2)/*.cpp $(2)/*.c $(2)/*.S)
 objects_of_$(1) := $$(sources_of_$(1):$(2)/%=$(objects)/apps/$(1)/%.o)
 
@@ -61,6 +59,11 @@ $(objects)/apps/$(1)/%.S.o: $(2)/%.S $(makefiles)
 $(objects)/apps/$(1).debug: $$(objects_of_$(1)) $(library) $(script)
 	@g++ $(link_flags) $$(objects_of_$(1)) $(library) -o $$@
 
+$(3): $(objects)/apps/$(1).debug $(check_image)
+	@mkdir -p $$(@D)
+	@strip --strip-all -R .comment $$< -o $$@
+	@$(check_image) $$@ $$(limit)
+
 -include $$(objects_of_$(1):.o=.d)
 endef
 
@@ -69,10 +72,7 @@ ifdef APP
 app_dir := $(firstword $(realpath $(addsuffix /$(APP),$(if $(filter /%,$(APP)),,$(PWD) $(CURDIR)))) \
 	$(realpath $(filter /%,$(APP))))
 $(if $(app_dir),,$(error APP=$(APP): no such folder))
-$(eval $(call application,$(notdir $(app_dir)),$(app_dir)))
+app := $(notdir $(app_dir))
+all: $(build)/guests/$(app)
+$(eval $(call application,$(app),$(app_dir),$(build)/guests/$(app)))
 endif
-
-$(build)/guests/%: $(objects)/apps/%.debug $(check_image)
-	@mkdir -p $(@D)
-	@strip --strip-all -R .comment $< -o $@
-	@$(check_image) $@ $(if $(APP),,$(image_limit))
