@@ -27,8 +27,8 @@ common := -Os -g -ffreestanding -fno-stack-protector -fno-pic -fcf-protection=no
 	-mcmodel=kernel -mno-red-zone -fno-asynchronous-unwind-tables \
 	-ffunction-sections -fdata-sections -MMD -MP \
 	-ffile-prefix-map=$(sources_root)/= $(include_flags) $(warnings)
-cxx_flags := -std=c++23 -fno-exceptions -fno-rtti -fno-use-cxa-atexit \
-	-fno-threadsafe-statics -Wold-style-cast -Wsuggest-override
+cxx_flags := -std=c++23 -fno-exceptions -fno-rtti -fno-threadsafe-statics \
+	-Wold-style-cast -Wsuggest-override
 c_flags := -std=gnu17
 asm_flags := -D__ASSEMBLY__
 

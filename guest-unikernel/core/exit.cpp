@@ -2,7 +2,8 @@
 //
 // The ways to end: all of them lead to a status on the host.
 
-#include <cstddef>
+#include "exit.hpp"
+
 #include <mayfly/console.hpp>
 #include <mayfly/hypercall.hpp>
 #include <stdlib.h>
@@ -14,27 +15,16 @@ using exit_function = void (*)();
 
 constexpr int aborted = 134; // what a shell shows for SIGABRT
 
-exit_function at_exit[32];
-std::size_t at_exit_count;
-
 }
 
 extern "C" {
 
 extern const exit_function fini_array_start[], fini_array_end[];
 
-int atexit(exit_function function) noexcept
-{
-	if (at_exit_count == sizeof at_exit / sizeof *at_exit)
-		return -1;
-	at_exit[at_exit_count++] = function;
-	return 0;
-}
-
 void exit(int status) noexcept
 {
-	while (at_exit_count != 0)
-		at_exit[--at_exit_count]();
+	if (run_exit_calls != nullptr)
+		run_exit_calls();
 	for (auto *function = fini_array_end; function != fini_array_start;)
 		(*--function)();
 	mayfly::end_vm(status);

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// test-guest TRIAL: one thing that a guest's program may do, for the tests of vmctl.
+// They know what it prints, and how it ends.
+
+#include "trials.hpp"
+
+#include <mayfly/console.hpp>
+#include <string_view>
+
+namespace
+{
+
+constexpr int usage_error = 200;
+
+constexpr struct {
+	std::string_view name;
+	void (*run)();
+} trials[] = {
+	{"statics", destroy_statics},
+};
+
+}
+
+int main(int argc, char **argv)
+{
+	for (const auto &trial : trials) {
+		if (argc == 2 && trial.name == argv[1]) {
+			trial.run();
+			return 0;
+		}
+	}
+	mayfly::print("test-guest: which trial?\n");
+	return usage_error;
+}

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+// Each file has one of these; `main.cpp` names them.
+void destroy_statics();

@@ -1,0 +1,17 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What a guest's program may do, seen from outside: guest-unikernel/tests/guest.
+
+load with_module
+
+# try TRIAL STATUS LINE…: what it prints, and how it ends.
+try()
+{
+	vm run "$(dirname "$(command -v vmctl)")/tests/test-guest" -- "$1"
+	expect_status "$2"
+	expect_output "$(printf '%s\n' "${@:3}")"
+}
+
+@test "all static objects of a guest are destroyed, the last one first" {
+	try statics 0 "0 of 300 left, 0 in the wrong order" global
+}
