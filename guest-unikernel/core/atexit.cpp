@@ -67,6 +67,17 @@ void exit_calls::run()
 }
 
 constinit exit_calls of_statics;
+constinit exit_calls of_thread; // destroyed before any static object
+
+// The compiler does not look at what it gets back.
+int add_destructor(exit_calls &calls, exit_call call)
+{
+	if (!calls.add(call)) {
+		mayfly::print("out of memory: no room to remember a destructor\n");
+		abort();
+	}
+	return 0;
+}
 
 void call_plain(void *function)
 {
@@ -77,6 +88,7 @@ void call_plain(void *function)
 
 void run_exit_calls()
 {
+	of_thread.run();
 	of_statics.run();
 }
 
@@ -87,16 +99,18 @@ int atexit(void (*function)()) noexcept
 	return of_statics.add({call_plain, reinterpret_cast<void *>(function)}) ? 0 : -1;
 }
 
-// The last argument of the next function: which library it is for. There is one program.
+// What the compiler calls for every object that is to be destroyed. Their last argument
+// says which library it belongs to; there are none.
+
 void *__dso_handle;
 
-// The compiler calls this for every static object, and does not look at the result.
 int __cxa_atexit(void (*destructor)(void *), void *object, void *)
 {
-	if (!of_statics.add({destructor, object})) {
-		mayfly::print("out of memory: no room to remember a destructor\n");
-		abort();
-	}
-	return 0;
+	return add_destructor(of_statics, {destructor, object});
+}
+
+int __cxa_thread_atexit(void (*destructor)(void *), void *object, void *)
+{
+	return add_destructor(of_thread, {destructor, object});
 }
 }

@@ -13,6 +13,8 @@ using init_function = void (*)();
 
 extern "C" {
 extern const init_function init_array_start[], init_array_end[];
+extern const char thread_storage[], thread_storage_end[];
+extern const char *thread_pointer; // first word of what FS points at: its address
 
 // What the application defines, under a name that C++ lets us call.
 int application_main(int argc, char **argv) asm("main");
@@ -31,6 +33,19 @@ char **next_string(char **argv, char *&string)
 	return argv + 1;
 }
 
+// Where compiled code looks for thread storage: below FS. A program without any does
+// not write here.
+void set_thread_pointer()
+{
+	constexpr std::uint32_t fs_base = 0xc0000100;
+	const auto address = reinterpret_cast<std::uint64_t>(&thread_pointer);
+
+	if (thread_storage_end - thread_storage == 0)
+		return;
+	thread_pointer = reinterpret_cast<const char *>(address);
+	asm volatile("wrmsr" : : "c"(fs_base), "a"(address), "d"(address >> 32) : "memory");
+}
+
 }
 
 void run_application(const mayfly_device_page *page)
@@ -40,6 +55,7 @@ void run_application(const mayfly_device_page *page)
 		mayfly::end_vm(bad_device_page);
 	}
 
+	set_thread_pointer();
 	for (auto *function = init_array_start; function != init_array_end; ++function)
 		(*function)();
 

@@ -15,3 +15,9 @@ try()
 @test "all static objects of a guest are destroyed, the last one first" {
 	try statics 0 "0 of 300 left, 0 in the wrong order" global
 }
+
+@test "thread storage is the guest's own memory, made and destroyed" {
+	try thread-storage 0 "ok values" "ok zeros" "ok places" "ok writes" "ok page table" \
+		"made second" "made first" "used second, first" "made static" \
+		"gone first" "gone second" "gone static"
+}

@@ -18,6 +18,7 @@ constexpr struct {
 	void (*run)();
 } trials[] = {
 	{"statics", destroy_statics},
+	{"thread-storage", use_thread_storage},
 };
 
 }

@@ -38,15 +38,22 @@ template <int... numbers> void make_locals(std::integer_sequence<int, numbers...
 }
 
 struct global {
-	~global() { mayfly::print("global\n"); }
+	bool used = false;
+
+	~global()
+	{
+		if (used)
+			mayfly::print("global\n");
+	}
 };
 
-const global object;
+global object;
 
 }
 
 void destroy_statics()
 {
+	object.used = true;
 	make_locals(std::make_integer_sequence<int, many>());
 	for (int i = 0; i < many; ++i)
 		if (atexit([] { --made; }) == 0)

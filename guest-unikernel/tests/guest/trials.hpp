@@ -3,3 +3,4 @@
 
 // Each file has one of these; `main.cpp` names them.
 void destroy_statics();
+void use_thread_storage();
