@@ -21,3 +21,16 @@ try()
 		"made second" "made first" "used second, first" "made static" \
 		"gone first" "gone second" "gone static"
 }
+
+# fault TRIAL STATUS BEGINNING: what is reported of a fault that nobody catches.
+fault()
+{
+	vm run "$(dirname "$(command -v vmctl)")/tests/test-guest" -- "$1"
+	expect_status "$2"
+	[[ $output == "fault: $3 at rip 0xffffffff801"*" address 0 error "* ]]
+}
+
+@test "a fault is reported by a guest that has nothing to catch it with" {
+	fault null-read 142 "#PF"
+	fault divide-by-zero 128 "#DE"
+}

@@ -18,6 +18,8 @@ constexpr struct {
 	void (*run)();
 } trials[] = {
 	{"statics", destroy_statics},
+	{"divide-by-zero", divide_by_zero},
+	{"null-read", read_null},
 	{"thread-storage", use_thread_storage},
 };
 

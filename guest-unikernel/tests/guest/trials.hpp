@@ -3,4 +3,6 @@
 
 // Each file has one of these; `main.cpp` names them.
 void destroy_statics();
+void divide_by_zero();
+void read_null();
 void use_thread_storage();
