@@ -3,7 +3,7 @@
 # How an application becomes an image. The Makefile includes this file, and says where
 # things are in the sources. Installed, it is a makefile of its own:
 #
-# make -f PREFIX/lib/mayfly/guest.mk APP=DIR   every .cpp, .c and .S in DIR, as
+# make -f PREFIX/lib/mayfly/guest.mk APP=DIR   every .cpp, .cc, .cxx, .c and .S in DIR, as
 #                                              build/guests/NAME in the current folder
 
 ifndef library
@@ -31,32 +31,41 @@ cxx_flags := -std=c++23 -fno-exceptions -fno-rtti -fno-threadsafe-statics \
 	-Wold-style-cast -Wsuggest-override
 c_flags := -std=gnu17
 asm_flags := -D__ASSEMBLY__
+cxx_suffixes := cpp cc cxx
+suffixes := $(cxx_suffixes) c S
 
 link_flags := -nostdlib -static -no-pie -Wl,--gc-sections,--build-id=none \
 	-Wl,-z,max-page-size=4096,-z,noexecstack,--fatal-warnings -Wl,-T,$(script)
 
-.PHONY: all
+.PHONY: all always
 .DELETE_ON_ERROR:
 
-# One application: $(1) its name, $(2) its folder, $(3) the image.
+# Sources of one suffix: $(1) it, $(2) their folder, $(3) that of the objects, $(4) what
+# compiles them.
+define compiled
+$(3)/%.$(1).o: $(2)/%.$(1) $(makefiles)
+	@mkdir -p $$(@D)
+	@$(4) -c $$< -o $$@
+endef
+
+# One application: $(1) its name, $(2) its folder, $(3) the image. The objects of two
+# folders with one name have nothing in common.
 define application
-sources_of_$(1) := $$(wildcard $(2)/*.cpp $(2)/*.c $(2)/*.S)
-objects_of_$(1) := $$(sources_of_$(1):$(2)/%=$(objects)/apps/$(1)/%.o)
+sources_of_$(1) := $$(wildcard $(suffixes:%=$(2)/*.%))
+folder_of_$(1) := $(objects)/$(if $(filter /%,$(2)),at)$(2)
+objects_of_$(1) := $$(sources_of_$(1):$(2)/%=$$(folder_of_$(1))/%.o)
 
-$(objects)/apps/$(1)/%.cpp.o: $(2)/%.cpp $(makefiles)
-	@mkdir -p $$(@D)
-	@g++ $(common) $(cxx_flags) -c $$< -o $$@
+$$(foreach suffix,$(cxx_suffixes),$$(eval $$(call compiled,$$(suffix),$(2),$$(folder_of_$(1)),g++ $(common) $(cxx_flags))))
+$$(eval $$(call compiled,c,$(2),$$(folder_of_$(1)),gcc $(common) $(c_flags)))
+$$(eval $$(call compiled,S,$(2),$$(folder_of_$(1)),gcc $(common) $(asm_flags)))
 
-$(objects)/apps/$(1)/%.c.o: $(2)/%.c $(makefiles)
+# Changes when a source has come or gone, or when another folder has this name.
+$(objects)/apps/$(1).sources: always
 	@mkdir -p $$(@D)
-	@gcc $(common) $(c_flags) -c $$< -o $$@
-
-$(objects)/apps/$(1)/%.S.o: $(2)/%.S $(makefiles)
-	@mkdir -p $$(@D)
-	@gcc $(common) $(asm_flags) -c $$< -o $$@
+	@echo $$(sources_of_$(1)) | cmp -s - $$@ || echo $$(sources_of_$(1)) >$$@
 
 # With symbols for the debugger; the image is the same without them.
-$(objects)/apps/$(1).debug: $$(objects_of_$(1)) $(library) $(script)
+$(objects)/apps/$(1).debug: $$(objects_of_$(1)) $(objects)/apps/$(1).sources $(library) $(script)
 	@g++ $(link_flags) $$(objects_of_$(1)) $(library) -o $$@
 
 $(3): $(objects)/apps/$(1).debug $(check_image)
@@ -68,11 +77,14 @@ $(3): $(objects)/apps/$(1).debug $(check_image)
 endef
 
 ifdef APP
+$(if $(word 2,x$(APP))$(word 2,x$(PWD))$(word 2,x$(build)),\
+	$(error APP=$(APP): make takes no blanks in the names of folders))
 # A relative DIR is one of the caller's folder, which `make -C` has left.
-app_dir := $(firstword $(realpath $(addsuffix /$(APP),$(if $(filter /%,$(APP)),,$(PWD) $(CURDIR)))) \
-	$(realpath $(filter /%,$(APP))))
+app_paths := $(abspath $(if $(filter /%,$(APP)),$(APP),$(PWD)/$(APP) $(CURDIR)/$(APP)))
+app_dir := $(firstword $(patsubst %/.,%,$(wildcard $(app_paths:=/.))))
 $(if $(app_dir),,$(error APP=$(APP): no such folder))
 app := $(notdir $(app_dir))
 all: $(build)/guests/$(app)
 $(eval $(call application,$(app),$(app_dir),$(build)/guests/$(app)))
+$(if $(sources_of_$(app)),,$(error APP=$(APP): there is no $(suffixes:%=.%) in it))
 endif

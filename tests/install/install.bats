@@ -185,9 +185,75 @@ greets_or_says_why()
 	grep -rlF "$repository/" build | nothing
 }
 
-@test "a guest needs a folder that is there" {
-	run env MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk"
-	[[ $status -ne 0 && $output == *"APP=DIR"* ]]
-	run env MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk" APP=nowhere
-	[[ $status -ne 0 && $output == *"APP=nowhere: no such folder"* ]]
+make_guest()
+{
+	MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk" "APP=$1"
+}
+
+# cannot_make APP MESSAGE
+cannot_make()
+{
+	run make_guest "$1"
+	echo "$output"
+	[[ $status -ne 0 && $output == *"$2"* ]]
+}
+
+# A C++ file whose program has these words in it: words FILE WORD…
+words()
+{
+	mkdir -p "$(dirname "$1")"
+	printf '#include <mayfly/console.hpp>\nint main() { mayfly::print("%s\\n"); return 0; }\n' "${*:2}" >"$1"
+}
+
+# Is this what build/guests/NAME prints? prints NAME WORD…
+prints()
+{
+	grep -qaF "${*:2}" "build/guests/$1"
+}
+
+@test "a guest needs a folder that is there, with sources" {
+	cannot_make '' APP=DIR
+	cannot_make nowhere "APP=nowhere: no such folder"
+	mkdir empty
+	cannot_make empty "APP=empty: there is no .cpp .cc .cxx .c .S in it"
+	words "my app/main.cpp" "of my app"
+	words my/main.cpp "of my"
+	cannot_make "my app" "make takes no blanks"
+	[[ ! -e build/guests/my ]]
+}
+
+@test "folders of one name make an image each" {
+	words a/web/main.cpp "the one of a"
+	words b/web/main.cpp "the one of b"
+	for folder in b a b "$PWD/a" "b/../a" b; do
+		make_guest "$folder/web/"
+		prints web "the one of $(basename "$folder")"
+	done
+	rm -r b
+	make_guest a/web
+	prints web "the one of a"
+	(cd a/web && MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk" APP=.)
+	[[ -e a/web/build/guests/web ]]
+}
+
+@test "a source that has gone is in no image, one that has come is" {
+	words app/main.cpp "the first"
+	make_guest app
+	words app/other.cc "the second"
+	cannot_make app "multiple definition of"
+	rm app/main.cpp
+	make_guest app
+	prints app "the second"
+	mv app/other.cc app/third.cxx
+	make_guest app
+	prints app "the second"
+}
+
+@test "no guest takes the place of a bundled one" {
+	words hello/main.cpp "not the bundled one"
+	run env MAKEFLAGS='' make -C "$repository/guest-unikernel" "APP=$PWD/hello"
+	echo "$output"
+	[[ $status -ne 0 && $output == *"hello is a bundled guest"* ]]
+	make_guest hello
+	prints hello "not the bundled one"
 }
