@@ -22,20 +22,19 @@ endif
 objects := $(build)/guest-unikernel
 makefiles := $(MAKEFILE_LIST)
 
-warnings := -Wall -Wextra -Wconversion -Wshadow -Werror
-common := -Os -g -ffreestanding -fno-stack-protector -fno-pic -fcf-protection=none \
+warnings := -Wall -Wextra
+common := -Os -g -fno-builtin -fno-stack-protector -fno-pic -fcf-protection=none \
 	-mcmodel=kernel -mno-red-zone -fno-asynchronous-unwind-tables \
 	-ffunction-sections -fdata-sections -MMD -MP \
 	-ffile-prefix-map=$(sources_root)/= $(include_flags) $(warnings)
-cxx_flags := -std=c++23 -fno-exceptions -fno-rtti -fno-threadsafe-statics \
-	-Wold-style-cast -Wsuggest-override
+cxx_flags := -std=c++23 -fno-exceptions -fno-rtti -fno-threadsafe-statics
 c_flags := -std=gnu17
 asm_flags := -D__ASSEMBLY__
 cxx_suffixes := cpp cc cxx
 suffixes := $(cxx_suffixes) c S
 
 link_flags := -nostdlib -static -no-pie -Wl,--gc-sections,--build-id=none \
-	-Wl,-z,max-page-size=4096,-z,noexecstack,--fatal-warnings -Wl,-T,$(script)
+	-Wl,-z,max-page-size=4096,-z,noexecstack -Wl,-T,$(script)
 
 .PHONY: all always
 .DELETE_ON_ERROR:
@@ -55,9 +54,9 @@ sources_of_$(1) := $$(wildcard $(suffixes:%=$(2)/*.%))
 folder_of_$(1) := $(objects)/$(if $(filter /%,$(2)),at)$(2)
 objects_of_$(1) := $$(sources_of_$(1):$(2)/%=$$(folder_of_$(1))/%.o)
 
-$$(foreach suffix,$(cxx_suffixes),$$(eval $$(call compiled,$$(suffix),$(2),$$(folder_of_$(1)),g++ $(common) $(cxx_flags))))
-$$(eval $$(call compiled,c,$(2),$$(folder_of_$(1)),gcc $(common) $(c_flags)))
-$$(eval $$(call compiled,S,$(2),$$(folder_of_$(1)),gcc $(common) $(asm_flags)))
+$$(foreach suffix,$(cxx_suffixes),$$(eval $$(call compiled,$$(suffix),$(2),$$(folder_of_$(1)),g++ $(common) $(cxx_flags) $(strict_cxx))))
+$$(eval $$(call compiled,c,$(2),$$(folder_of_$(1)),gcc $(common) $(c_flags) $(strict)))
+$$(eval $$(call compiled,S,$(2),$$(folder_of_$(1)),gcc $(common) $(asm_flags) $(strict)))
 
 # Changes when a source has come or gone, or when another folder has this name.
 $(objects)/apps/$(1).sources: always
@@ -66,7 +65,7 @@ $(objects)/apps/$(1).sources: always
 
 # With symbols for the debugger; the image is the same without them.
 $(objects)/apps/$(1).debug: $$(objects_of_$(1)) $(objects)/apps/$(1).sources $(library) $(script)
-	@g++ $(link_flags) $$(objects_of_$(1)) $(library) -o $$@
+	@g++ $(link_flags) $(strict_link) $$(objects_of_$(1)) $(library) -o $$@
 
 $(3): $(objects)/apps/$(1).debug $(check_image)
 	@mkdir -p $$(@D)

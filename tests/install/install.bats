@@ -202,7 +202,7 @@ cannot_make()
 words()
 {
 	mkdir -p "$(dirname "$1")"
-	printf '#include <mayfly/console.hpp>\nint main() { mayfly::print("%s\\n"); return 0; }\n' "${*:2}" >"$1"
+	printf '#include <mayfly/console.hpp>\nint main() { mayfly::print("%s\\n"); }\n' "${*:2}" >"$1"
 }
 
 # Is this what build/guests/NAME prints? prints NAME WORD…
@@ -247,6 +247,30 @@ prints()
 	mv app/other.cc app/third.cxx
 	make_guest app
 	prints app "the second"
+}
+
+# What g++ and gcc take by themselves, and main() need not return.
+@test "a guest's code is its author's: it may have warnings" {
+	mkdir rough
+	cat >rough/main.cpp <<-'EOF'
+		#include <mayfly/console.hpp>
+		struct base { virtual int get(int unused) { return 1; } };
+		struct derived : base { int get(int unused) { return 2; } };
+		extern "C" int narrow(long wide);
+		int main(int argc, char **argv)
+		{
+			int forgotten;
+			base *b = new derived;
+			{ long argc = (long)b; mayfly::print("%d\n", narrow(argc)); }
+		}
+	EOF
+	cat >rough/narrow.c <<-'EOF'
+		int narrow(long wide) { char c = wide; unsigned u = -1; return c < u; }
+	EOF
+	printf '.globl nothing\nnothing: ret\n' >rough/stack.S
+	run make_guest rough
+	echo "$output"
+	[[ $status -eq 0 && -e build/guests/rough && $output == *"-Wunused-variable"* && $output != *"-Wconversion"* ]]
 }
 
 @test "no guest takes the place of a bundled one" {
