@@ -23,7 +23,9 @@ objects := $(build)/guest-unikernel
 makefiles := $(MAKEFILE_LIST)
 
 warnings := -Wall -Wextra
-common := -Os -g -fno-builtin -fno-stack-protector -fno-pic -fcf-protection=none \
+# -fstack-clash-protection: a large frame is touched page by page, so that none steps
+# over the guard of the stack.
+common := -Os -g -fno-builtin -fstack-clash-protection -fno-stack-protector -fno-pic -fcf-protection=none \
 	-mcmodel=kernel -mno-red-zone -fno-asynchronous-unwind-tables \
 	-ffunction-sections -fdata-sections -MMD -MP \
 	-ffile-prefix-map=$(sources_root)/= $(include_flags) $(warnings)

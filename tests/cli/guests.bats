@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a guest's program may do, seen from outside: guest-unikernel/tests/guest.
 
+# shellcheck disable=SC2154 # output and stderr are bats'
 load with_module
 
 # try TRIAL STATUS LINE…: what it prints, and how it ends.
@@ -33,4 +34,19 @@ fault()
 @test "a fault is reported by a guest that has nothing to catch it with" {
 	fault null-read 142 "#PF"
 	fault divide-by-zero 128 "#DE"
+}
+
+# overflow TRIAL: it ends at the guard of its stack, and has not come past it.
+overflow()
+{
+	vm run "$(dirname "$(command -v vmctl)")/tests/test-guest" -- "overflow-$1"
+	expect_status 125
+	[[ -z $output && $stderr == *"bad access to guest-physical 0x10"* ]]
+}
+
+@test "no frame of a guest steps over the guard of its stack" {
+	try stack 0 "wrote 1 frame" "wrote 1 frame"
+	overflow below-image
+	overflow into-tables
+	overflow in-frame
 }

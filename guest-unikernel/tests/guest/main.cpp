@@ -17,9 +17,13 @@ constexpr struct {
 	std::string_view name;
 	void (*run)();
 } trials[] = {
-	{"statics", destroy_statics},
 	{"divide-by-zero", divide_by_zero},
 	{"null-read", read_null},
+	{"overflow-below-image", overflow_below_image},
+	{"overflow-in-frame", overflow_in_frame},
+	{"overflow-into-tables", overflow_into_tables},
+	{"stack", use_stack},
+	{"statics", destroy_statics},
 	{"thread-storage", use_thread_storage},
 };
 

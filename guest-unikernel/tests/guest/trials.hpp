@@ -4,5 +4,9 @@
 // Each file has one of these; `main.cpp` names them.
 void destroy_statics();
 void divide_by_zero();
+void overflow_below_image();
+void overflow_in_frame();
+void overflow_into_tables();
 void read_null();
+void use_stack();
 void use_thread_storage();
