@@ -37,6 +37,8 @@ suffixes := $(cxx_suffixes) c S
 
 link_flags := -nostdlib -static -no-pie -Wl,--gc-sections,--build-id=none \
 	-Wl,-z,max-page-size=4096,-z,noexecstack -Wl,-T,$(script)
+# Ours come first: the compiler's parts are for what only they have.
+libraries := -Wl,--start-group $(library) -lstdc++ -lgcc -Wl,--end-group
 
 .PHONY: all always
 .DELETE_ON_ERROR:
@@ -67,7 +69,7 @@ $(objects)/apps/$(1).sources: always
 
 # With symbols for the debugger; the image is the same without them.
 $(objects)/apps/$(1).debug: $$(objects_of_$(1)) $(objects)/apps/$(1).sources $(library) $(script)
-	@g++ $(link_flags) $(strict_link) $$(objects_of_$(1)) $(library) -o $$@
+	@g++ $(link_flags) $(strict_link) $$(objects_of_$(1)) $(libraries) -o $$@
 
 $(3): $(objects)/apps/$(1).debug $(check_image)
 	@mkdir -p $$(@D)

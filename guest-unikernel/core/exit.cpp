@@ -54,25 +54,3 @@ void abort() noexcept
 	abort();
 }
 }
-
-// What libstdc++'s checks call when they fail (std::array::at, std::optional …).
-namespace std
-{
-
-[[noreturn, gnu::cold]] void __throw_out_of_range_fmt(const char *, ...)
-{
-	abort();
-}
-
-[[noreturn, gnu::cold]] void __throw_bad_optional_access()
-{
-	abort();
-}
-
-[[noreturn, gnu::cold]] void __glibcxx_assert_fail(const char *file, int line, const char *function,
-						   const char *condition) noexcept
-{
-	__assert_fail(condition, file, static_cast<unsigned>(line), function);
-}
-
-}

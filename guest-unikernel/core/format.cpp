@@ -149,7 +149,7 @@ void put_padded(sink &out, const conversion &spec, const char *prefix, std::size
 
 void put_number(sink &out, const conversion &spec, std::uint64_t value, unsigned base, char sign)
 {
-	char digits[20]; // 64 bits in decimal
+	char digits[22]; // 64 bits in octal
 	char prefix[2];
 	std::size_t length = 0;
 	std::size_t prefix_length = 0;
@@ -169,6 +169,8 @@ void put_number(sink &out, const conversion &spec, std::uint64_t value, unsigned
 	std::size_t wanted = spec.has_precision ? spec.precision : 1;
 	if (spec.zeros && !spec.left && !spec.has_precision && spec.width > prefix_length)
 		wanted = spec.width - prefix_length;
+	if (spec.alternate && base == 8 && wanted <= length)
+		wanted = length + 1;
 	put_padded(out, spec, prefix, prefix_length, wanted > length ? wanted - length : 0,
 		   digits + sizeof digits - length, length);
 }
@@ -246,6 +248,9 @@ bool convert(sink &out, const conversion &spec, argument_list &arguments)
 		return true;
 	case 'u':
 		put_number(out, spec, unsigned_argument(spec, arguments), 10, 0);
+		return true;
+	case 'o':
+		put_number(out, spec, unsigned_argument(spec, arguments), 8, 0);
 		return true;
 	case 'x':
 	case 'X':

@@ -118,6 +118,16 @@ void *operator new[](std::size_t size, const std::nothrow_t &) noexcept
 	return malloc(size);
 }
 
+void *operator new(std::size_t size, std::align_val_t align, const std::nothrow_t &) noexcept
+{
+	return aligned_alloc(static_cast<std::size_t>(align), size);
+}
+
+void *operator new[](std::size_t size, std::align_val_t align, const std::nothrow_t &) noexcept
+{
+	return aligned_alloc(static_cast<std::size_t>(align), size);
+}
+
 void operator delete(void *pointer) noexcept
 {
 	free(pointer);
@@ -154,6 +164,26 @@ void operator delete(void *pointer, std::size_t, std::align_val_t) noexcept
 }
 
 void operator delete[](void *pointer, std::size_t, std::align_val_t) noexcept
+{
+	free(pointer);
+}
+
+void operator delete(void *pointer, const std::nothrow_t &) noexcept
+{
+	free(pointer);
+}
+
+void operator delete[](void *pointer, const std::nothrow_t &) noexcept
+{
+	free(pointer);
+}
+
+void operator delete(void *pointer, std::align_val_t, const std::nothrow_t &) noexcept
+{
+	free(pointer);
+}
+
+void operator delete[](void *pointer, std::align_val_t, const std::nothrow_t &) noexcept
 {
 	free(pointer);
 }

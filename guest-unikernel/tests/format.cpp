@@ -53,11 +53,11 @@ TEST(format, every_combination_for_numbers)
 				const auto start = "<%" + flag + width + precision;
 				for (const int value : {0, 1, -1, 42, INT_MAX, INT_MIN})
 					for (const std::string kind :
-					     {"d>", "i>", "u>", "x>", "X>", "hd>", "hhd>", "hu>", "hhx>"})
+					     {"d>", "i>", "u>", "o>", "x>", "X>", "hd>", "hhd>", "hu>", "hho>", "hhx>"})
 						expect_as_libc((start + kind).c_str(), value);
 				for (const long value : {0l, -7l, LONG_MAX, LONG_MIN})
 					for (const std::string kind :
-					     {"ld>", "lld>", "lu>", "lx>", "zu>", "jd>", "tx>"})
+					     {"ld>", "lld>", "lu>", "lo>", "lx>", "zu>", "jd>", "tx>"})
 						expect_as_libc((start + kind).c_str(), value);
 			}
 }

@@ -50,3 +50,8 @@ overflow()
 	overflow into-tables
 	overflow in-frame
 }
+
+@test "a guest has the containers and algorithms of C++, and the arithmetic of C" {
+	try libraries 134 "ok new(std::nothrow)" "ok stable_sort" "ok arithmetic" "ok strings" "ok containers" \
+		"755 010 0xff" "std::out_of_range: vector::_M_range_check: __n (which is 3) >= this->size() (which is 0)" aborted
+}

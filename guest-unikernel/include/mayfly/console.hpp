@@ -15,7 +15,7 @@ namespace mayfly
 std::size_t write(std::string_view text);
 
 /// Writes formatted text, checked by the compiler: printf's conversions
-/// %d %i %u %x %X %p %s %c %% with flags, width, precision and length; no
+/// %d %i %u %o %x %X %p %s %c %% with flags, width, precision and length; no
 /// floating point. Leaves the VM once every 256 bytes.
 [[gnu::format(printf, 1, 2)]] void print(const char *format, ...);
 

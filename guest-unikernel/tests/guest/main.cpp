@@ -18,6 +18,7 @@ constexpr struct {
 	void (*run)();
 } trials[] = {
 	{"divide-by-zero", divide_by_zero},
+	{"libraries", use_libraries},
 	{"null-read", read_null},
 	{"overflow-below-image", overflow_below_image},
 	{"overflow-in-frame", overflow_in_frame},

@@ -8,5 +8,6 @@ void overflow_below_image();
 void overflow_in_frame();
 void overflow_into_tables();
 void read_null();
+void use_libraries();
 void use_stack();
 void use_thread_storage();
