@@ -4,9 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
-/// First fit over one range of memory: blocks behind one another, free ones in a
-/// list by address, neighbours joined at once. What lies behind the last block
-/// has never been touched: a heap costs the pages it has used, no more.
+/// Best fit over one range of memory: blocks behind one another, free ones in a treap
+/// by size, neighbours joined at once. Every call takes steps in the order of the
+/// logarithm of the number of free blocks. What lies behind the last block has never
+/// been touched: a heap costs the pages it has used, no more.
 ///
 /// Every block begins with a 16-byte header. A header that does not look right
 /// when its block is freed (freed twice, overrun) is reported, not believed.
@@ -17,7 +18,8 @@ public:
 
 	constexpr heap() = default;
 
-	/// Manages the bytes from @p begin up to @p end, both aligned to 16.
+	/// Manages the bytes from @p begin up to @p end, both aligned to 16, at most
+	/// 64 GiB.
 	heap(std::uintptr_t begin, std::uintptr_t end) : top_(begin), end_(end) {}
 
 	/// Returns @p size bytes at a multiple of @p align (a power of two), or
@@ -36,20 +38,37 @@ public:
 
 private:
 	struct block {
-		std::size_t size; // header included, a multiple of 16
-		block *next;      // if free, the next free one, else used_mark
+		std::uint64_t mark;   // what the block is; first, for overruns to destroy it
+		std::uint32_t units;  // its size in units of 16 bytes, header included
+		std::uint32_t before; // that of the block in front of it, 0 for the first
+		block *smaller;       // if free, its children in the treap
+		block *larger;
 	};
 
+	static constexpr std::size_t header = 16;
+
 	static std::uintptr_t address(const block *b) { return reinterpret_cast<std::uintptr_t>(b); }
-	static std::uintptr_t end_of(const block *b) { return address(b) + b->size; }
-	static block *used_mark(const block *b);
-	static void *use(block *b);
+	static std::size_t size(const block *b) { return std::size_t{b->units} * alignment; }
+	static std::uintptr_t end_of(const block *b) { return address(b) + size(b); }
+	static std::uint64_t used_mark(const block *b);
+	static std::uint64_t free_mark(const block *b);
 	static std::uintptr_t place(std::uintptr_t start, std::size_t align);
+	static bool has_room(const block *b, std::size_t size, std::size_t align);
 
-	static block *carve(block **link, std::uintptr_t at, std::size_t size);
-	block *extend(block **link, std::size_t size, std::size_t align);
+	block *next(const block *b) const;
+	block *previous(const block *b) const;
+	void set_size(block *b, std::size_t size);
 
-	block *free_ = nullptr;
+	void insert(block *b);
+	void remove(block *b);
+	block *smallest(std::size_t size) const;
+
+	block *find(std::size_t size, std::size_t align);
+	block *extend(std::size_t size, std::size_t align);
+	void *carve(block *whole, std::size_t size, std::size_t align);
+
+	block *free_ = nullptr; // root of the treap
+	block *last_ = nullptr; // the block that ends at top_
 	std::uintptr_t top_ = 0;
 	std::uintptr_t end_ = 0;
 };

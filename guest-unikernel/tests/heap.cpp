@@ -2,6 +2,7 @@
 
 #include "heap.hpp"
 
+#include <csignal>
 #include <cstring>
 #include <gtest/gtest.h>
 #include <map>
@@ -128,6 +129,61 @@ TEST_F(heap_test, random_use)
 	while (!blocks.empty())
 		check_and_free(blocks.begin());
 	EXPECT_NE(heap_.allocate(heap_.top() - begin() - 16), nullptr);
+}
+
+volatile std::size_t instructions;
+
+// Instructions that @p body takes: the CPU traps after each.
+template <typename F> std::size_t instructions_of(F body)
+{
+	constexpr unsigned long trap_flag = 0x100;
+
+	struct sigaction count = {}, old;
+	count.sa_handler = [](int) { instructions = instructions + 1; };
+	sigaction(SIGTRAP, &count, &old);
+	instructions = 0;
+	asm volatile("pushfq; orq %0, (%%rsp); popfq" : : "i"(trap_flag) : "cc", "memory");
+	body();
+	asm volatile("pushfq; andq %0, (%%rsp); popfq" : : "i"(~trap_flag) : "cc", "memory");
+	sigaction(SIGTRAP, &old, nullptr);
+	return instructions;
+}
+
+struct cost {
+	std::size_t of_allocate, of_free;
+};
+
+// The most that calls cost among so many holes, of many sizes.
+cost most_instructions(std::size_t holes)
+{
+	std::vector<unsigned char> memory(holes * 700 + 100'000);
+	const auto begin = (reinterpret_cast<std::uintptr_t>(memory.data()) + 15) & ~std::uintptr_t{15};
+	heap all(begin, begin + memory.size() / 16 * 16 - 16);
+	std::mt19937 random(1);
+	std::vector<void *> blocks;
+	cost most = {};
+
+	for (std::size_t i = 0; i < 2 * holes; ++i)
+		blocks.push_back(all.allocate(random() % 300));
+	for (std::size_t i = 0; i < 2 * holes; i += 2)
+		EXPECT_TRUE(all.free(blocks[i]));
+	for (std::size_t i = 1; i < 20; i += 2) {
+		const auto size = 100 + random() % 200;
+		most.of_free = std::max(most.of_free, instructions_of([&] { all.free(blocks[2 * holes - i]); }));
+		most.of_allocate = std::max(most.of_allocate, instructions_of([&] { all.allocate(size); }));
+	}
+	return most;
+}
+
+// With a hundred times as many holes a call must not take nearly as many times as long.
+TEST(heap_cost, many_holes_cost_little)
+{
+	const auto few = most_instructions(100);
+	const auto many = most_instructions(10'000);
+
+	EXPECT_GT(few.of_free, 20u);
+	EXPECT_LT(many.of_allocate, 3 * few.of_allocate);
+	EXPECT_LT(many.of_free, 3 * few.of_free);
 }
 
 }
