@@ -41,9 +41,9 @@ int no_such_verb(const context &world, std::string_view name)
 	const std::string guess = closest_verb(name);
 	const std::string_view family = find_family(name.substr(0, name.find(' ')));
 
-	fmt::print(world.err, "vmctl: {}: no such command{}\n", name,
-		   guess.empty() ? fmt::format("; 'vmctl help{}{}' lists them", family.empty() ? "" : " ", family)
-				 : fmt::format("; did you mean '{}'?", guess));
+	world.err.print("vmctl: {}: no such command{}\n", name,
+			guess.empty() ? fmt::format("; 'vmctl help{}{}' lists them", family.empty() ? "" : " ", family)
+				      : fmt::format("; did you mean '{}'?", guess));
 	return status::usage;
 }
 
@@ -78,17 +78,17 @@ std::string take_name(std::vector<std::string> &words, std::vector<std::string>:
 
 void context::complain(const error &cause) const
 {
-	flush();
-	fmt::print(err, "vmctl: {}{}{}\n", verb, verb.empty() ? "" : ": ", cause.what);
+	out.flush();
+	err.print("vmctl: {}{}{}\n", verb, verb.empty() ? "" : ": ", cause.what);
 	if (!cause.fix.empty())
-		fmt::print(err, "vmctl: to mend it: {}\n", cause.fix);
+		err.print("vmctl: to mend it: {}\n", cause.fix);
 }
 
 int context::end(const failure &why) const
 {
 	complain(why.cause);
 	if (why.status == status::usage)
-		fmt::print(err, "vmctl: try 'vmctl help{}{}'\n", verb.empty() ? "" : " ", verb);
+		err.print("vmctl: try 'vmctl help{}{}'\n", verb.empty() ? "" : " ", verb);
 	return why.status;
 }
 
@@ -204,10 +204,8 @@ int dispatch(context &world, std::span<const char *const> argv)
 	const int result = which->run(world, *parsed);
 
 	// A full disk must not look like success.
-	if (std::fflush(world.out) != 0 && result == status::ok) {
-		world.complain({errno, "writing the output: " + errno_text(errno)});
-		return status::broken;
-	}
+	if (!world.out.flush() && result == status::ok)
+		return world.end({status::broken, world.lost_output()});
 	return result;
 }
 

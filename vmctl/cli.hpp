@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <expected>
 #include <optional>
 #include <span>
@@ -14,6 +13,8 @@
 
 #include <boost/program_options/variables_map.hpp>
 #include <vmctl/vmctl.hpp>
+
+#include "stream.hpp"
 
 namespace vmctl::cli
 {
@@ -51,8 +52,8 @@ template <class T> using outcome = std::expected<T, failure>;
 // The world as a verb sees it.
 struct context {
 	system &calls;
-	std::FILE *out;
-	std::FILE *err;
+	stream &out;
+	stream &err;
 	bool out_is_terminal = false;
 	bool err_is_terminal = false;
 	int in = -1;   // descriptor of standard input
@@ -64,8 +65,11 @@ struct context {
 	void complain(const error &cause) const;
 	// Complains; the status to end with.
 	int end(const failure &why) const;
-	// Hands on what was written so far.
-	void flush() const { std::fflush(out); }
+	// Why some of the output is lost.
+	[[nodiscard]] error lost_output() const
+	{
+		return {out.error(), "writing the output: " + errno_text(out.error())};
+	}
 };
 
 // One command line, after its verb.

@@ -121,8 +121,8 @@ public:
 	{
 		if (picked.vms.size() < 2)
 			return;
-		fmt::print(
-			world.err, "{} {}{} in {}\n", done, count_text(count), more,
+		world.err.print(
+			"{} {}{} in {}\n", done, count_text(count), more,
 			time_text(static_cast<std::uint64_t>(std::chrono::nanoseconds(clock::now() - since).count())));
 	}
 
@@ -353,7 +353,7 @@ int verb_wait(const context &world, const invocation &in)
 		if (array)
 			array->add(to_json(row));
 		else
-			fmt::print(world.out, "{}\n", last);
+			world.out.print("{}\n", last);
 		if (row.reason != end_reason::exited && row.reason != end_reason::killed)
 			world.complain({EIO, fmt::format("{}: {}", name, row.end_text())});
 	}

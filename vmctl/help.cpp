@@ -36,8 +36,8 @@ std::size_t distance(std::string_view from, std::string_view to)
 
 void print_command(const context &world, const verb &entry)
 {
-	fmt::print(world.out, "  {:<13}  {}{}\n", entry.name, entry.summary,
-		   *entry.aliases == '\0' ? "" : fmt::format(" ({})", entry.aliases));
+	world.out.print("  {:<13}  {}{}\n", entry.name, entry.summary,
+			*entry.aliases == '\0' ? "" : fmt::format(" ({})", entry.aliases));
 }
 
 void print_commands(const context &world)
@@ -46,7 +46,7 @@ void print_commands(const context &world)
 
 	for (const verb &entry : verbs()) {
 		if (std::string_view(group) != entry.group)
-			fmt::print(world.out, "\n{}:\n", entry.group);
+			world.out.print("\n{}:\n", entry.group);
 		group = entry.group;
 		print_command(world, entry);
 	}
@@ -73,9 +73,9 @@ std::string candidates(const verb &entry)
 
 void print_statuses(const context &world)
 {
-	fmt::print(world.out, "\nExit statuses: {}\n", guests_statuses);
+	world.out.print("\nExit statuses: {}\n", guests_statuses);
 	for (const exit_meaning &entry : exit_meanings)
-		fmt::print(world.out, "  {:>3}  {}\n", entry.status, entry.meaning);
+		world.out.print("  {:>3}  {}\n", entry.status, entry.meaning);
 }
 
 } // namespace
@@ -130,15 +130,15 @@ std::string closest_verb(std::string_view typed)
 
 void print_overview(const context &world)
 {
-	fmt::print(world.out, "vmctl: {}\n\n", tagline);
+	world.out.print("vmctl: {}\n\n", tagline);
 	for (const example &entry : examples)
-		fmt::print(world.out, "  {:<25}  {}\n", entry.command, entry.purpose);
-	fmt::print(world.out, "\n'vmctl help' lists all commands, 'vmctl help COMMAND' explains one.\n");
+		world.out.print("  {:<25}  {}\n", entry.command, entry.purpose);
+	world.out.print("\n'vmctl help' lists all commands, 'vmctl help COMMAND' explains one.\n");
 }
 
 void print_family(const context &world, std::string_view family)
 {
-	fmt::print(world.out, "usage: vmctl {} COMMAND\n\n", family);
+	world.out.print("usage: vmctl {} COMMAND\n\n", family);
 	for (const verb &entry : verbs())
 		if (std::string_view(entry.name).starts_with(fmt::format("{} ", family)))
 			print_command(world, entry);
@@ -146,23 +146,23 @@ void print_family(const context &world, std::string_view family)
 
 void print_help(const context &world, const verb &which)
 {
-	fmt::print(world.out, "usage: vmctl {}\n\n{}.\n", which.synopsis, which.summary);
+	world.out.print("usage: vmctl {}\n\n{}.\n", which.synopsis, which.summary);
 	if (*which.aliases != '\0')
-		fmt::print(world.out, "Also known as: {}\n", which.aliases);
-	fmt::print(world.out, "\n");
+		world.out.print("Also known as: {}\n", which.aliases);
+	world.out.print("\n");
 	for (const option &entry : which.options) {
 		auto names = spellings(entry);
 
 		std::ranges::reverse(names);
-		fmt::print(world.out, "  {:<22}  {}\n",
-			   fmt::format("{}{}{}{}", names.size() == 1 ? "    " : "", fmt::join(names, ", "),
-				       *entry.value == '\0' ? "" : " ", entry.value),
-			   entry.help);
+		world.out.print("  {:<22}  {}\n",
+				fmt::format("{}{}{}{}", names.size() == 1 ? "    " : "", fmt::join(names, ", "),
+					    *entry.value == '\0' ? "" : " ", entry.value),
+				entry.help);
 	}
-	fmt::print(world.out, "  {:<22}  this text\n", "-h, --help");
+	world.out.print("  {:<22}  this text\n", "-h, --help");
 	for (const operand_rule &each : operand_rules)
 		if (std::string_view(which.synopsis).find(each.operand) != std::string_view::npos)
-			fmt::print(world.out, "\n{}\n", each.rule);
+			world.out.print("\n{}\n", each.rule);
 }
 
 int verb_help(const context &world, const invocation &in)
@@ -202,7 +202,7 @@ int verb_help(const context &world, const invocation &in)
 
 int verb_version(const context &world, const invocation &)
 {
-	fmt::print(world.out, "vmctl {} (interface version {})\n", VMCTL_VERSION, api_version());
+	world.out.print("vmctl {} (interface version {})\n", VMCTL_VERSION, api_version());
 	return status::ok;
 }
 
@@ -234,20 +234,19 @@ int verb_completion(const context &world, const invocation &in)
 		firsts += " " + family;
 		cases += fmt::format("\t{}) words=\"{}\" ;;\n", family, words);
 	}
-	fmt::print(world.out,
-		   "# bash completion for vmctl: source <(vmctl completion bash)\n"
-		   "_vmctl()\n{{\n"
-		   "\tlocal current=${{COMP_WORDS[COMP_CWORD]}} verbs=\"{}\" words\n"
-		   "\tCOMPREPLY=()\n"
-		   "\tif ((COMP_CWORD == 1)); then\n"
-		   "\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$current\"))\n"
-		   "\t\treturn\n"
-		   "\tfi\n"
-		   "\tcase ${{COMP_WORDS[1]}} in\n{}\tesac\n"
-		   "\t((COMP_CWORD > 2)) && case \"${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}\" in\n{}\tesac\n"
-		   "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-		   "}}\ncomplete -o default -F _vmctl vmctl\n",
-		   firsts, cases, deeper);
+	world.out.print("# bash completion for vmctl: source <(vmctl completion bash)\n"
+			"_vmctl()\n{{\n"
+			"\tlocal current=${{COMP_WORDS[COMP_CWORD]}} verbs=\"{}\" words\n"
+			"\tCOMPREPLY=()\n"
+			"\tif ((COMP_CWORD == 1)); then\n"
+			"\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$current\"))\n"
+			"\t\treturn\n"
+			"\tfi\n"
+			"\tcase ${{COMP_WORDS[1]}} in\n{}\tesac\n"
+			"\t((COMP_CWORD > 2)) && case \"${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}\" in\n{}\tesac\n"
+			"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+			"}}\ncomplete -o default -F _vmctl vmctl\n",
+			firsts, cases, deeper);
 	return status::ok;
 }
 

@@ -69,25 +69,24 @@ int verb_info(const context &world, const invocation &in)
 		});
 		return status::ok;
 	}
-	fmt::print(world.out, "Mayfly         version {} of the interface, {}{}\n", info->api_version,
-		   to_string(info->backend), info->debug ? ", with debug checks" : "");
-	fmt::print(world.out, "VMs            {} of {} at most, {} asleep and cold\n", info->vms, info->max_vms,
-		   info->cold);
-	fmt::print(world.out, "  yours        {} of {} at most\n", info->user_vms, info->max_vms_user);
-	fmt::print(world.out, "memory held    {}\n", held_text(info->bytes, info->max_bytes));
-	fmt::print(world.out, "  by yours     {}\n", held_text(info->user_bytes, info->max_bytes_user));
-	fmt::print(world.out, "images         {}; new ones are for {} CPUs, up to {}\n", info->images,
-		   to_string(info->vendor), to_string(info->level));
-	fmt::print(world.out, "worker pools   {}\n", info->pools);
-	fmt::print(world.out, "pages held     {} ({})\n", info->pages, size_text(info->pages * page_size));
-	fmt::print(world.out, "memory per VM  {} by default, {} at most\n", size_text(info->memory_default),
-		   size_text(info->memory_max));
-	fmt::print(world.out, "overhead       {} per VM besides its pages\n", size_text(info->vm_overhead));
-	fmt::print(world.out, "so far         {} VMs spawned, parked {} times\n", info->spawned, info->parked);
-	fmt::print(world.out, "guest clock    {}\n",
-		   info->clock_stable ? "stable" : "unstable: the host's TSC cannot be trusted");
-	fmt::print(world.out, "cpu.max        {}\n",
-		   info->cpu_max ? "holds for every VM" : "holds for attached VMs only, on this kernel");
+	world.out.print("Mayfly         version {} of the interface, {}{}\n", info->api_version,
+			to_string(info->backend), info->debug ? ", with debug checks" : "");
+	world.out.print("VMs            {} of {} at most, {} asleep and cold\n", info->vms, info->max_vms, info->cold);
+	world.out.print("  yours        {} of {} at most\n", info->user_vms, info->max_vms_user);
+	world.out.print("memory held    {}\n", held_text(info->bytes, info->max_bytes));
+	world.out.print("  by yours     {}\n", held_text(info->user_bytes, info->max_bytes_user));
+	world.out.print("images         {}; new ones are for {} CPUs, up to {}\n", info->images,
+			to_string(info->vendor), to_string(info->level));
+	world.out.print("worker pools   {}\n", info->pools);
+	world.out.print("pages held     {} ({})\n", info->pages, size_text(info->pages * page_size));
+	world.out.print("memory per VM  {} by default, {} at most\n", size_text(info->memory_default),
+			size_text(info->memory_max));
+	world.out.print("overhead       {} per VM besides its pages\n", size_text(info->vm_overhead));
+	world.out.print("so far         {} VMs spawned, parked {} times\n", info->spawned, info->parked);
+	world.out.print("guest clock    {}\n",
+			info->clock_stable ? "stable" : "unstable: the host's TSC cannot be trusted");
+	world.out.print("cpu.max        {}\n",
+			info->cpu_max ? "holds for every VM" : "holds for attached VMs only, on this kernel");
 	return status::ok;
 }
 
@@ -114,8 +113,8 @@ int verb_doctor(const context &world, const invocation &in)
 				    found.fix.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(found.fix)}});
 	} else {
 		lines.print(world.out);
-		fmt::print(world.out, "{}\n",
-			   healthy ? "Mayfly can run here." : "Mayfly cannot run here: mend the first bad line.");
+		world.out.print("{}\n",
+				healthy ? "Mayfly can run here." : "Mayfly cannot run here: mend the first bad line.");
 	}
 	return healthy ? status::ok : status::some_failed;
 }

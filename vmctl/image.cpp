@@ -241,7 +241,7 @@ int verb_image_ls(const context &world, const invocation &in)
 			array.add(file_json(file));
 	} else if (in.has("quiet")) {
 		for (const image_info &row : seen.loaded)
-			fmt::print(world.out, "{}\n", row.id);
+			world.out.print("{}\n", row.id);
 	} else {
 		print_table(world, seen);
 	}
@@ -345,7 +345,7 @@ int verb_image_load(const context &world, const invocation &in)
 
 	if (!info)
 		return world.end({status::broken, info.error()});
-	fmt::print(world.out, "{}\n", info->id);
+	world.out.print("{}\n", info->id);
 	return status::ok;
 }
 

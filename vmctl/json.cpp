@@ -84,9 +84,9 @@ json to_json(const image_info &row)
 	};
 }
 
-json_array::json_array(std::FILE *out) : out_(out)
+json_array::json_array(stream &out) : out_(out)
 {
-	std::fputc('[', out_);
+	out_.write("[");
 }
 
 void json_array::add(const json &element)
@@ -94,13 +94,13 @@ void json_array::add(const json &element)
 	// Image names come from users' file names: not always UTF-8.
 	const std::string text = element.dump(-1, ' ', false, json::error_handler_t::replace);
 
-	fmt::print(out_, "{}\n{}", empty_ ? "" : ",", text);
+	out_.print("{}\n{}", empty_ ? "" : ",", text);
 	empty_ = false;
 }
 
 json_array::~json_array()
 {
-	std::fputs(empty_ ? "]\n" : "\n]\n", out_);
+	out_.write(empty_ ? "]\n" : "\n]\n");
 }
 
 } // namespace vmctl::cli

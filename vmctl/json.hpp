@@ -2,10 +2,10 @@
 // VMs as JSON.
 #pragma once
 
-#include <cstdio>
-
 #include <nlohmann/json.hpp>
 #include <vmctl/vmctl.hpp>
+
+#include "stream.hpp"
 
 namespace vmctl::cli
 {
@@ -23,7 +23,7 @@ nlohmann::ordered_json to_json(const image_info &row);
 class json_array
 {
 public:
-	explicit json_array(std::FILE *out);
+	explicit json_array(stream &out);
 	json_array(const json_array &) = delete;
 	json_array &operator=(const json_array &) = delete;
 	~json_array();
@@ -31,7 +31,7 @@ public:
 	void add(const nlohmann::ordered_json &element);
 
 private:
-	std::FILE *out_;
+	stream &out_;
 	bool empty_ = true;
 };
 

@@ -37,7 +37,7 @@ class progress
 public:
 	enum class kind { none, bar, lines };
 
-	progress(std::FILE *out, kind shown) : out_(out), shown_(shown) {}
+	progress(stream &out, kind shown) : out_(out), shown_(shown) {}
 	progress(const progress &) = delete;
 	progress &operator=(const progress &) = delete;
 
@@ -48,20 +48,20 @@ public:
 		constexpr std::size_t width = 40;
 
 		if (shown_ == kind::bar)
-			fmt::print(out_, "\r[{:<{}}] {}/{}", std::string(width * done / all, '#'), width, done, all);
+			out_.print("\r[{:<{}}] {}/{}", std::string(width * done / all, '#'), width, done, all);
 		else if (10 * done / all > std::exchange(tenths_, 10 * done / all))
-			fmt::print(out_, "{:>{}} of {} VMs\n", done, std::to_string(all).size(), all);
-		std::fflush(out_);
+			out_.print("{:>{}} of {} VMs\n", done, std::to_string(all).size(), all);
+		out_.flush();
 	}
 
 	~progress()
 	{
 		if (shown_ == kind::bar)
-			fmt::print(out_, "\r\033[K");
+			out_.print("\r\033[K");
 	}
 
 private:
-	std::FILE *out_;
+	stream &out_;
 	kind shown_;
 	std::size_t tenths_ = 0;
 };
@@ -174,10 +174,10 @@ result<void> summarize(const context &world, const device &to, const std::vector
 	const std::string late = started && view.waiting > 0 ? fmt::format(", {} of them still to run", view.waiting)
 							     : "";
 
-	fmt::print(world.err, "{} {} in {}{}, {:.1f} KiB/VM\n", count_text(ids.size()), started ? "up" : "made",
-		   time_text(static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count())), late,
-		   static_cast<double>(view.private_bytes) / 1024 /
-			   static_cast<double>(std::max<std::uint64_t>(view.seen, 1)));
+	world.err.print("{} {} in {}{}, {:.1f} KiB/VM\n", count_text(ids.size()), started ? "up" : "made",
+			time_text(static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count())), late,
+			static_cast<double>(view.private_bytes) / 1024 /
+				static_cast<double>(std::max<std::uint64_t>(view.seen, 1)));
 	return {};
 }
 
@@ -208,8 +208,8 @@ int make(const context &world, const invocation &in, bool start)
 	for_the_report.let_go();
 	if (quiet || !world.out_is_terminal)
 		for (const std::uint64_t id : made.ids)
-			fmt::print(world.out, "{}\n", id);
-	world.flush();
+			world.out.print("{}\n", id);
+	world.out.flush();
 	if (!made.failure) {
 		const auto told = quiet ? result<void>() : summarize(world, plan.to, made.ids, before, start);
 

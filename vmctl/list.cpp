@@ -64,12 +64,12 @@ void print_table(const context &world, std::span<const vm_info> rows, bool whole
 		lines.add(std::move(cells));
 	}
 	if (rows.size() > 1) {
-		fmt::print(world.err, "{}\n", summary(rows));
-		std::fflush(world.err);
+		world.err.print("{}\n", summary(rows));
+		world.err.flush();
 	}
 	lines.print(world.out);
 	if (cut)
-		fmt::print(world.out, "… {} more (--all-rows or --json shows them)\n", rows.size() - fits);
+		world.out.print("… {} more (--all-rows or --json shows them)\n", rows.size() - fits);
 }
 
 } // namespace
@@ -92,7 +92,7 @@ int verb_ps(const context &world, const invocation &in)
 			array.add(to_json(row));
 	} else if (in.has("quiet")) {
 		for (const vm_info &row : rows)
-			fmt::print(world.out, "{}\n", row.id);
+			world.out.print("{}\n", row.id);
 	} else {
 		print_table(world, rows, in.has("all-rows"));
 	}

@@ -51,7 +51,8 @@ int main(int argc, char **argv)
 	}
 
 	posix_system calls;
-	cli::context world{.calls = calls, .out = stdout, .err = stderr};
+	cli::stream out(stdout), err(stderr);
+	cli::context world{.calls = calls, .out = out, .err = err};
 
 	world.out_is_terminal = ::isatty(STDOUT_FILENO) != 0;
 	world.err_is_terminal = ::isatty(STDERR_FILENO) != 0;

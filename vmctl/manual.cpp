@@ -104,37 +104,37 @@ void print_option(const context &world, const option &entry)
 		names = bold(name) + (names.empty() ? "" : ", ") + names;
 	if (*entry.value != '\0')
 		names += " " + italic(entry.value);
-	fmt::print(world.out, ".TP\n{}\n{}\n", names, plain(entry.help));
+	world.out.print(".TP\n{}\n{}\n", names, plain(entry.help));
 }
 
 void print_verb(const context &world, const verb &entry)
 {
-	fmt::print(world.out, ".TP\n{}\n{}.\n", marked(entry.synopsis), plain(entry.summary));
+	world.out.print(".TP\n{}\n{}.\n", marked(entry.synopsis), plain(entry.summary));
 	if (*entry.aliases != '\0') {
 		std::string names;
 
 		for (const std::string &name : words_of(entry.aliases))
 			names += (names.empty() ? "" : ", ") + bold(name);
-		fmt::print(world.out, "Also known as {}.\n", names);
+		world.out.print("Also known as {}.\n", names);
 	}
 	if (entry.options.empty())
 		return;
-	fmt::print(world.out, ".RS\n");
+	world.out.print(".RS\n");
 	for (const option &each : entry.options)
 		print_option(world, each);
-	fmt::print(world.out, ".RE\n");
+	world.out.print(".RE\n");
 }
 
 void print_verbs(const context &world)
 {
 	std::string_view group;
 
-	fmt::print(world.out, ".SH COMMANDS\n"
-			      "Every command explains itself when it gets\n"
-			      "\\fB\\-h\\fR or \\fB\\-\\-help\\fR.\n");
+	world.out.print(".SH COMMANDS\n"
+			"Every command explains itself when it gets\n"
+			"\\fB\\-h\\fR or \\fB\\-\\-help\\fR.\n");
 	for (const verb &entry : verbs()) {
 		if (group != entry.group)
-			fmt::print(world.out, ".SS {}\n", entry.group);
+			world.out.print(".SS {}\n", entry.group);
 		group = entry.group;
 		print_verb(world, entry);
 	}
@@ -142,74 +142,72 @@ void print_verbs(const context &world)
 
 void print_description(const context &world)
 {
-	fmt::print(world.out, ".SH DESCRIPTION\n"
-			      "Mayfly is a hypervisor in a kernel module; \\fBvmctl\\fR starts its virtual machines\n"
-			      "(VMs), lists, watches and ends them. There is no daemon: VMs in the background are\n"
-			      "the module's, and stay when \\fBvmctl\\fR ends.\n"
-			      ".PP\n"
-			      "Data goes to standard output, messages go to standard error. Commands that print\n"
-			      "data take \\fB\\-\\-json\\fR. What follows \\fB\\-\\-\\fR is for the guest.\n");
+	world.out.print(".SH DESCRIPTION\n"
+			"Mayfly is a hypervisor in a kernel module; \\fBvmctl\\fR starts its virtual machines\n"
+			"(VMs), lists, watches and ends them. There is no daemon: VMs in the background are\n"
+			"the module's, and stay when \\fBvmctl\\fR ends.\n"
+			".PP\n"
+			"Data goes to standard output, messages go to standard error. Commands that print\n"
+			"data take \\fB\\-\\-json\\fR. What follows \\fB\\-\\-\\fR is for the guest.\n");
 }
 
 void print_names(const context &world)
 {
-	fmt::print(world.out,
-		   ".SH IMAGES\n{}\n"
-		   "Without one, \\fBrun\\fR, \\fBspawn\\fR and \\fBcreate\\fR take the bundled hello, whatever\n"
-		   "lies in the current folder. If a name means more than one image, \\fBvmctl\\fR says which\n"
-		   "it took.\n"
-		   ".SH VMS\n{}\n"
-		   "An id, an exact name and the start of a name must mean a VM; a glob and a range may\n"
-		   "mean none.\n"
-		   ".PP\n"
-		   "A name is a letter, then letters, digits, \\(aq.\\(aq, \\(aq_\\(aq or \\(aq\\-\\(aq; it has\n"
-		   "at most {} characters.\n",
-		   plain(image_rule), plain(vm_rule), max_name_length);
+	world.out.print(".SH IMAGES\n{}\n"
+			"Without one, \\fBrun\\fR, \\fBspawn\\fR and \\fBcreate\\fR take the bundled hello, whatever\n"
+			"lies in the current folder. If a name means more than one image, \\fBvmctl\\fR says which\n"
+			"it took.\n"
+			".SH VMS\n{}\n"
+			"An id, an exact name and the start of a name must mean a VM; a glob and a range may\n"
+			"mean none.\n"
+			".PP\n"
+			"A name is a letter, then letters, digits, \\(aq.\\(aq, \\(aq_\\(aq or \\(aq\\-\\(aq; it has\n"
+			"at most {} characters.\n",
+			plain(image_rule), plain(vm_rule), max_name_length);
 }
 
 void print_statuses(const context &world)
 {
-	fmt::print(world.out, ".SH EXIT STATUS\n{}\n", plain(guests_statuses));
+	world.out.print(".SH EXIT STATUS\n{}\n", plain(guests_statuses));
 	for (const exit_meaning &entry : exit_meanings)
-		fmt::print(world.out, ".TP\n\\fB{}\\fR\n{}\n", entry.status, plain(entry.meaning));
+		world.out.print(".TP\n\\fB{}\\fR\n{}\n", entry.status, plain(entry.meaning));
 }
 
 void print_files(const context &world)
 {
-	fmt::print(world.out, ".SH FILES\n"
-			      ".TP\n\\fI/dev/mayfly\\fR\n"
-			      "the module; who may open it may start VMs\n"
-			      ".TP\n\\fI../lib/mayfly/guests\\fR\n"
-			      "the bundled images, from the folder that \\fBvmctl\\fR is in\n"
-			      ".TP\n\\fI/sys/module/mayfly/parameters\\fR\n"
-			      "the module's limits\n");
+	world.out.print(".SH FILES\n"
+			".TP\n\\fI/dev/mayfly\\fR\n"
+			"the module; who may open it may start VMs\n"
+			".TP\n\\fI../lib/mayfly/guests\\fR\n"
+			"the bundled images, from the folder that \\fBvmctl\\fR is in\n"
+			".TP\n\\fI/sys/module/mayfly/parameters\\fR\n"
+			"the module's limits\n");
 }
 
 void print_examples(const context &world)
 {
-	fmt::print(world.out, ".SH EXAMPLES\n");
+	world.out.print(".SH EXAMPLES\n");
 	for (const example &entry : examples)
-		fmt::print(world.out, ".TP\n{}\n{}\n", bold(entry.command), plain(entry.purpose));
+		world.out.print(".TP\n{}\n{}\n", bold(entry.command), plain(entry.purpose));
 }
 
 } // namespace
 
 void print_manual(const context &world)
 {
-	fmt::print(world.out,
-		   ".\\\" Made by: vmctl help --man\n"
-		   ".TH VMCTL 1 \"\" \"Mayfly {}\" \"User Commands\"\n"
-		   ".SH NAME\nvmctl \\- {}\n"
-		   ".SH SYNOPSIS\n\\fBvmctl\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR\\&...] [\\fIOPERAND\\fR\\&...] "
-		   "[\\fB\\-\\-\\fR \\fIARGUMENT\\fR\\&...]\n",
-		   VMCTL_VERSION, plain(tagline));
+	world.out.print(".\\\" Made by: vmctl help --man\n"
+			".TH VMCTL 1 \"\" \"Mayfly {}\" \"User Commands\"\n"
+			".SH NAME\nvmctl \\- {}\n"
+			".SH SYNOPSIS\n\\fBvmctl\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR\\&...] [\\fIOPERAND\\fR\\&...] "
+			"[\\fB\\-\\-\\fR \\fIARGUMENT\\fR\\&...]\n",
+			VMCTL_VERSION, plain(tagline));
 	print_description(world);
 	print_verbs(world);
 	print_names(world);
 	print_statuses(world);
 	print_files(world);
 	print_examples(world);
-	fmt::print(world.out, ".SH SEE ALSO\n.BR bash (1),\n.BR perf (1),\n.BR trace\\-cmd (1)\n");
+	world.out.print(".SH SEE ALSO\n.BR bash (1),\n.BR perf (1),\n.BR trace\\-cmd (1)\n");
 }
 
 } // namespace vmctl::cli

@@ -54,15 +54,18 @@ private:
 class printer
 {
 public:
-	printer(std::FILE *out, std::string prefix) : out_(out), prefix_(std::move(prefix)) {}
+	printer(stream &out, std::string prefix) : out_(out), prefix_(std::move(prefix)) {}
 
-	void write(std::span<const std::byte> bytes)
+	void write(std::string_view text)
 	{
-		for (const std::byte byte : bytes) {
-			if (at_start_ && !prefix_.empty())
-				std::fputs(prefix_.c_str(), out_);
-			std::fputc(std::to_integer<int>(byte), out_);
-			at_start_ = byte == std::byte{'\n'};
+		while (!text.empty()) {
+			const std::size_t length = std::min(text.find('\n'), text.size() - 1) + 1;
+
+			if (at_start_)
+				out_.write(prefix_);
+			out_.write(text.substr(0, length));
+			at_start_ = text[length - 1] == '\n';
+			text.remove_prefix(length);
 		}
 	}
 
@@ -70,11 +73,11 @@ public:
 	void end()
 	{
 		if (!at_start_ && !prefix_.empty())
-			std::fputc('\n', out_);
+			out_.write("\n");
 	}
 
 private:
-	std::FILE *out_;
+	stream &out_;
 	std::string prefix_;
 	bool at_start_ = true;
 };
@@ -95,8 +98,8 @@ result<bool> copy(const context &world, const vm &from, printer &to)
 		if (got && *got == 0)
 			return true;
 		if (got)
-			to.write(std::span(buffer).first(*got));
-		world.flush();
+			to.write({reinterpret_cast<const char *>(buffer.data()), *got});
+		world.out.flush();
 	}
 }
 
@@ -215,7 +218,7 @@ int verb_attach(const context &world, const invocation &in)
 
 	if (!opened)
 		return world.end(failure{status::some_failed, opened.error()});
-	fmt::print(world.err, "console of {}; Ctrl-] leaves it\n", printable(one.row.name));
+	world.err.print("console of {}; Ctrl-] leaves it\n", printable(one.row.name));
 
 	result<bool> ended = false;
 
@@ -227,9 +230,9 @@ int verb_attach(const context &world, const invocation &in)
 	if (!ended)
 		return world.end(failure{status::broken, ended.error()});
 	if (!*ended) {
-		fmt::print(world.err, "\nleft; {} goes on\n", printable(one.row.name));
+		world.err.print("\nleft; {} goes on\n", printable(one.row.name));
 	} else if (const auto row = opened->info(); row) {
-		fmt::print(world.err, "{}: {}\n", printable(one.row.name), row->end_text());
+		world.err.print("{}: {}\n", printable(one.row.name), row->end_text());
 	}
 	return status::ok;
 }

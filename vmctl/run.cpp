@@ -85,11 +85,10 @@ outcome<void> copy_console(const context &world, const vm &from)
 			return give_up(status::broken, got.error());
 		if (!got || *got == 0)
 			break;
-		if (std::fwrite(buffer.data(), 1, *got, world.out) != *got)
-			return give_up(status::broken, {errno, "writing the output: " + errno_text(errno)});
+		world.out.write({reinterpret_cast<const char *>(buffer.data()), *got});
 	}
-	if (std::fflush(world.out) != 0)
-		return give_up(status::broken, {errno, "writing the output: " + errno_text(errno)});
+	if (!world.out.flush())
+		return give_up(status::broken, world.lost_output());
 	return {};
 }
 
@@ -147,7 +146,7 @@ int run_detached(const context &world, const launch &plan)
 	if (made.failure)
 		return world.end(failure{status::broken, *made.failure});
 	for (const std::uint64_t id : made.ids)
-		fmt::print(world.out, "{}\n", id);
+		world.out.print("{}\n", id);
 	return status::ok;
 }
 

@@ -267,11 +267,10 @@ void draw(const context &world, std::span<const std::string> lines, bool first)
 {
 	const std::size_t columns = screen_of(world).columns;
 
-	std::fputs(first ? "\033[2J\033[H" : "\033[H", world.out);
+	world.out.write(first ? "\033[2J\033[H" : "\033[H");
 	for (const std::string &line : lines)
-		fmt::print(world.out, "{}\033[K\n",
-			   std::string_view(line).substr(0, std::min(line.size() - 1, columns)));
-	std::fputs("\033[J", world.out);
+		world.out.print("{}\033[K\n", std::string_view(line).substr(0, std::min(line.size() - 1, columns)));
+	world.out.write("\033[J");
 }
 
 outcome<void> show(const context &world, const device &from, const look &how, const sample &now, bool first)
@@ -287,14 +286,14 @@ outcome<void> show(const context &world, const device &from, const look &how, co
 			draw(world, *lines, first);
 		} else {
 			if (!first)
-				std::fputc('\n', world.out);
+				world.out.write("\n");
 			for (const std::string &line : *lines)
-				std::fputs(line.c_str(), world.out);
+				world.out.write(line.c_str());
 		}
 	}
 	// A stream that nobody can read must end.
-	if (std::fflush(world.out) != 0 || std::ferror(world.out) != 0)
-		return give_up(status::broken, {errno, "writing the output: " + errno_text(errno)});
+	if (!world.out.flush())
+		return give_up(status::broken, world.lost_output());
 	return {};
 }
 

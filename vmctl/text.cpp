@@ -199,7 +199,7 @@ std::vector<std::string> table::lines() const
 	return made;
 }
 
-void table::print(std::FILE *out) const
+void table::print(stream &out) const
 {
 	const auto widest = widths();
 	std::string line;
@@ -207,7 +207,7 @@ void table::print(std::FILE *out) const
 	for (const auto &row : rows_) {
 		line.clear();
 		add_line(line, row, widest);
-		std::fputs(line.c_str(), out);
+		out.write(line.c_str());
 	}
 }
 

@@ -51,7 +51,7 @@ public:
 	void add(std::vector<std::string> cells);
 	// Lines that end with a newline each.
 	[[nodiscard]] std::vector<std::string> lines() const;
-	void print(std::FILE *out) const;
+	void print(stream &out) const;
 
 private:
 	[[nodiscard]] std::vector<std::size_t> widths() const;

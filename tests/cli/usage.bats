@@ -92,6 +92,15 @@ load common
 	vmctl images --json | jq -e '.[] | select(.name == "hello") | .bytes > 0 and .bytes <= 32768'
 }
 
+@test "messages that cannot be written change no status" {
+	for command in "sapwn 2" "ps 125" "version 0" "spawn -n 0 2"; do
+		run bash -c "vmctl ${command% *} 2>/dev/full"
+		expect_status "${command##* }"
+		run bash -c "vmctl ${command% *} 2>&-"
+		expect_status "${command##* }"
+	done
+}
+
 @test "version and completion" {
 	vm version
 	expect_status 0

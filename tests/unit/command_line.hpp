@@ -20,6 +20,7 @@ protected:
 	fake_module fake;
 	std::string out, err;
 	bool terminal = false;
+	const char *out_to = nullptr, *err_to = nullptr; // a file instead, as /dev/full
 
 	command_line()
 	{
@@ -31,11 +32,9 @@ protected:
 
 	int run(std::span<const char *const> words)
 	{
-		char *out_text = nullptr, *err_text = nullptr;
-		std::size_t out_size = 0, err_size = 0;
-		vmctl::cli::context world{.calls = fake,
-					  .out = ::open_memstream(&out_text, &out_size),
-					  .err = ::open_memstream(&err_text, &err_size)};
+		caught out_file(out_to, _IOFBF), err_file(err_to, _IONBF);
+		vmctl::cli::stream out_stream(out_file.file), err_stream(err_file.file);
+		vmctl::cli::context world{.calls = fake, .out = out_stream, .err = err_stream};
 
 		world.out_is_terminal = terminal;
 		world.err_is_terminal = terminal;
@@ -43,14 +42,34 @@ protected:
 
 		const int status = vmctl::cli::dispatch(world, words);
 
-		std::fclose(world.out);
-		std::fclose(world.err);
-		out.assign(out_text, out_size);
-		err.assign(err_text, err_size);
-		std::free(out_text);
-		std::free(err_text);
+		out = out_file.close();
+		err = err_file.close();
 		return status;
 	}
+
+	// A file, or what stands for one and tells what was written.
+	struct caught {
+		char *text = nullptr;
+		std::size_t size = 0;
+		std::FILE *file;
+
+		caught(const char *path, int buffering)
+			: file(path == nullptr ? ::open_memstream(&text, &size) : std::fopen(path, "w"))
+		{
+			if (path != nullptr)
+				std::setvbuf(file, nullptr, buffering, BUFSIZ);
+		}
+
+		std::string close()
+		{
+			std::fclose(file);
+
+			const std::string written(text == nullptr ? "" : text, size);
+
+			std::free(text);
+			return written;
+		}
+	};
 
 	int system_calls()
 	{

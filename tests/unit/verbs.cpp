@@ -104,6 +104,23 @@ TEST_F(verbs_test, completion_knows_every_verb)
 		EXPECT_NE(out.find(verb.name), std::string::npos) << verb.name;
 }
 
+// --- output that cannot be written ------------------------------------------
+
+TEST_F(verbs_test, lost_messages_change_no_status)
+{
+	fake.add("one");
+	err_to = "/dev/full";
+	EXPECT_EQ(run({"sapwn"}), 2);
+	EXPECT_EQ(run({"ps", "--bogus"}), 2);
+	EXPECT_EQ(run({"kill", "nothing"}), 1);
+	EXPECT_EQ(run({"spawn", "nothing"}), 127);
+	EXPECT_EQ(run({"spawn", "-n", "1000", "--progress"}), 0);
+	EXPECT_EQ(run({"ps"}), 0);
+	EXPECT_EQ(run({"kill", "--all"}), 0);
+	fake.open_errors["/dev/mayfly"] = EACCES;
+	EXPECT_EQ(run({"ps"}), 125);
+}
+
 // --- making VMs -------------------------------------------------------------
 
 TEST_F(verbs_test, spawn_refuses_bad_numbers)
