@@ -166,7 +166,10 @@ outcome<invocation> parse(const verb &which, std::span<const std::string> words)
 	return invocation(std::move(options), std::move(operands), std::move(arguments));
 }
 
-int dispatch(context &world, std::span<const char *const> argv)
+namespace
+{
+
+int do_command(context &world, std::span<const char *const> argv)
 {
 	std::vector<std::string> words(argv.begin(), argv.end());
 	const auto first = std::ranges::find_if(words, [](const std::string &word) {
@@ -201,12 +204,20 @@ int dispatch(context &world, std::span<const char *const> argv)
 		return status::ok;
 	}
 
-	const int result = which->run(world, *parsed);
+	return which->run(world, *parsed);
+}
+
+} // namespace
+
+int dispatch(context &world, std::span<const char *const> argv)
+{
+	const int result = do_command(world, argv);
 
 	// A full disk must not look like success.
-	if (!world.out.flush() && result == status::ok)
-		return world.end({status::broken, world.lost_output()});
-	return result;
+	if (world.out.flush())
+		return result;
+	world.complain({world.out.error(), "writing the output: " + errno_text(world.out.error())});
+	return status::broken;
 }
 
 outcome<device> open_device(const context &world)

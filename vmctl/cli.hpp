@@ -65,11 +65,6 @@ struct context {
 	void complain(const error &cause) const;
 	// Complains; the status to end with.
 	int end(const failure &why) const;
-	// Why some of the output is lost.
-	[[nodiscard]] error lost_output() const
-	{
-		return {out.error(), "writing the output: " + errno_text(out.error())};
-	}
 };
 
 // One command line, after its verb.
@@ -120,7 +115,8 @@ const verb *find_verb(std::string_view name);
 // `word`, from the table, if it is the first of verbs with two; else empty.
 std::string_view find_family(std::string_view word);
 
-// Everything main does once it has a context. argv without the program's name.
+// Everything main does once it has a context. argv without the program's name. The
+// status is `broken` whenever output is lost.
 int dispatch(context &world, std::span<const char *const> argv);
 
 // Splits and checks a verb's words; those after the first `--` are arguments.

@@ -346,6 +346,9 @@ int verb_image_load(const context &world, const invocation &in)
 	if (!info)
 		return world.end({status::broken, info.error()});
 	world.out.print("{}\n", info->id);
+	// Nothing stays that nobody was told of.
+	if (!world.out.flush())
+		static_cast<void>(loaded.remove());
 	return status::ok;
 }
 

@@ -3,6 +3,7 @@
 #include "launch.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 
@@ -11,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "find.hpp"
+#include "signals.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -206,21 +208,21 @@ int make(const context &world, const invocation &in, bool start)
 	if (made.failure && !made.ids.empty())
 		static_cast<void>(wait_until_run(world, plan.to, made.ids, before, start));
 	for_the_report.let_go();
-	if (quiet || !world.out_is_terminal)
-		for (const std::uint64_t id : made.ids)
-			world.out.print("{}\n", id);
-	world.out.flush();
-	if (!made.failure) {
-		const auto told = quiet ? result<void>() : summarize(world, plan.to, made.ids, before, start);
 
-		if (!told)
-			world.complain(told.error());
-		return status::ok;
+	const bool told = (world.out_is_terminal && !quiet) || tell_ids(world, plan.to, made.ids);
+
+	if (made.failure) {
+		if (count > 1)
+			made.failure->what = fmt::format("made {} of {}: {}", made.ids.size(), count,
+							 made.failure->what);
+		world.complain(*made.failure);
+		return made.ids.empty() ? status::broken : status::some_failed;
 	}
-	if (count > 1)
-		made.failure->what = fmt::format("made {} of {}: {}", made.ids.size(), count, made.failure->what);
-	world.complain(*made.failure);
-	return made.ids.empty() ? status::broken : status::some_failed;
+	if (quiet || !told)
+		return status::ok;
+	if (const auto summed = summarize(world, plan.to, made.ids, before, start); !summed)
+		world.complain(summed.error());
+	return status::ok;
 }
 
 // What the command line says, judged without the module.
@@ -278,6 +280,24 @@ outcome<found_image> find_operand(const context &world, const invocation &in, co
 }
 
 } // namespace
+
+bool tell_ids(const context &world, const device &to, std::span<const std::uint64_t> ids)
+{
+	// A reader that has gone must not end us before we have cleaned up.
+	const handled_signals lasting(std::array{SIGPIPE}, SIG_IGN);
+
+	for (const std::uint64_t id : ids)
+		world.out.print("{}\n", id);
+	if (world.out.flush())
+		return true;
+	static_cast<void>(to.control(operation::kill, ids));
+
+	const auto removed = to.control(operation::remove, ids);
+
+	if (removed && std::ranges::count(*removed, 0) == std::ssize(ids))
+		world.complain({0, count_text(ids.size()) + " removed again: the ids could not be written"});
+	return false;
+}
 
 outcome<std::uint32_t> parse_count(const invocation &in)
 {

@@ -19,6 +19,10 @@ struct launch {
 // command line and of a file show without a module.
 outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count);
 
+// Prints the ids of new VMs. When nobody can be told, removes the VMs, says so, and is
+// false.
+bool tell_ids(const context &world, const device &to, std::span<const std::uint64_t> ids);
+
 // -m of `in`, in bytes; nothing without it.
 outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in);
 

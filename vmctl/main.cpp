@@ -42,8 +42,9 @@ int main(int argc, char **argv)
 {
 	using namespace vmctl;
 
-	// Started with 0, 1 or 2 closed, /dev/mayfly would become standard output.
-	for (int fd = ::open("/dev/null", O_RDWR); fd >= 0; fd = ::open("/dev/null", O_RDWR)) {
+	// Started with 0, 1 or 2 closed, /dev/mayfly would become standard output. What is
+	// written to a closed one is lost, and not to look like success.
+	for (int fd = ::open("/dev/null", O_RDONLY); fd >= 0; fd = ::open("/dev/null", O_RDONLY)) {
 		if (fd > STDERR_FILENO) {
 			::close(fd);
 			break;

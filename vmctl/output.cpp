@@ -82,8 +82,8 @@ private:
 	bool at_start_ = true;
 };
 
-// Copies until the VM has ended (true) or, when non-blocking, until no more is
-// there (false).
+// Copies until the VM has ended or the output is lost (true) or, when non-blocking,
+// until no more is there (false).
 result<bool> copy(const context &world, const vm &from, printer &to)
 {
 	std::array<std::byte, 16384> buffer;
@@ -99,7 +99,8 @@ result<bool> copy(const context &world, const vm &from, printer &to)
 			return true;
 		if (got)
 			to.write({reinterpret_cast<const char *>(buffer.data()), *got});
-		world.out.flush();
+		if (!world.out.flush())
+			return true;
 	}
 }
 
@@ -231,7 +232,7 @@ int verb_attach(const context &world, const invocation &in)
 		return world.end(failure{status::broken, ended.error()});
 	if (!*ended) {
 		world.err.print("\nleft; {} goes on\n", printable(one.row.name));
-	} else if (const auto row = opened->info(); row) {
+	} else if (const auto row = opened->info(); row && row->ended()) {
 		world.err.print("{}: {}\n", printable(one.row.name), row->end_text());
 	}
 	return status::ok;

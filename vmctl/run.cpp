@@ -87,11 +87,10 @@ outcome<void> copy_console(const context &world, const vm &from)
 			break;
 		world.out.write({reinterpret_cast<const char *>(buffer.data()), *got});
 	}
-	if (!world.out.flush())
-		return give_up(status::broken, world.lost_output());
 	return {};
 }
 
+// Comes back early when output is lost.
 outcome<void> run_to_end(const context &world, const vm &guest)
 {
 	if (const auto prepared = guest.set_nonblocking(); !prepared)
@@ -107,7 +106,7 @@ outcome<void> run_to_end(const context &world, const vm &guest)
 			return give_up(status::broken, ran.error());
 		if (const auto copied = copy_console(world, guest); !copied)
 			return copied;
-		if (ended)
+		if (!world.out.flush() || ended)
 			return {};
 	}
 }
@@ -124,6 +123,8 @@ int run_attached(const context &world, launch plan)
 	const stop_on_signal signals(*guest);
 
 	CLI_TRY(world, run_to_end(world, *guest));
+	if (!world.out.flush())
+		return status::broken;
 	if (stop_on_signal::came() != 0)
 		return 128 + stop_on_signal::came();
 
@@ -145,9 +146,7 @@ int run_detached(const context &world, const launch &plan)
 
 	if (made.failure)
 		return world.end(failure{status::broken, *made.failure});
-	for (const std::uint64_t id : made.ids)
-		world.out.print("{}\n", id);
-	return status::ok;
+	return tell_ids(world, plan.to, made.ids) ? status::ok : status::broken;
 }
 
 } // namespace

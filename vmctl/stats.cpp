@@ -291,9 +291,6 @@ outcome<void> show(const context &world, const device &from, const look &how, co
 				world.out.write(line.c_str());
 		}
 	}
-	// A stream that nobody can read must end.
-	if (!world.out.flush())
-		return give_up(status::broken, world.lost_output());
 	return {};
 }
 
@@ -339,6 +336,8 @@ int verb_stats(const context &world, const invocation &in)
 	// Elsewhere nothing is shown that has no speed yet.
 	if (how.live)
 		CLI_TRY(world, show(world, from, how, before, true));
+	if (!world.out.flush())
+		return status::broken;
 	for (bool first = !how.live;; first = false) {
 		wait_until(world, before.taken + interval);
 
@@ -346,7 +345,8 @@ int verb_stats(const context &world, const invocation &in)
 
 		now.compare(before);
 		CLI_TRY(world, show(world, from, how, now, first));
-		if (!how.stream || who.is_over(now))
+		// A stream that nobody can read must end.
+		if (!world.out.flush() || !how.stream || who.is_over(now))
 			return who.missing().empty() ? status::ok : status::some_failed;
 		before = std::move(now);
 	}

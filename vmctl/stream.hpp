@@ -36,7 +36,8 @@ public:
 		write({text.data(), text.size()});
 	}
 
-	// Hands on what was written so far; false when some of it is lost.
+	// Hands on what was written so far; false when some of it is lost. A verb then stops,
+	// and dispatch() says why.
 	bool flush()
 	{
 		if (error_ == 0 && std::fflush(to_) != 0)

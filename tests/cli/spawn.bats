@@ -20,6 +20,18 @@ all_parked()
 	[[ $output =~ ^[0-9]+$ && -z $stderr ]]
 }
 
+@test "ids that cannot be written: the VMs are removed" {
+	for output in '>/dev/full' '>&-' '| exit'; do
+		run --separate-stderr bash -c "set -o pipefail; vmctl spawn -q -n 2000 $output"
+		expect_status 125
+		[[ ${stderr_lines[0]} == "vmctl: spawn: 2000 VMs removed again: the ids could not be written" ]]
+		[[ ${stderr_lines[1]} == "vmctl: spawn: writing the output: "* ]]
+		[[ -z $(vmctl ps -aq) ]]
+	done
+	vm run -d
+	expect_status 0
+}
+
 @test "names: one as it is, several numbered, none from the id" {
 	vmctl spawn -q --name web
 	vmctl spawn -q -n 2 --name db
@@ -169,6 +181,16 @@ limit()
 	expect_status 0
 	[[ ${#lines[@]} -eq 3 ]]
 	has_state clock ended
+}
+
+@test "logs -f and console end when nobody can read them" {
+	vmctl spawn -q --name clock daytime -- 100000
+	for command in "logs -f clock" "console clock"; do
+		run --separate-stderr timeout 60 bash -c "vmctl $command >/dev/full"
+		expect_status 125
+		expect_error "vmctl: ${command%% *}: writing the output: No space left on device"
+	done
+	has_state clock parked || has_state clock running || has_state clock ready
 }
 
 @test "console without a terminal is logs -f" {

@@ -92,6 +92,17 @@ load common
 	vmctl images --json | jq -e '.[] | select(.name == "hello") | .bytes > 0 and .bytes <= 32768'
 }
 
+@test "output that cannot be written is an error" {
+	for command in version --version help doctor images "completion bash"; do
+		run bash -c "vmctl $command >/dev/full"
+		expect_status 125
+		[[ $output == *"writing the output: No space left on device" ]]
+		run bash -c "vmctl $command >&-"
+		expect_status 125
+		[[ $output == *"writing the output: Bad file descriptor" ]]
+	done
+}
+
 @test "messages that cannot be written change no status" {
 	for command in "sapwn 2" "ps 125" "version 0" "spawn -n 0 2"; do
 		run bash -c "vmctl ${command% *} 2>/dev/full"

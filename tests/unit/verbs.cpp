@@ -121,6 +121,74 @@ TEST_F(verbs_test, lost_messages_change_no_status)
 	EXPECT_EQ(run({"ps"}), 125);
 }
 
+TEST_F(verbs_test, lost_output_is_a_failure_of_every_verb)
+{
+	fake.end(fake.add("one"), MAYFLY_END_EXITED, 3);
+	for (int i = 0; i < 2000; i++)
+		fake.add("vm");
+	out_to = "/dev/full";
+	for (const auto &words : {std::initializer_list<const char *>{"--version"},
+				  {},
+				  {"--help"},
+				  {"help"},
+				  {"help", "--man"},
+				  {"help", "image"},
+				  {"image", "--help"},
+				  {"ps", "--help"},
+				  {"version"},
+				  {"completion", "bash"},
+				  {"ps"},
+				  {"ps", "-q"},
+				  {"ps", "--json", "1"},
+				  {"ps", "1", "nothing"},
+				  {"stats", "1"},
+				  {"stats", "--json", "1"},
+				  {"inspect", "1"},
+				  {"logs", "1", "2"},
+				  {"logs", "-f", "1"},
+				  {"console", "1"},
+				  {"wait", "1"},
+				  {"images"},
+				  {"image", "inspect", "hello"},
+				  {"info"},
+				  {"doctor"}}) {
+		fake.consoles[1] = fake.consoles[2] = "hello\n";
+		EXPECT_EQ(run(words), 125) << (words.size() > 0 ? *words.begin() : "");
+		EXPECT_TRUE(err.ends_with("writing the output: No space left on device\n")) << err;
+		EXPECT_EQ(err.find("writing"), err.rfind("writing")) << "told twice: " << err;
+	}
+	// There is nothing to be lost.
+	EXPECT_EQ(run({"pause", "2"}), 0);
+	EXPECT_EQ(run({"kill", "1"}), 1);
+}
+
+TEST_F(verbs_test, what_nobody_can_be_told_of_is_removed)
+{
+	out_to = "/dev/full";
+	for (const auto &words : {std::initializer_list<const char *>{"spawn", "-q"},
+				  {"spawn", "-n", "5000"},
+				  {"create", "-n", "3"},
+				  {"run", "-d"}}) {
+		EXPECT_EQ(run(words), 125);
+		EXPECT_TRUE(err.ends_with("writing the output: No space left on device\n")) << err;
+		EXPECT_NE(err.find(" removed again: the ids could not be written\n"), std::string::npos) << err;
+		EXPECT_EQ(err.find(" VMs up in "), std::string::npos) << err;
+		EXPECT_TRUE(fake.vms.empty());
+	}
+	EXPECT_EQ(run({"image", "load", "--name", "web", "big.elf"}), 125);
+	EXPECT_STREQ(fake.images.back().name, "");
+
+	fake.spawn_most = 2;
+	EXPECT_EQ(run({"spawn", "-n", "5"}), 125);
+	EXPECT_NE(err.find("made 2 of 5: "), std::string::npos) << err;
+	EXPECT_TRUE(fake.vms.empty());
+
+	// On a terminal the ids are not asked for.
+	terminal = true;
+	EXPECT_EQ(run({"spawn", "-n", "2"}), 0);
+	EXPECT_EQ(fake.vms.size(), 2u);
+}
+
 // --- making VMs -------------------------------------------------------------
 
 TEST_F(verbs_test, spawn_refuses_bad_numbers)

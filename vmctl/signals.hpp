@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <csignal>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace vmctl::cli
+{
+
+// While it lives, signals are handled by `handler`, which is not interrupted by them.
+class handled_signals
+{
+public:
+	handled_signals(std::span<const int> numbers, void (*handler)(int))
+	{
+		struct sigaction action = {};
+
+		action.sa_handler = handler;
+		action.sa_flags = SA_RESTART;
+		sigfillset(&action.sa_mask);
+		for (const int number : numbers)
+			::sigaction(number, &action, &before_.emplace_back(number, action).second);
+	}
+
+	handled_signals(const handled_signals &) = delete;
+	handled_signals &operator=(const handled_signals &) = delete;
+
+	~handled_signals()
+	{
+		for (const auto &[number, action] : before_)
+			::sigaction(number, &action, nullptr);
+	}
+
+private:
+	std::vector<std::pair<int, struct sigaction>> before_;
+};
+
+} // namespace vmctl::cli
