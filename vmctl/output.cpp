@@ -2,12 +2,15 @@
 // logs and console: what guests have written.
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <optional>
 
 #include <fmt/format.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "select.hpp"
+#include "signals.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -19,35 +22,49 @@ namespace
 constexpr std::byte escape{0x1d}; // Ctrl-]
 constexpr std::byte interrupt{0x03};
 
+// The terminal whose keys are read, and how it was, where a signal's handler finds them.
+int terminal = -1;
+termios as_it_was{};
+
+void restore_terminal()
+{
+	::tcsetattr(terminal, TCSANOW, &as_it_was);
+}
+
+// Ends as without a handler, once this one has returned.
+void restore_and_end(int number)
+{
+	restore_terminal();
+	std::signal(number, SIG_DFL);
+	std::raise(number);
+}
+
 // While it lives, keys come one by one, unechoed, and make no signals.
 class raw_keys
 {
 public:
-	explicit raw_keys(int fd) : fd_(fd), changed_(::tcgetattr(fd, &before_) == 0)
+	explicit raw_keys(int fd)
 	{
-		termios raw = before_;
+		terminal = fd;
+		::tcgetattr(fd, &as_it_was);
+		signals_.emplace(ending, restore_and_end);
+
+		termios raw = as_it_was;
 
 		raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG);
-		if (changed_)
-			::tcsetattr(fd_, TCSANOW, &raw);
+		::tcsetattr(fd, TCSANOW, &raw);
 	}
 
 	raw_keys(const raw_keys &) = delete;
 	raw_keys &operator=(const raw_keys &) = delete;
 
-	~raw_keys()
-	{
-		if (changed_)
-			::tcsetattr(fd_, TCSANOW, &before_);
-	}
-
-	// False when it is no terminal.
-	explicit operator bool() const { return changed_; }
+	~raw_keys() { restore_terminal(); }
 
 private:
-	int fd_;
-	termios before_{};
-	bool changed_;
+	static constexpr std::array ending{SIGHUP,  SIGINT,  SIGQUIT, SIGALRM,   SIGPIPE, SIGTERM,
+					   SIGUSR1, SIGUSR2, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ};
+
+	std::optional<handled_signals> signals_;
 };
 
 // Writes console bytes, with a VM's name before every line if there are several.

@@ -20,6 +20,7 @@ protected:
 	fake_module fake;
 	std::string out, err;
 	bool terminal = false;
+	int in = -1;
 	const char *out_to = nullptr, *err_to = nullptr; // a file instead, as /dev/full
 
 	command_line()
@@ -38,6 +39,7 @@ protected:
 
 		world.out_is_terminal = terminal;
 		world.err_is_terminal = terminal;
+		world.in = in;
 		world.image_folders = {"/guests"};
 
 		const int status = vmctl::cli::dispatch(world, words);

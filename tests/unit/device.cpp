@@ -355,6 +355,8 @@ TEST_F(device_test, opens_vms)
 
 	ASSERT_TRUE(vm);
 	EXPECT_EQ(*vm->read(bytes), 6u);
+	EXPECT_EQ(vm->read(bytes).error().code, EAGAIN);
+	fake.end(fake.vms[0], MAYFLY_END_KILLED);
 	EXPECT_EQ(*vm->read(bytes), 0u);
 	EXPECT_EQ(to.open_vm(2).error().what, "2: no such VM");
 	EXPECT_FALSE(to.open_vm(0));

@@ -189,7 +189,11 @@ public:
 
 		std::string &text = consoles[static_cast<std::uint64_t>(fd - vm_fd)];
 		const std::size_t length = std::min(buffer.size(), text.size());
+		const mayfly_vm_info *row = find(static_cast<std::uint64_t>(fd - vm_fd));
 
+		// Nobody sets a descriptor to waiting.
+		if (length == 0 && row != nullptr && row->state != MAYFLY_ENDED)
+			return -EAGAIN;
 		std::memcpy(buffer.data(), text.data(), length);
 		text.erase(0, length);
 		return static_cast<ssize_t>(length);
@@ -209,7 +213,8 @@ public:
 		int ready = 0;
 
 		for (pollfd &each : fds) {
-			each.revents = each.fd != device_fd   ? poll_events
+			each.revents = each.fd < 0            ? short{}
+				       : each.fd != device_fd ? poll_events
 				       : fresh_ends().empty() ? short{}
 							      : short{POLLIN};
 			ready += each.revents != 0;

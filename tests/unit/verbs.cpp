@@ -2,7 +2,12 @@
 // Whole command lines over a pretended module.
 #include "command_line.hpp"
 
+#include <csignal>
+
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <termios.h>
+#include <unistd.h>
 
 namespace
 {
@@ -556,6 +561,72 @@ TEST_F(verbs_test, logs_prints_each_vms_console)
 	EXPECT_EQ(out, "bare");
 	EXPECT_EQ(run({"logs", "three"}), 1);
 	EXPECT_EQ(run({"logs", "-f", "1-2"}), 2);
+}
+
+// A terminal that nobody types on.
+class pseudo_terminal
+{
+public:
+	pseudo_terminal() : ours_(::posix_openpt(O_RDWR | O_NOCTTY))
+	{
+		EXPECT_EQ(::grantpt(ours_), 0);
+		EXPECT_EQ(::unlockpt(ours_), 0);
+		theirs_ = ::open(::ptsname(ours_), O_RDWR | O_NOCTTY);
+		EXPECT_GE(theirs_, 0);
+	}
+
+	pseudo_terminal(const pseudo_terminal &) = delete;
+	pseudo_terminal &operator=(const pseudo_terminal &) = delete;
+
+	~pseudo_terminal()
+	{
+		::close(theirs_);
+		::close(ours_);
+	}
+
+	int fd() const { return theirs_; }
+
+	bool is_raw() const
+	{
+		termios mode{};
+
+		EXPECT_EQ(::tcgetattr(theirs_, &mode), 0);
+		return (mode.c_lflag & (ICANON | ECHO | ISIG)) != (ICANON | ECHO | ISIG);
+	}
+
+private:
+	int ours_, theirs_ = -1;
+};
+
+TEST_F(verbs_test, console_restores_the_terminal)
+{
+	const pseudo_terminal typed;
+
+	in = typed.fd();
+	fake.add("one");
+	fake.while_waiting = [&] {
+		EXPECT_TRUE(typed.is_raw());
+		fake.end(fake.vms[0], MAYFLY_END_KILLED);
+	};
+	EXPECT_EQ(run({"console", "1"}), 0);
+	EXPECT_EQ(err, "console of one; Ctrl-] leaves it\none: killed\n");
+	EXPECT_FALSE(typed.is_raw());
+}
+
+TEST_F(verbs_test, console_restores_the_terminal_when_a_signal_ends_it)
+{
+	const pseudo_terminal typed;
+
+	in = typed.fd();
+	fake.add("one");
+	for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGUSR1, SIGXCPU}) {
+		fake.while_waiting = [&] {
+			if (typed.is_raw())
+				std::raise(number);
+		};
+		EXPECT_EXIT(run({"console", "1"}), testing::KilledBySignal(number), "");
+		EXPECT_FALSE(typed.is_raw()) << number;
+	}
 }
 
 // --- control ----------------------------------------------------------------
