@@ -99,27 +99,68 @@ private:
 	bool at_start_ = true;
 };
 
-// Copies until the VM has ended or the output is lost (true) or, when non-blocking,
-// until no more is there (false).
-result<bool> copy(const context &world, const vm &from, printer &to)
+// What one guest has written, on its way to the output: from the oldest byte that is
+// kept on.
+class copier
 {
-	std::array<std::byte, 16384> buffer;
-
-	for (;;) {
-		const auto got = from.read(buffer);
-
-		if (!got && got.error().code == EAGAIN)
-			return false;
-		if (!got && got.error().code != EINTR)
-			return std::unexpected(got.error());
-		if (got && *got == 0)
-			return true;
-		if (got)
-			to.write({reinterpret_cast<const char *>(buffer.data()), *got});
-		if (!world.out.flush())
-			return true;
+public:
+	copier(const context &world, const vm &guest, std::string name, bool prefixed)
+		: world_(&world), guest_(&guest), name_(std::move(name)), to_(world.out, prefixed ? name_ + " | " : "")
+	{
 	}
-}
+
+	copier(const copier &) = delete;
+	copier &operator=(const copier &) = delete;
+
+	// Copies until the VM has ended or the output is lost (true), or until no more is
+	// there (false).
+	result<bool> copy()
+	{
+		std::array<std::byte, 16384> buffer;
+
+		for (;;) {
+			tell_lost(&vm_stat::console_lost);
+
+			const auto got = guest_->read(buffer);
+
+			if (!got && got.error().code == EAGAIN)
+				return false;
+			if (!got && got.error().code != EINTR)
+				return std::unexpected(got.error());
+			if (!got)
+				continue;
+			if (*got == 0) {
+				tell_lost(&vm_stat::console_bytes);
+				return true;
+			}
+			to_.write({reinterpret_cast<const char *>(buffer.data()), *got});
+			position_ += *got;
+			if (!world_->out.flush())
+				return true;
+		}
+	}
+
+	void end() { to_.end(); }
+
+private:
+	// Of the bytes before `next`, those that have not come are overwritten. More may be
+	// by the time we read; they count the next time, and at the end all do.
+	void tell_lost(std::uint64_t vm_stat::*next)
+	{
+		const auto stat = guest_->stat();
+
+		if (!stat || (*stat).*next <= position_)
+			return;
+		world_->complain({0, fmt::format("{}: {} older bytes are lost", name_, (*stat).*next - position_)});
+		position_ = (*stat).*next;
+	}
+
+	const context *world_;
+	const vm *guest_;
+	std::string name_;
+	printer to_;
+	std::uint64_t position_ = 0;
+};
 
 outcome<void> print_retained(const context &world, const device &from, const vm_info &row, bool prefixed)
 {
@@ -129,14 +170,11 @@ outcome<void> print_retained(const context &world, const device &from, const vm_
 		return give_up(status::some_failed, opened.error());
 	if (const auto prepared = opened->set_nonblocking(); !prepared)
 		return give_up(status::broken, prepared.error());
-	if (const auto stat = opened->stat(); stat && stat->console_lost > 0)
-		world.complain({0,
-				fmt::format("{}: {} older bytes are lost", printable(row.name), stat->console_lost)});
 
-	printer lines(world.out, prefixed ? printable(row.name) + " | " : "");
-	const auto copied = copy(world, *opened, lines);
+	copier console(world, *opened, printable(row.name), prefixed);
+	const auto copied = console.copy();
 
-	lines.end();
+	console.end();
 	if (!copied)
 		return give_up(status::broken, copied.error());
 	return {};
@@ -156,6 +194,34 @@ outcome<chosen> select_one(const device &from, const invocation &in)
 	return std::move(picked->vms.front());
 }
 
+// Shows a console until the VM ends (true) or the user leaves (false) by a key of
+// `keys`, which may be -1.
+result<bool> watch(const context &world, const vm &guest, const vm_info &row, int keys)
+{
+	copier console(world, guest, printable(row.name), false);
+
+	VMCTL_TRY(guest.set_nonblocking());
+	while (!VMCTL_TRY(console.copy())) {
+		std::array<pollfd, 2> entries{{{guest.fd(), POLLIN, 0}, {keys, POLLIN, 0}}};
+		const int ready = world.calls.poll(entries, -1);
+
+		if (ready < 0 && ready != -EINTR)
+			return fail(-ready, "waiting for the console: " + errno_text(-ready));
+		if (entries[1].revents != 0) {
+			std::array<std::byte, 64> typed;
+			const ssize_t got = world.calls.read(keys, typed);
+
+			for (ssize_t i = 0; i < got; i++)
+				if (typed[static_cast<std::size_t>(i)] == escape ||
+				    typed[static_cast<std::size_t>(i)] == interrupt)
+					return false;
+			if (got == 0)
+				return false;
+		}
+	}
+	return true;
+}
+
 int follow(const context &world, const invocation &in)
 {
 	const device from = CLI_TRY(world, open_device(world));
@@ -164,41 +230,9 @@ int follow(const context &world, const invocation &in)
 
 	if (!opened)
 		return world.end(failure{status::some_failed, opened.error()});
-
-	printer lines(world.out, "");
-	const auto copied = copy(world, *opened, lines);
-
-	if (!copied)
-		return world.end(failure{status::broken, copied.error()});
+	if (const auto watched = watch(world, *opened, one.row, -1); !watched)
+		return world.end(failure{status::broken, watched.error()});
 	return status::ok;
-}
-
-// Shows the console until the VM ends (true) or the user leaves (false).
-result<bool> watch(const context &world, const vm &guest)
-{
-	printer lines(world.out, "");
-
-	VMCTL_TRY(guest.set_nonblocking());
-	for (;;) {
-		std::array<pollfd, 2> entries{{{guest.fd(), POLLIN, 0}, {world.in, POLLIN, 0}}};
-		const int ready = world.calls.poll(entries, -1);
-
-		if (ready < 0 && ready != -EINTR)
-			return fail(-ready, "waiting for the console: " + errno_text(-ready));
-		if (entries[1].revents != 0) {
-			std::array<std::byte, 64> keys;
-			const ssize_t got = world.calls.read(world.in, keys);
-
-			for (ssize_t i = 0; i < got; i++)
-				if (keys[static_cast<std::size_t>(i)] == escape ||
-				    keys[static_cast<std::size_t>(i)] == interrupt)
-					return false;
-			if (got == 0)
-				return false;
-		}
-		if (entries[0].revents != 0 && VMCTL_TRY(copy(world, guest, lines)))
-			return true;
-	}
 }
 
 } // namespace
@@ -243,7 +277,7 @@ int verb_attach(const context &world, const invocation &in)
 	{
 		const raw_keys keys(world.in);
 
-		ended = watch(world, *opened);
+		ended = watch(world, *opened, one.row, world.in);
 	}
 	if (!ended)
 		return world.end(failure{status::broken, ended.error()});

@@ -183,6 +183,21 @@ limit()
 	has_state clock ended
 }
 
+@test "logs: what was overwritten before it was read is told, also while it is followed" {
+	# Two thousand arguments are a greeting each: 40 KB, of which 4 KiB are kept.
+	mapfile -t words < <(yes x | head -n 2000)
+	vmctl spawn -q --name talker hello -- "${words[@]}"
+	eventually has_state talker parked
+	for command in "logs talker" "logs -f talker" "console talker"; do
+		in_background vmctl $command
+		eventually logged 100 'Hello, x!'
+		[[ $command == "logs talker" ]] || kill "$pid"
+		status_of_background
+		[[ $stderr =~ ^"vmctl: ${command%% *}: talker: "([0-9]+)" older bytes are lost"$ ]]
+		((BASH_REMATCH[1] + $(wc -c <"$log") == $(vmctl inspect talker | jq '.[0].console_bytes')))
+	done
+}
+
 @test "logs -f and console end when nobody can read them" {
 	vmctl spawn -q --name clock daytime -- 100000
 	for command in "logs -f clock" "console clock"; do

@@ -43,6 +43,7 @@ public:
 	std::map<std::uint64_t, mayfly_vm_info> counters; // what STAT adds to a VM's row
 	std::function<void()> while_waiting;              // what happens during a poll()
 	std::function<void(std::uint64_t)> before_open;   // and right before an OPEN
+	std::function<void()> before_read;                // or a read of a console
 	std::map<std::uint64_t, raw_vcpu> states;         // by VM
 	short poll_events = 0;                            // what poll() finds
 	std::uint32_t outcome = MAYFLY_RAN_ENDED;         // of RUN ...
@@ -186,6 +187,9 @@ public:
 	{
 		if (fd == device_fd)
 			return read_ends(buffer);
+
+		if (before_read)
+			before_read();
 
 		std::string &text = consoles[static_cast<std::uint64_t>(fd - vm_fd)];
 		const std::size_t length = std::min(buffer.size(), text.size());

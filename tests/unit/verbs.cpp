@@ -563,6 +563,44 @@ TEST_F(verbs_test, logs_prints_each_vms_console)
 	EXPECT_EQ(run({"logs", "-f", "1-2"}), 2);
 }
 
+TEST_F(verbs_test, what_a_slow_reader_has_lost_is_told)
+{
+	for (const auto &words : {std::initializer_list<const char *>{"logs", "-f", "1"}, {"console", "1"}}) {
+		const auto write = [&](const char *text, std::uint64_t lost) {
+			fake.consoles[1] += text;
+			fake.counters[1].console_bytes += std::strlen(text) + lost;
+			if (lost > 0)
+				fake.counters[1].console_lost = fake.counters[1].console_bytes - std::strlen(text);
+		};
+		std::vector<std::function<void()>> waits{
+			[&] { write("second\n", 100); },
+			[&] { write("third\n", 0); },
+			// Between our look at the counters and the read.
+			[&] {
+				fake.before_read = [&] {
+					write("fourth\n", 30);
+					fake.end(fake.vms[0], MAYFLY_END_KILLED);
+					fake.before_read = nullptr;
+				};
+			},
+		};
+		std::size_t next = 0;
+
+		fake.vms.clear();
+		fake.add("one").id = 1;
+		fake.counters.clear();
+		write("first\n", 7);
+		fake.while_waiting = [&] { waits.at(next++)(); };
+		EXPECT_EQ(run(words), 0);
+		EXPECT_EQ(out, "first\nsecond\nthird\nfourth\n");
+
+		const std::string told = std::string("vmctl: ") + words.begin()[0] + ": one: ";
+
+		EXPECT_EQ(err, told + "7 older bytes are lost\n" + told + "100 older bytes are lost\n" + told +
+				       "23 older bytes are lost\n" + told + "7 older bytes are lost\n");
+	}
+}
+
 // A terminal that nobody types on.
 class pseudo_terminal
 {
