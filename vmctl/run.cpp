@@ -3,11 +3,13 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <span>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "launch.hpp"
+#include "signals.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -34,41 +36,35 @@ void on_signal(int number)
 	}
 }
 
-// While it lives, SIGINT and SIGTERM ask the VM to stop, and kill it the second
-// time or after the grace.
+// While it lives, SIGHUP, SIGINT and SIGTERM ask the VM to stop, and kill it the
+// second time or after the grace.
 class stop_on_signal
 {
 public:
-	explicit stop_on_signal(const vm &target)
-	{
-		struct sigaction action = {};
-
-		signalled_vm = target.fd();
-		first_signal = 0;
-		action.sa_handler = on_signal;
-		action.sa_flags = SA_RESTART;
-		sigfillset(&action.sa_mask);
-		for (std::size_t i = 0; i < numbers.size(); i++)
-			::sigaction(numbers[i], &action, &before_[i]);
-	}
+	explicit stop_on_signal(const vm &target) : signals_(prepare(target), on_signal) {}
 
 	stop_on_signal(const stop_on_signal &) = delete;
 	stop_on_signal &operator=(const stop_on_signal &) = delete;
 
-	~stop_on_signal()
-	{
-		::alarm(0);
-		for (std::size_t i = 0; i < numbers.size(); i++)
-			::sigaction(numbers[i], &before_[i], nullptr);
-	}
+	~stop_on_signal() { ::alarm(0); }
 
 	// The first that came, or 0.
 	[[nodiscard]] static int came() { return first_signal; }
 
 private:
-	static constexpr std::array numbers{SIGINT, SIGTERM, SIGALRM};
+	static constexpr std::array numbers{SIGHUP, SIGINT, SIGTERM, SIGALRM};
 
-	std::array<struct sigaction, numbers.size()> before_{};
+	// What a handler needs. Returns which signals it handles.
+	static std::span<const int> prepare(const vm &target)
+	{
+		signalled_vm = target.fd();
+		first_signal = 0;
+		// The alarm is ours, whoever ignored it before.
+		std::signal(SIGALRM, SIG_DFL);
+		return numbers;
+	}
+
+	handled_signals signals_;
 };
 
 // Copies what the console has now.

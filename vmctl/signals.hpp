@@ -10,6 +10,7 @@ namespace vmctl::cli
 {
 
 // While it lives, signals are handled by `handler`, which is not interrupted by them.
+// Those that are ignored stay so: who started us wants that, as nohup does.
 class handled_signals
 {
 public:
@@ -20,8 +21,15 @@ public:
 		action.sa_handler = handler;
 		action.sa_flags = SA_RESTART;
 		sigfillset(&action.sa_mask);
-		for (const int number : numbers)
-			::sigaction(number, &action, &before_.emplace_back(number, action).second);
+		for (const int number : numbers) {
+			struct sigaction before = {};
+
+			::sigaction(number, nullptr, &before);
+			if (before.sa_handler == SIG_IGN)
+				continue;
+			before_.emplace_back(number, before);
+			::sigaction(number, &action, nullptr);
+		}
 	}
 
 	handled_signals(const handled_signals &) = delete;

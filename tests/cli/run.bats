@@ -79,6 +79,25 @@ has_taken_interrupt()
 	[[ $status -eq 143 ]]
 }
 
+@test "a terminal that is closed the same: 129" {
+	in_background vmctl run
+	eventually grep -q Hello "$log"
+	kill -HUP "$pid"
+	status_of_background
+	[[ $status -eq 129 && $stderr == "" ]]
+	[[ -z $(vmctl ps -aq) ]]
+}
+
+@test "what is ignored stays ignored, as with nohup" {
+	in_background env --ignore-signal=INT,HUP vmctl run
+	eventually grep -q Hello "$log"
+	kill -INT "$pid"
+	kill -HUP "$pid"
+	kill -TERM "$pid"
+	status_of_background
+	[[ $status -eq 143 ]]
+}
+
 @test "a second Ctrl-C kills a guest that does not listen" {
 	in_background vmctl run --name deaf selftest -- spin
 	eventually has_state deaf running

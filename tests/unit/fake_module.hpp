@@ -43,6 +43,7 @@ public:
 	std::map<std::uint64_t, mayfly_vm_info> counters; // what STAT adds to a VM's row
 	std::function<void()> while_waiting;              // what happens during a poll()
 	std::function<void(std::uint64_t)> before_open;   // and right before an OPEN
+	std::function<void()> while_running;              // during a RUN
 	std::function<void()> before_read;                // or a read of a console
 	std::map<std::uint64_t, raw_vcpu> states;         // by VM
 	short poll_events = 0;                            // what poll() finds
@@ -162,6 +163,8 @@ public:
 				return fill(*static_cast<mayfly_row *>(argument), image_of(fd));
 			return stat(static_cast<std::uint64_t>(fd - vm_fd), *static_cast<mayfly_row *>(argument));
 		case MAYFLY_RUN:
+			if (while_running)
+				while_running();
 			run_flags.push_back(static_cast<mayfly_run *>(argument)->flags);
 			static_cast<mayfly_run *>(argument)->outcome = agains-- > 0 ? MAYFLY_RAN_AGAIN : outcome;
 			return 0;

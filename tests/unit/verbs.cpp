@@ -470,6 +470,28 @@ TEST_F(verbs_test, run_detached_prints_the_id)
 	EXPECT_EQ(fake.spawns[0].flags, unsigned{MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED});
 }
 
+TEST_F(verbs_test, signals_ask_a_vm_in_the_foreground_to_stop)
+{
+	for (const int number : {SIGHUP, SIGINT, SIGTERM}) {
+		fake.while_running = [&] { std::raise(number); };
+		EXPECT_EQ(run({"run"}), 128 + number);
+	}
+}
+
+TEST_F(verbs_test, ignored_signals_stay_ignored)
+{
+	for (const int number : {SIGHUP, SIGINT, SIGTERM}) {
+		const auto before = std::signal(number, SIG_IGN);
+
+		fake.while_running = [&] {
+			std::raise(number);
+			fake.end(fake.vms.back(), MAYFLY_END_EXITED, 7);
+		};
+		EXPECT_EQ(run({"run"}), 7);
+		EXPECT_EQ(std::signal(number, before), SIG_IGN);
+	}
+}
+
 TEST_F(verbs_test, create_does_not_start)
 {
 	EXPECT_EQ(run({"create", "-q"}), 0);
