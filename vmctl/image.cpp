@@ -8,6 +8,7 @@
 #include "find.hpp"
 #include "json.hpp"
 #include "launch.hpp"
+#include "screen.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -70,7 +71,7 @@ json file_json(const guest_file &file)
 }
 
 // Owners show where there are several.
-void print_table(const context &world, const shelf &seen)
+void print_shelf(const context &world, const shelf &seen)
 {
 	const bool owners = std::ranges::any_of(seen.loaded, [&](const image_info &row) {
 		return row.uid != seen.loaded.front().uid;
@@ -105,7 +106,7 @@ void print_table(const context &world, const shelf &seen)
 			cells.emplace_back("-");
 		shown.add(std::move(cells));
 	}
-	shown.print(world.out);
+	print_table(world, shown);
 }
 
 outcome<void> needs_operands(const invocation &in, std::size_t count, const char *which)
@@ -243,7 +244,7 @@ int verb_image_ls(const context &world, const invocation &in)
 		for (const image_info &row : seen.loaded)
 			world.out.print("{}\n", row.id);
 	} else {
-		print_table(world, seen);
+		print_shelf(world, seen);
 	}
 	return seen.trouble ? world.end(*seen.trouble) : int{status::ok};
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "json.hpp"
+#include "screen.hpp"
 #include "select.hpp"
 #include "text.hpp"
 
@@ -35,10 +36,10 @@ std::string summary(std::span<const vm_info> rows)
 	return fmt::format("{}: {}{} private", count_text(rows.size()), parts, size_text(private_bytes));
 }
 
-void print_table(const context &world, std::span<const vm_info> rows, bool whole)
+void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 {
 	// On a terminal: a screenful less title, summary, rest and the next prompt.
-	const auto fits = static_cast<std::size_t>(std::max(world.rows - 4, 4));
+	const std::size_t fits = std::max<std::size_t>(screen_of(world).rows, 8) - 4;
 	const bool cut = world.out_is_terminal && !whole && rows.size() > fits;
 	const auto shown = rows.first(cut ? fits : rows.size());
 	const bool reasons = std::ranges::any_of(shown, &vm_info::ended);
@@ -67,7 +68,10 @@ void print_table(const context &world, std::span<const vm_info> rows, bool whole
 		world.err.print("{}\n", summary(rows));
 		world.err.flush();
 	}
-	lines.print(world.out);
+	if (whole)
+		lines.print(world.out);
+	else
+		print_table(world, lines);
 	if (cut)
 		world.out.print("… {} more (--all-rows or --json shows them)\n", rows.size() - fits);
 }
@@ -94,7 +98,7 @@ int verb_ps(const context &world, const invocation &in)
 		for (const vm_info &row : rows)
 			world.out.print("{}\n", row.id);
 	} else {
-		print_table(world, rows, in.has("all-rows"));
+		print_rows(world, rows, in.has("all-rows"));
 	}
 	return picked.missing.empty() ? status::ok : status::some_failed;
 }

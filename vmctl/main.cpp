@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli.hpp"
@@ -29,13 +28,6 @@ std::vector<std::string> image_folders()
 	return folders;
 }
 
-int terminal_rows()
-{
-	winsize size{};
-
-	return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
-}
-
 } // namespace
 
 int main(int argc, char **argv)
@@ -58,7 +50,6 @@ int main(int argc, char **argv)
 	world.out_is_terminal = ::isatty(STDOUT_FILENO) != 0;
 	world.err_is_terminal = ::isatty(STDERR_FILENO) != 0;
 	world.in = STDIN_FILENO;
-	world.rows = terminal_rows();
 	world.image_folders = image_folders();
 	try {
 		return cli::dispatch(world, {argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});

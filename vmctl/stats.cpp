@@ -7,11 +7,10 @@
 #include <tuple>
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "json.hpp"
 #include "sample.hpp"
+#include "screen.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -136,7 +135,7 @@ table usage_table(std::span<const reading> shown, const totals &all)
 
 		// Nobody asked those that are not shown how often they have parked.
 		if (shown.size() < all.vms)
-			cells.back() = "-";
+			cells.back() = '-';
 		made.add(std::move(cells));
 	}
 	return made;
@@ -200,21 +199,6 @@ std::vector<reading> busiest(std::vector<reading> vms, std::size_t count, double
 	return vms;
 }
 
-// Of the terminal, as its user may have changed it since.
-struct screen {
-	std::size_t rows;
-	std::size_t columns; // without the last: what ends there may wrap
-};
-
-screen screen_of(const context &world)
-{
-	winsize size{};
-
-	if (world.calls.ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col < 2)
-		return {static_cast<std::size_t>(std::max(world.rows, 1)), SIZE_MAX};
-	return {size.ws_row, size.ws_col - std::size_t{1}};
-}
-
 // A screenful less titles, totals, the line that tells of the rest, and the
 // cursor's.
 std::size_t rows_that_fit(const context &world, const look &how)
@@ -269,7 +253,7 @@ void draw(const context &world, std::span<const std::string> lines, bool first)
 
 	world.out.write(first ? "\033[2J\033[H" : "\033[H");
 	for (const std::string &line : lines)
-		world.out.print("{}\033[K\n", std::string_view(line).substr(0, std::min(line.size() - 1, columns)));
+		world.out.print("{}\033[K\n", cut_to(columns, line));
 	world.out.write("\033[J");
 }
 
@@ -288,7 +272,7 @@ outcome<void> show(const context &world, const device &from, const look &how, co
 			if (!first)
 				world.out.write("\n");
 			for (const std::string &line : *lines)
-				world.out.write(line.c_str());
+				world.out.print("{}\n", cut_to(how.cut ? screen_of(world).columns : SIZE_MAX, line));
 		}
 	}
 	return {};

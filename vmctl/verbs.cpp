@@ -37,7 +37,7 @@ constexpr std::array spawn_options{
 constexpr std::array ps_options{
 	option{"all,a", "", "ended ones too"},
 	option{"quiet,q", "", "only ids"},
-	option{"all-rows", "", "more than a screenful, on a terminal"},
+	option{"all-rows", "", "more than a screenful, and whole lines, on a terminal"},
 	json,
 };
 constexpr std::array stats_options{

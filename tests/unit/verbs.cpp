@@ -3,6 +3,7 @@
 #include "command_line.hpp"
 
 #include <csignal>
+#include <sstream>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
@@ -13,7 +14,19 @@ namespace
 {
 
 class verbs_test : public command_line
-{};
+{
+protected:
+	// The first `columns` of each line.
+	static std::string cut(const std::string &text, std::size_t columns)
+	{
+		std::istringstream lines(text);
+		std::string made;
+
+		for (std::string line; std::getline(lines, line);)
+			made += line.substr(0, columns) + '\n';
+		return made;
+	}
+};
 
 // --- the command line -------------------------------------------------------
 
@@ -534,6 +547,33 @@ TEST_F(verbs_test, ps_cuts_only_on_a_terminal)
 	EXPECT_EQ(fake.calls[MAYFLY_LIST], 3);
 }
 
+TEST_F(verbs_test, tables_end_at_the_edge_of_the_terminal)
+{
+	fake.add("one");
+	fake.end(fake.add("two"), MAYFLY_END_EXITED);
+	EXPECT_EQ(run({"image", "load", "--name", "a-rather-long-name-for-an-image", "big.elf"}), 0);
+	for (const unsigned short columns : std::initializer_list<unsigned short>{40, 20, 2, 300})
+		for (const auto &words : {std::initializer_list<const char *>{"ps", "-a"},
+					  {"ps", "one"},
+					  {"images"},
+					  {"stats", "-a", "--no-stream", "-i", "0.1"}}) {
+			terminal = true;
+			fake.terminal = {.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
+			EXPECT_EQ(run(words), 0);
+
+			const std::string shown = out;
+
+			terminal = false;
+			EXPECT_EQ(run(words), 0);
+			EXPECT_EQ(shown, cut(out, columns - 1u)) << *words.begin();
+		}
+
+	terminal = true;
+	fake.terminal.ws_col = 40;
+	EXPECT_EQ(run({"ps", "-a", "--all-rows"}), 0);
+	EXPECT_NE(out.find("exited with status 0\n"), std::string::npos);
+}
+
 TEST_F(verbs_test, ps_json_has_what_scripts_need)
 {
 	auto &row = fake.add("one");
@@ -561,6 +601,21 @@ TEST_F(verbs_test, ps_json_has_what_scripts_need)
 	EXPECT_EQ(rows[1]["status"], -1);
 	EXPECT_EQ(rows[2]["reason"], "triple-fault");
 	EXPECT_TRUE(rows[2]["status"].is_null());
+}
+
+TEST_F(verbs_test, json_is_json_whatever_else_is_asked_for)
+{
+	fake.add("one");
+	EXPECT_EQ(run({"image", "load", "--name", "web", "big.elf"}), 0);
+	for (const auto &words : {std::initializer_list<const char *>{"images", "-q", "--json"},
+				  {"image", "ls", "--json", "-q"},
+				  {"ps", "-q", "--json"},
+				  {"ps", "-aq", "--json", "--all-rows"}})
+		for (const bool on_terminal : {false, true}) {
+			terminal = on_terminal;
+			EXPECT_EQ(run(words), 0);
+			EXPECT_EQ(nlohmann::json::parse(out)[0]["id"], 1);
+		}
 }
 
 TEST_F(verbs_test, ps_keeps_the_terminal_safe)

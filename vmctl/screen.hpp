@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What fits on the terminal.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "cli.hpp"
+#include "text.hpp"
+
+namespace vmctl::cli
+{
+
+// As the terminal's user may have changed it since.
+struct screen {
+	std::size_t rows;
+	std::size_t columns; // without the last: what ends there may wrap
+};
+
+screen screen_of(const context &world);
+
+// What is seen of a line that ends with a newline, which is left out.
+std::string_view cut_to(std::size_t columns, std::string_view line);
+
+// Prints a table; on a terminal each line ends at its edge, since columns that wrap are
+// none.
+void print_table(const context &world, const table &shown);
+
+} // namespace vmctl::cli
