@@ -61,7 +61,7 @@ std::string candidates(const verb &entry)
 	for (const option &each : entry.options)
 		words.push_back(spellings(each).front());
 	if (synopsis.find("VM") != std::string_view::npos)
-		words.emplace_back("$(vmctl ps -a -q 2>/dev/null)");
+		words.emplace_back("$(vmctl ps -a 2>/dev/null | awk 'NR > 1 { print $1, $2 }')");
 	if (synopsis.find("IMAGE") != std::string_view::npos)
 		words.emplace_back("$(vmctl images 2>/dev/null | awk 'NR > 1 && /^[^-]/ { print $1 }')");
 	if (synopsis.find("LOADED") != std::string_view::npos)
@@ -236,7 +236,7 @@ int verb_completion(const context &world, const invocation &in)
 	}
 	world.out.print("# bash completion for vmctl: source <(vmctl completion bash)\n"
 			"_vmctl()\n{{\n"
-			"\tlocal current=${{COMP_WORDS[COMP_CWORD]}} verbs=\"{}\" words\n"
+			"\tlocal current=${{COMP_WORDS[COMP_CWORD]-}} verbs=\"{}\" words=\n"
 			"\tCOMPREPLY=()\n"
 			"\tif ((COMP_CWORD == 1)); then\n"
 			"\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$current\"))\n"

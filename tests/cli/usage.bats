@@ -112,21 +112,64 @@ load common
 	done
 }
 
-@test "version and completion" {
+@test "version" {
 	vm version
 	expect_status 0
 	[[ $output == "vmctl "* ]]
 	vm --version
 	expect_status 0
+}
+
+# What the shell would offer: completed OPTION-OF-BASH WORD…
+completed()
+{
+	local option=$1
+	shift
 	vmctl completion bash >"$BATS_TEST_TMPDIR/completion"
-	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl sp); COMP_CWORD=1; _vmctl; echo \${COMPREPLY[@]}"
-	[[ $output == spawn ]]
-	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl image l); COMP_CWORD=2; _vmctl; echo \${COMPREPLY[@]}"
-	[[ $output == "ls load" ]]
-	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl run hel); COMP_CWORD=2; _vmctl; echo \${COMPREPLY[@]}"
-	[[ $output == hello ]]
-	run bash -c "source '$BATS_TEST_TMPDIR/completion'; COMP_WORDS=(vmctl rmi h); COMP_CWORD=2; _vmctl; echo \${COMPREPLY[@]}"
-	[[ -z $output ]]
+	# shellcheck disable=SC2016
+	run --separate-stderr bash "$option" -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+		_vmctl; echo "${COMPREPLY[@]}"' bash "$BATS_TEST_TMPDIR/completion" "$@"
+	show
+	[[ -z $stderr ]]
+}
+
+@test "completion: verbs, images, options; strict shells, too" {
+	for option in +u -u; do
+		completed $option vmctl sp
+		[[ $output == spawn ]]
+		completed $option vmctl image l
+		[[ $output == "ls load" ]]
+		completed $option vmctl run hel
+		[[ $output == hello ]]
+		completed $option vmctl rmi h
+		[[ -z $output ]]
+		completed $option vmctl nothing w
+		[[ -z $output ]]
+		completed $option vmctl version --
+		[[ $output == --help ]]
+		completed $option vmctl ""
+		[[ " $output " == *" spawn "* ]]
+	done
+}
+
+@test "completion: VMs by their ids and names" {
+	# shellcheck disable=SC2016
+	{
+		echo '#!/bin/sh'
+		echo '[ "$1" = ps ] || exec '"$(command -v vmctl)"' "$@"'
+		echo 'echo "2 VMs: 2 parked" >&2'
+		printf 'printf "ID NAME STATE\\n 7 web-1 parked\\n71 database parked\\n"\n'
+	} >"$BATS_TEST_TMPDIR/vmctl"
+	chmod +x "$BATS_TEST_TMPDIR/vmctl"
+	PATH=$BATS_TEST_TMPDIR:$PATH
+	for verb in kill rm logs console ps; do
+		completed -u vmctl $verb 7
+		[[ $output == "7 71" ]]
+		completed -u vmctl $verb w
+		[[ $output == web-1 ]]
+		completed -u vmctl $verb web-1 d
+		[[ $output == database ]]
+	done
 }
 
 # --- without the module -----------------------------------------------------
