@@ -9,6 +9,8 @@
 #include <boost/program_options/positional_options.hpp>
 #include <fmt/format.h>
 
+#include "text.hpp"
+
 namespace po = boost::program_options;
 
 namespace vmctl::cli
@@ -41,9 +43,10 @@ int no_such_verb(const context &world, std::string_view name)
 	const std::string guess = closest_verb(name);
 	const std::string_view family = find_family(name.substr(0, name.find(' ')));
 
-	world.err.print("vmctl: {}: no such command{}\n", name,
-			guess.empty() ? fmt::format("; 'vmctl help{}{}' lists them", family.empty() ? "" : " ", family)
-				      : fmt::format("; did you mean '{}'?", guess));
+	world.complain({EINVAL, fmt::format("{}: no such command{}", name,
+					    guess.empty() ? fmt::format("; 'vmctl help{}{}' lists them",
+									family.empty() ? "" : " ", family)
+							  : fmt::format("; did you mean '{}'?", guess))});
 	return status::usage;
 }
 
@@ -79,9 +82,9 @@ std::string take_name(std::vector<std::string> &words, std::vector<std::string>:
 void context::complain(const error &cause) const
 {
 	out.flush();
-	err.print("vmctl: {}{}{}\n", verb, verb.empty() ? "" : ": ", cause.what);
+	err.print("vmctl: {}{}{}\n", verb, verb.empty() ? "" : ": ", printable(cause.what));
 	if (!cause.fix.empty())
-		err.print("vmctl: to mend it: {}\n", cause.fix);
+		err.print("vmctl: to mend it: {}\n", printable(cause.fix));
 }
 
 int context::end(const failure &why) const
@@ -127,14 +130,10 @@ outcome<invocation> parse(const verb &which, std::span<const std::string> words)
 {
 	namespace style = po::command_line_style;
 
-	// Boost would drop the `--` and mix the guest's arguments with ours.
+	// Boost would drop the `--` and mix the guest's arguments with ours. Where there are
+	// none, operands follow that are no options.
 	const auto dashes = std::ranges::find(words, "--");
 	const std::vector<std::string> own(words.begin(), dashes);
-	std::vector<std::string> arguments;
-
-	if (dashes != words.end())
-		arguments.assign(dashes + 1, words.end());
-
 	po::variables_map options;
 
 	try {
@@ -152,17 +151,20 @@ outcome<invocation> parse(const verb &which, std::span<const std::string> words)
 		return bad_usage(wrong.what());
 	}
 
-	std::vector<std::string> operands;
+	std::vector<std::string> operands, arguments;
 
 	if (options.count(operands_key) != 0)
 		operands = options[operands_key].as<std::vector<std::string>>();
+	if (dashes != words.end()) {
+		auto &rest = which.takes_arguments ? arguments : operands;
+
+		rest.insert(rest.end(), dashes + 1, words.end());
+	}
 	if (options.count("help") != 0)
 		return invocation(std::move(options), {}, {});
 	if (operands.size() > which.most_operands)
 		return bad_usage(fmt::format("{}: one operand too many{}", operands[which.most_operands],
 					     which.takes_arguments ? "; the guest's arguments follow '--'" : ""));
-	if (dashes != words.end() && !which.takes_arguments)
-		return bad_usage("'--' has no meaning here");
 	return invocation(std::move(options), std::move(operands), std::move(arguments));
 }
 

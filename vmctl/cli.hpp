@@ -119,7 +119,8 @@ std::string_view find_family(std::string_view word);
 // status is `broken` whenever output is lost.
 int dispatch(context &world, std::span<const char *const> argv);
 
-// Splits and checks a verb's words; those after the first `--` are arguments.
+// Splits and checks a verb's words; those after the first `--` are arguments, or
+// operands where a verb takes none.
 outcome<invocation> parse(const verb &which, std::span<const std::string> words);
 
 // help.cpp

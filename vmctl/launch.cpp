@@ -323,7 +323,7 @@ outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
 	const auto bytes = parse_size(*text);
 
 	if (!bytes)
-		return bad_usage(fmt::format("--memory {}: not a size such as 512K, 16M or 1G", printable(*text)));
+		return bad_usage(fmt::format("--memory {}: not a size such as 512K, 16M or 1.5G", printable(*text)));
 	if (const auto judged = check_memory(*bytes); !judged)
 		return bad_usage(fmt::format("--memory {}: {}", *text, judged.error().what));
 	return bytes;

@@ -21,21 +21,53 @@ std::optional<std::uint64_t> parse_number(std::string_view text)
 	return value;
 }
 
+namespace
+{
+
+// Takes the unit off the end of `text`, as a power of two.
+unsigned take_unit(std::string_view &text)
+{
+	constexpr std::string_view units = "KMGT", small_units = "kmgt";
+	const std::size_t end = text.find_last_of("0123456789.") + 1;
+	const std::string_view unit = text.substr(end), suffix = unit.substr(std::min<std::size_t>(unit.size(), 1));
+
+	if (unit.empty() || (suffix != "" && suffix != "B" && suffix != "b" && suffix != "iB" && suffix != "ib"))
+		return 0;
+
+	const std::size_t which = std::min(units.find(unit.front()), small_units.find(unit.front()));
+
+	if (which == std::string_view::npos)
+		return 0;
+	text.remove_suffix(unit.size());
+	return 10 * static_cast<unsigned>(which + 1);
+}
+
+} // namespace
+
 std::optional<std::uint64_t> parse_size(std::string_view text)
 {
-	constexpr std::string_view units = "KMGT";
-	unsigned shift = 0;
+	const unsigned shift = take_unit(text);
+	const std::size_t point = std::min(text.find('.'), text.size());
+	const auto whole = parse_number(text.substr(0, point));
+	std::uint64_t part = 0;
 
-	if (!text.empty() && units.find(text.back()) != std::string_view::npos) {
-		shift = 10 * static_cast<unsigned>(units.find(text.back()) + 1);
-		text.remove_suffix(1);
-	}
-
-	const auto number = parse_number(text);
-
-	if (!number || *number > UINT64_MAX >> shift)
+	if (!whole || *whole > UINT64_MAX >> shift)
 		return {};
-	return *number << shift;
+	if (point < text.size()) {
+		constexpr std::size_t most_digits = 6;
+		const std::string_view digits = text.substr(point + 1);
+		const auto value = parse_number(digits);
+
+		// There is no part of a byte.
+		if (!value || digits.size() > most_digits || shift == 0)
+			return {};
+		part = *value << shift;
+		for (std::size_t i = 0; i < digits.size(); i++)
+			part /= 10;
+	}
+	if (part > UINT64_MAX - (*whole << shift))
+		return {};
+	return (*whole << shift) + part;
 }
 
 std::optional<std::uint64_t> parse_seconds(std::string_view text)
@@ -131,10 +163,19 @@ std::string age_of(std::uint64_t created_ns)
 
 std::string printable(std::string_view text)
 {
-	std::string clean(text);
+	constexpr std::string_view ellipsis = "…"; // the only other character of our messages
+	std::string clean;
 
-	std::ranges::replace_if(
-		clean, [](unsigned char byte) { return byte < 0x20 || byte >= 0x7f; }, '?');
+	for (std::size_t at = 0; at < text.size(); at++) {
+		if (text[at] >= ' ' && text[at] <= '~') {
+			clean += text[at];
+		} else if (text.substr(at).starts_with(ellipsis)) {
+			clean += ellipsis;
+			at += ellipsis.size() - 1;
+		} else {
+			clean += '?';
+		}
+	}
 	return clean;
 }
 

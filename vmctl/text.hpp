@@ -17,7 +17,8 @@ namespace vmctl::cli
 // Digits only; nothing for anything else and for what does not fit.
 std::optional<std::uint64_t> parse_number(std::string_view text);
 
-// Digits with at most one of K M G T (powers of 1024) behind them, as "4M".
+// A number of bytes, or of a unit, which may have a point in it: "4096", "4M", "1.5G".
+// K M G T are powers of 1024, in either case, also as "MiB" or "MB".
 std::optional<std::uint64_t> parse_size(std::string_view text);
 
 // Seconds: digits with at most one point among them, as "0.5"; in ms.

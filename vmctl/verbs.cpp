@@ -20,7 +20,8 @@ constexpr const char *host = "This machine";
 
 constexpr option all{"all", "", "every VM there is"};
 constexpr option json{"json", "", "one JSON array"};
-constexpr option memory{"memory,m", "SIZE", "memory of each VM, as 512K, 16M or 1G (16M, or as the image was loaded)"};
+constexpr option memory{"memory,m", "SIZE",
+			"memory of each VM, as 512K, 16M or 1.5G (16M, or as the image was loaded)"};
 
 constexpr std::array run_options{
 	option{"detach,d", "", "in the background; prints the id"},
@@ -67,7 +68,7 @@ constexpr std::array image_rm_options{option{"all", "", "every image with a name
 constexpr std::array image_tag_options{take_name};
 constexpr std::array image_load_options{
 	option{"name", "NAME", "its name (what the file is called)"},
-	option{"memory,m", "SIZE", "memory of a VM made without -m, as 512K, 16M or 1G (16M)"},
+	option{"memory,m", "SIZE", "memory of a VM made without -m, as 512K, 16M or 1.5G (16M)"},
 	option{"cpu", "LEVEL", "what the guest needs of the CPU: sse2 or sse4.2 (sse2)"},
 	take_name,
 };

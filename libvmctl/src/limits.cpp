@@ -30,9 +30,20 @@ bool is_letter(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 bool is_in_names(char c)
 {
-	return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+	return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-';
+}
+
+// As the module calls a VM that was given no name.
+bool is_automatic(std::string_view name)
+{
+	return name.size() > 2 && name.starts_with("vm") && std::ranges::all_of(name.substr(2), is_digit);
 }
 
 } // namespace
@@ -48,6 +59,8 @@ result<void> check_name(std::string_view name, std::optional<std::uint32_t> last
 
 	if (name.empty() || !is_letter(name.front()) || !std::ranges::all_of(name, is_in_names))
 		return fail(EINVAL, "a name is a letter, then letters, digits, '.', '_' or '-'");
+	if (is_automatic(name))
+		return fail(EINVAL, "a VM without a name gets one like this, with its id; choose another");
 	if (name.size() + suffix > max_name_length)
 		return fail(EINVAL, fmt::format("the name is longer than {} characters", max_name_length - suffix));
 	return {};

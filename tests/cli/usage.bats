@@ -58,8 +58,9 @@ load common
 	vm run --memory 65G
 	expect_status 2
 	expect_error "vmctl: run: --memory 65G: more than a VM may have, 64.0 GiB"
-	vm run --memory 4m
+	vm run --memory 4mm
 	expect_status 2
+	expect_error "vmctl: run: --memory 4mm: not a size such as 512K, 16M or 1.5G"
 }
 
 @test "no such image: 127" {

@@ -17,8 +17,39 @@ TEST(text, parses_sizes_strictly)
 	EXPECT_EQ(parse_size("4M"), 4u << 20);
 	EXPECT_EQ(parse_size("1G"), 1u << 30);
 	EXPECT_EQ(parse_size("0"), 0u);
-	for (const char *wrong : {"", "K", "-1", "+1", " 1", "1 ", "1.5M", "4m", "4MB", "4MiB", "0x10", "1e3",
-				  "18446744073709551616", "18014398509481985K", "99999999999T"})
+	EXPECT_EQ(parse_size("4m"), 4u << 20);
+	EXPECT_EQ(parse_size("1.5G"), 3u << 29);
+	EXPECT_EQ(parse_size("0.5k"), 512u);
+	EXPECT_EQ(parse_size("2.25MiB"), 9u << 18);
+	EXPECT_EQ(parse_size("16MB"), 16u << 20);
+	EXPECT_EQ(parse_size("1t"), 1ull << 40);
+	EXPECT_EQ(parse_size("0.999999T"), 1099510528264u);
+	EXPECT_EQ(parse_size("16777215.999999T"), 18446744073708452104u);
+	for (const char *wrong : {"",
+				  "K",
+				  "-1",
+				  "+1",
+				  " 1",
+				  "1 ",
+				  "1 M",
+				  "1.5",
+				  "1.M",
+				  ".5M",
+				  "1.2.3M",
+				  "1.1234567M",
+				  "1.-5M",
+				  "4P",
+				  "4MM",
+				  "4iB",
+				  "4KiBB",
+				  "M4",
+				  "4B",
+				  "0x10",
+				  "1e3",
+				  "18446744073709551616",
+				  "18014398509481985K",
+				  "99999999999T",
+				  "16777216T"})
 		EXPECT_FALSE(parse_size(wrong)) << wrong;
 }
 
@@ -49,6 +80,7 @@ TEST(text, writes_sizes_and_times)
 TEST(text, keeps_terminals_safe)
 {
 	EXPECT_EQ(printable("a\033[2Jb\n\x80"), "a?[2Jb??");
+	EXPECT_EQ(printable("web-… \xc2\x9b\x7f\xe2\x80"), "web-… ?????");
 }
 
 vmctl::vm_info ended(end_reason reason, int status = 0)

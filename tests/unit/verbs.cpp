@@ -105,7 +105,8 @@ TEST_F(verbs_test, bad_options_are_usage_errors)
 				  {"spawn", "-n"},
 				  {"spawn", "-n", "1", "-n", "2"},
 				  {"spawn", "hello", "daytime"},
-				  {"kill", "--", "1"},
+				  {"info", "--", "1"},
+				  {"console", "--", "1", "2"},
 				  {"kill"},
 				  {"kill", "--all", "1"},
 				  {"stop", "-t", "soon", "1"},
@@ -113,6 +114,47 @@ TEST_F(verbs_test, bad_options_are_usage_errors)
 				  {"completion", "fish"}})
 		EXPECT_EQ(run(words), 2) << *(words.begin() + 1 - (words.size() == 1));
 	EXPECT_EQ(fake.spawns.size(), 0u);
+}
+
+TEST_F(verbs_test, operands_may_follow_dashes)
+{
+	fake.add("one");
+	fake.add("two");
+	EXPECT_EQ(run({"ps", "-q", "--", "two"}), 0);
+	EXPECT_EQ(out, "2\n");
+	EXPECT_EQ(run({"ps", "-q", "one", "--", "two"}), 0);
+	EXPECT_EQ(out, "1\n2\n");
+	EXPECT_EQ(run({"kill", "--", "1"}), 0);
+	EXPECT_EQ(run({"kill", "--all", "--"}), 0);
+	EXPECT_EQ(run({"kill", "--", "--all"}), 1);
+	EXPECT_EQ(err, "vmctl: kill: --all: no such VM\n");
+	EXPECT_EQ(run({"image", "load", "--name", "web", "--", "big.elf"}), 0);
+	EXPECT_EQ(run({"image", "load", "--", "-n"}), 127);
+}
+
+TEST_F(verbs_test, complaints_keep_the_terminal_safe)
+{
+	const std::string bad = "./a\033]0;owned\a\xc2\x9b", long_option = "--" + bad;
+
+	fake.open_errors[bad] = EACCES;
+	for (const char *verb : {"run", "spawn", "ps", "kill", "wait", "logs", "rmi", "help"}) {
+		run({verb, bad.c_str()});
+		EXPECT_TRUE(err.starts_with("vmctl: ")) << err;
+		EXPECT_EQ(std::ranges::count_if(err, [](char c) { return (c < ' ' && c != '\n') || c > '~'; }), 0)
+			<< err;
+	}
+	for (const auto &words : {std::vector<const char *>{bad.c_str()},
+				  {"ps", long_option.c_str()},
+				  {"image", "load", bad.c_str()},
+				  {"image", "load", "--name", bad.c_str(), "big.elf"},
+				  {"image", "tag", "1", bad.c_str()},
+				  {"image", "inspect", bad.c_str()},
+				  {"spawn", "-m", bad.c_str()},
+				  {"stop", "-t", bad.c_str(), "1"}}) {
+		EXPECT_NE(run(words), 0);
+		EXPECT_EQ(std::ranges::count_if(err, [](char c) { return (c < ' ' && c != '\n') || c > '~'; }), 0)
+			<< err;
+	}
 }
 
 TEST_F(verbs_test, completion_knows_every_verb)
@@ -227,7 +269,7 @@ TEST_F(verbs_test, spawn_refuses_bad_numbers)
 
 TEST_F(verbs_test, spawn_refuses_bad_memory)
 {
-	for (const char *size : {"0", "1", "4097", "64k", "-4K", "2G", "65G", "99999999999999999999"})
+	for (const char *size : {"0", "1", "4097", "64kk", "0.1K", "-4K", "2G", "1.5G", "65G", "99999999999999999999"})
 		EXPECT_EQ(run({"spawn", "--memory", size}), 2) << size;
 	EXPECT_EQ(run({"spawn", "-m", "1M"}), 126);
 	EXPECT_EQ(err, "vmctl: spawn: hello: needs at least 1.0 MiB of memory, not 1.0 MiB\n");
@@ -243,6 +285,21 @@ TEST_F(verbs_test, spawn_refuses_bad_names)
 	EXPECT_EQ(run({"spawn", "--name", std::string(64, 'x').c_str()}), 2);
 	EXPECT_EQ(run({"spawn", "--name", std::string(63, 'x').c_str()}), 0);
 	EXPECT_EQ(run({"spawn", "-n", "10", "--name", std::string(61, 'x').c_str()}), 2);
+}
+
+TEST_F(verbs_test, automatic_names_are_not_to_be_given)
+{
+	for (const auto &words : {std::initializer_list<const char *>{"spawn", "--name", "vm5"},
+				  {"run", "--name", "vm007"},
+				  {"spawn", "-n", "2", "--name", "vm5"},
+				  {"image", "load", "--name", "vm5", "big.elf"}}) {
+		EXPECT_EQ(run(words), 2);
+		EXPECT_NE(err.find(": a VM without a name gets one like this, with its id; choose another\n"),
+			  std::string::npos)
+			<< err;
+	}
+	for (const char *name : {"vm", "vmx", "vm-5", "vm5a", "VM5"})
+		EXPECT_EQ(run({"spawn", "--name", name}), 0) << name;
 }
 
 TEST_F(verbs_test, spawn_names_vms)
