@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // vmctl: the command line of the Mayfly hypervisor.
 #include <exception>
+#include <filesystem>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "cli.hpp"
@@ -15,17 +17,17 @@ namespace
 // was: PREFIX/bin/vmctl has PREFIX/lib/mayfly/guests.
 std::vector<std::string> image_folders()
 {
-	std::string path(4096, '\0');
-	const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
-	std::vector<std::string> folders;
+	// Not /proc/self/exe: there may be no /proc.
+	const auto *started = reinterpret_cast<const char *>(::getauxval(AT_EXECFN));
+	std::error_code wrong;
+	const auto file = std::filesystem::canonical(started == nullptr ? "" : started, wrong);
 
-	if (length > 0) {
-		path.resize(static_cast<std::size_t>(length));
-		path.resize(path.rfind('/'));
-		folders.push_back(path + "/guests");
-		folders.push_back(path.substr(0, path.rfind('/')) + "/lib/mayfly/guests");
-	}
-	return folders;
+	if (wrong)
+		return {};
+
+	const auto folder = file.parent_path();
+
+	return {folder / "guests", folder.parent_path() / "lib/mayfly/guests"};
 }
 
 } // namespace

@@ -25,6 +25,12 @@ teardown()
 	[[ $output == *"Mayfly can run here." ]]
 }
 
+@test "doctor is content where there is no /sys and no /proc" {
+	run unshare -m sh -c "mount -t tmpfs none /sys && mount -t tmpfs none /proc && vmctl doctor"
+	show
+	[[ $status -eq 0 && $output == *"mayfly is loaded"* ]]
+}
+
 @test "without rights: the cause and the fix" {
 	run --separate-stderr as_nobody vmctl ps
 	expect_status 125

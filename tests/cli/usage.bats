@@ -113,6 +113,16 @@ load common
 	done
 }
 
+@test "bundled images are found without /proc, by a link and from anywhere" {
+	ln -s "$(command -v vmctl)" "$BATS_TEST_TMPDIR/linked"
+	cd "$(dirname "$(command -v vmctl)")"
+	for command in vmctl ./vmctl ../"${PWD##*/}"/vmctl "$BATS_TEST_TMPDIR/linked"; do
+		run unshare -m sh -c "mount -t tmpfs none /proc && $command images"
+		echo "$output"
+		[[ $status -eq 0 && $output == *hello*bundled* ]]
+	done
+}
+
 @test "version" {
 	vm version
 	expect_status 0

@@ -50,6 +50,17 @@ TEST_F(host_check_test, module_not_loaded)
 	EXPECT_FALSE(healthy());
 }
 
+TEST_F(host_check_test, a_device_that_answers_is_enough)
+{
+	fake.files.erase("/sys/module/mayfly");
+	fake.files.erase("/proc/cpuinfo");
+	EXPECT_TRUE(healthy());
+	EXPECT_TRUE(fake.open_fds.empty());
+	fake.open_errors["/dev/mayfly"] = ENXIO;
+	EXPECT_FALSE(healthy());
+	EXPECT_EQ(cause().what, "the mayfly module is not loaded");
+}
+
 TEST_F(host_check_test, no_rights)
 {
 	fake.open_errors["/dev/mayfly"] = EACCES;
