@@ -73,6 +73,21 @@ std::optional<module_info> ask(system &calls, const std::string &device)
 	return info ? std::optional(*info) : std::nullopt;
 }
 
+// How to get the right to open the device. It is root's until a rule gives it to a group.
+std::string right_to_open(system &calls)
+{
+	constexpr std::array folders{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"};
+	const bool has_rule = std::ranges::any_of(folders, [&](const std::string &folder) {
+		return calls.exists(folder + "/udev/rules.d/60-mayfly.rules");
+	});
+	const std::string join = "sudo usermod -aG kvm $USER and log in again, or use sudo";
+
+	return has_rule ? join
+			: "sudo make install, for the udev rule that gives the device to the group kvm, load the "
+			  "module again, then " +
+				  join;
+}
+
 error as_error(int code, const host_check::finding &finding)
 {
 	return {code, finding.text, finding.fix};
@@ -177,8 +192,7 @@ host_check::finding host_check::access() const
 		return {"device", verdict::good, device_ + " can be opened", ""};
 	}
 	if (fd == -EACCES || fd == -EPERM)
-		return {"device", verdict::bad, "no right to open " + device_,
-			"sudo usermod -aG kvm $USER and log in again, or use sudo"};
+		return {"device", verdict::bad, "no right to open " + device_, right_to_open(*system_)};
 	if (fd == -ENOENT || fd == -ENXIO || fd == -ENODEV)
 		return {"device", verdict::bad, "there is no " + device_,
 			"load the module; in a container, pass the device in"};
@@ -242,12 +256,8 @@ std::vector<host_check::finding> host_check::report() const
 
 error host_check::explain(int code) const
 {
-	if (code == EACCES || code == EPERM) {
-		const finding found = access();
-
-		return {code, "no right to open " + device_,
-			found.fix.empty() ? "sudo usermod -aG kvm $USER and log in again, or use sudo" : found.fix};
-	}
+	if (code == EACCES || code == EPERM)
+		return {code, "no right to open " + device_, right_to_open(*system_)};
 	if (code == EBUSY) {
 		const finding found = owner();
 

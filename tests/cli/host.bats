@@ -35,6 +35,11 @@ teardown()
 	run --separate-stderr as_nobody vmctl ps
 	expect_status 125
 	expect_error "vmctl: ps: no right to open /dev/mayfly"
+	[[ $stderr == *"to mend it: sudo make install, for the udev rule"*"sudo usermod -aG kvm "* ]]
+	mkdir -p /run/udev/rules.d
+	touch /run/udev/rules.d/60-mayfly.rules
+	run --separate-stderr as_nobody vmctl ps
+	rm /run/udev/rules.d/60-mayfly.rules
 	[[ $stderr == *"to mend it: sudo usermod -aG kvm "* ]]
 	run --separate-stderr as_nobody vmctl doctor
 	expect_status 1

@@ -65,8 +65,18 @@ TEST_F(host_check_test, no_rights)
 {
 	fake.open_errors["/dev/mayfly"] = EACCES;
 	EXPECT_EQ(cause().what, "no right to open /dev/mayfly");
-	EXPECT_NE(cause().fix.find("usermod -aG kvm"), std::string::npos);
 	EXPECT_FALSE(healthy());
+	// The group has the device only where the rule gives it to it.
+	EXPECT_NE(cause().fix.find("sudo make install, for the udev rule"), std::string::npos);
+	EXPECT_NE(cause().fix.find("usermod -aG kvm"), std::string::npos);
+	for (const char *folder : {"/etc", "/usr/lib", "/usr/local/lib"}) {
+		const std::string rule = std::string(folder) + "/udev/rules.d/60-mayfly.rules";
+
+		fake.files[rule] = "";
+		EXPECT_EQ(cause().fix, "sudo usermod -aG kvm $USER and log in again, or use sudo");
+		EXPECT_EQ(vmctl::host_check(fake).explain(EPERM).fix, cause().fix);
+		fake.files.erase(rule);
+	}
 }
 
 TEST_F(host_check_test, no_svm)

@@ -899,6 +899,7 @@ TEST_F(verbs_test, wait_gives_back_the_last_status)
 TEST_F(verbs_test, every_failed_open_names_the_cause_and_the_fix)
 {
 	fake.open_errors["/dev/mayfly"] = EACCES;
+	fake.files["/usr/lib/udev/rules.d/60-mayfly.rules"] = "";
 	EXPECT_EQ(run({"ps"}), 125);
 	EXPECT_EQ(err, "vmctl: ps: no right to open /dev/mayfly\n"
 		       "vmctl: to mend it: sudo usermod -aG kvm $USER and log in again, or use sudo\n");
