@@ -42,7 +42,7 @@ inline constexpr std::array exit_meanings{
 	exit_meaning{status::ok, "done"},
 	exit_meaning{status::some_failed, "some failed"},
 	exit_meaning{status::usage, "usage"},
-	exit_meaning{status::broken, "vmctl or the module failed"},
+	exit_meaning{status::broken, "vmctl or the module failed, or output was lost"},
 	exit_meaning{status::not_startable, "the image cannot be started"},
 	exit_meaning{status::no_image, "no such image"},
 	exit_meaning{status::interrupted, "Ctrl-C"},
