@@ -21,8 +21,8 @@ all_parked()
 }
 
 @test "ids that cannot be written: the VMs are removed" {
-	for output in '>/dev/full' '>&-' '| exit'; do
-		run --separate-stderr bash -c "set -o pipefail; vmctl spawn -q -n 2000 $output"
+	for output in '>/dev/full' '>&-'; do
+		run --separate-stderr bash -c "vmctl spawn -q -n 2000 $output"
 		expect_status 125
 		[[ ${stderr_lines[0]} == "vmctl: spawn: 2000 VMs removed again: the ids could not be written" ]]
 		[[ ${stderr_lines[1]} == "vmctl: spawn: writing the output: "* ]]
