@@ -14,8 +14,9 @@
 namespace fuzz
 {
 
-inline constexpr const char *end_names[] = {"none",      "exited",    "killed",       "triple-fault", "bad-access",
-					    "bad-state", "no-memory", "entry-failed", "limit",	  "split-lock",	  "broken-memory"};
+inline constexpr const char *end_names[] = {"none",       "exited",     "killed",       "triple-fault",
+					    "bad-access", "bad-state",  "no-memory",    "entry-failed",
+					    "limit",      "split-lock", "broken-memory"};
 inline constexpr const char *exit_names[] = {"interrupt", "hypercall", "cpuid",     "hlt",      "msr",
 					     "memory",    "denied",    "exception", "shutdown", "invalid"};
 

@@ -43,8 +43,9 @@ inline constexpr std::size_t max_segments = 64;
 inline constexpr std::uint32_t event_ports = 64;
 
 /// May a VM or an image be called \p name? A name is a letter, then letters, digits,
-/// '.', '_' or '-', but not "vm" and digits, which VMs without a name get. With \p last it is the prefix of names that
-/// are numbered up to there: see numbered_name(). EINVAL, with a text that does not repeat \p name.
+/// '.', '_' or '-', but not "vm" and digits, which VMs without a name get. With \p last
+/// it is the prefix of names that are numbered up to there: see numbered_name(). EINVAL,
+/// with a text that does not repeat \p name.
 [[nodiscard]] result<void> check_name(std::string_view name, std::optional<std::uint32_t> last = {});
 
 /// What the VM of this \p number is called in a batch of VMs: `web-7`.

@@ -21,16 +21,16 @@ enum class vm_state : std::uint32_t {
 
 /// Why a VM ended; the same on every CPU.
 enum class end_reason : std::uint32_t {
-	none = 0,         ///< it has not
-	exited = 1,       ///< it called exit
-	killed = 2,       ///< someone killed it
-	triple_fault = 3, ///< a fault its fault handlers could not take
-	bad_access = 4,   ///< outside its memory, or a forbidden write
-	bad_state = 5,    ///< the CPU refused one of its registers
-	no_memory = 6,    ///< the host, or its cgroup, had none left
-	entry_failed = 7, ///< the CPU refused to enter it, who knows why
-	limit = 8,        ///< its user's VMs, or all, would hold more than they may
-	split_lock = 9,   ///< a locked access across cache lines, which the host forbids
+	none = 0,           ///< it has not
+	exited = 1,         ///< it called exit
+	killed = 2,         ///< someone killed it
+	triple_fault = 3,   ///< a fault its fault handlers could not take
+	bad_access = 4,     ///< outside its memory, or a forbidden write
+	bad_state = 5,      ///< the CPU refused one of its registers
+	no_memory = 6,      ///< the host, or its cgroup, had none left
+	entry_failed = 7,   ///< the CPU refused to enter it, who knows why
+	limit = 8,          ///< its user's VMs, or all, would hold more than they may
+	split_lock = 9,     ///< a locked access across cache lines, which the host forbids
 	broken_memory = 10, ///< hardware of the host has found its memory broken
 };
 
