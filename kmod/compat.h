@@ -161,6 +161,16 @@ static inline bool compat_guest_split_lock(unsigned long rip)
 #endif
 }
 
+/*
+ * Where the kernel uses the FPU, softirqs ask first. Since 6.15 they do not: bottom halves
+ * are off there instead, but not if it began with interrupts off.
+ */
+#ifdef HAS_FPU_WITHOUT_SOFTIRQS
+#define SOFTIRQS_ASK_FOR_FPU	0
+#else
+#define SOFTIRQS_ASK_FOR_FPU	1
+#endif
+
 /* The word of a page beside page_private() that is its owner's. */
 #ifdef HAS_FOLIO_INDEX
 #define PAGE_INDEX(page)	((page)->__folio_index)

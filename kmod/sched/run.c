@@ -6,7 +6,7 @@
  *
  * The bracket repeats until trap_handle() says otherwise, or somebody wants the CPU
  * or the VM. Everything that is not needed per exit happens once per slice: control
- * block, accounting. The guest has the FPU until the first interrupt.
+ * block, accounting. The guest has the FPU, but for an interrupt of the host's.
  *
  * Interrupts are off but where the host takes its own and in trap_handle(): in between
  * the machine may go down and take this CPU's virtualization away.
@@ -54,26 +54,28 @@ static void save_fpu(struct vm *vm)
 	kernel_fpu_end();
 }
 
-/*
- * The interrupt's handler, and the softirqs behind it, may use the FPU. Nothing may end
- * the slice of an attached VM for long, so its time is counted now: others look at it.
- */
-static void take_interrupt(struct vm *vm, struct slice *slice)
+/* Will the host need the FPU, for an interrupt's handler or the softirqs behind it? */
+static bool must_give_fpu_back(const struct vm_exit *exit)
 {
-	if (!mutation_is(MUTATION_KEEP_FPU))
-		save_fpu(vm);
-	shadow_interrupt();
-	local_irq_enable();
+	if (exit->reason == MAYFLY_EXIT_INTERRUPT)
+		return !mutation_is(MUTATION_KEEP_FPU);
+	return !SOFTIRQS_ASK_FOR_FPU;
+}
+
+static enum verdict handle_exit(struct vm *vm, struct slice *slice, const struct vm_exit *exit)
+{
+	if (exit->reason != MAYFLY_EXIT_INTERRUPT)
+		return trap_handle(vm, exit);
+	/* Nothing may end the slice of an attached VM for long, and others look at it. */
 	count_time(vm, slice);
-	local_irq_disable();
-	if (!mutation_is(MUTATION_KEEP_FPU))
-		run_load_fpu(vm);
+	return VERDICT_ENTER;
 }
 
 static enum verdict enter_once(struct vm *vm, struct slice *slice)
 {
-	enum verdict verdict = VERDICT_ENTER;
+	enum verdict verdict;
 	struct vm_exit exit;
+	bool give_back;
 
 	if (must_leave(vm, slice))
 		return VERDICT_LEAVE;
@@ -82,13 +84,15 @@ static enum verdict enter_once(struct vm *vm, struct slice *slice)
 	vm->vcpu.exits[exit.reason]++;
 	trace_vm_exit(vm->id, vm->vcpu.state.rip, exit.reason,
 		      vm->vcpu.state.regs[MAYFLY_RAX], exit.detail);
-	if (exit.reason == MAYFLY_EXIT_INTERRUPT) {
-		take_interrupt(vm, slice);
-	} else {
-		local_irq_enable();
-		verdict = trap_handle(vm, &exit);
-		local_irq_disable();
-	}
+	give_back = must_give_fpu_back(&exit);
+	if (give_back)
+		save_fpu(vm);
+	shadow_interrupt(exit.reason == MAYFLY_EXIT_INTERRUPT || !SOFTIRQS_ASK_FOR_FPU);
+	local_irq_enable();
+	verdict = handle_exit(vm, slice, &exit);
+	local_irq_disable();
+	if (give_back)
+		run_load_fpu(vm);
 	return verdict;
 }
 
@@ -127,12 +131,12 @@ static enum verdict warm_up(struct vm *vm)
 
 /*
  * The host treats it as its own processes' (split_lock_detect=): it waits here and lets
- * them go on, or sends the thread SIGBUS.
+ * such locks pass on this CPU for some ms, or sends the thread SIGBUS.
  */
 static enum verdict bear_split_lock(struct vm *vm)
 {
 	if (compat_guest_split_lock(vm->vcpu.state.rip))
-		return VERDICT_LEAVE;
+		return VERDICT_SPLIT_LOCK;
 	if (current->flags & PF_KTHREAD)
 		flush_signals(current);
 	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_SPLIT_LOCK };

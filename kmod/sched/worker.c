@@ -112,16 +112,24 @@ static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
  * most once per millisecond, however short the turns, and no VM's slice is cut short
  * by the VM before it.
  */
+static enum verdict run_timed_slice(struct worker *worker, struct vm *vm)
+{
+	slice_begin(&worker->slice, vm->credit);
+	if (!hrtimer_is_queued(&worker->timer))
+		hrtimer_start(&worker->timer, ns_to_ktime(vm->credit),
+			      HRTIMER_MODE_REL_PINNED_HARD);
+	return run_slice(vm, &worker->slice, false);
+}
+
 static void run_turn(struct worker *worker, struct vm *vm)
 {
 	u64 before = vm->cpu_ns;
 	enum verdict verdict;
 
-	slice_begin(&worker->slice, vm->credit);
-	if (!hrtimer_is_queued(&worker->timer))
-		hrtimer_start(&worker->timer, ns_to_ktime(vm->credit),
-			      HRTIMER_MODE_REL_PINNED_HARD);
-	verdict = run_slice(vm, &worker->slice, false);
+	verdict = run_timed_slice(worker, vm);
+	/* On this CPU, and soon, or it comes no further. */
+	if (verdict == VERDICT_SPLIT_LOCK)
+		verdict = run_timed_slice(worker, vm);
 	pay_for_turn(vm, vm->cpu_ns - before);
 	life_release(vm, verdict);
 	if (verdict == VERDICT_MOVE)	/* This CPU is going offline. */

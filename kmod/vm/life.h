@@ -17,7 +17,7 @@ enum verdict {
 	VERDICT_PARK,		/* the guest waits */
 	VERDICT_OUTPUT,		/* enter again, but the console has grown */
 	VERDICT_FAULT,		/* memory is needed that may take time to get */
-	VERDICT_SPLIT_LOCK,	/* a locked access across two cache lines */
+	VERDICT_SPLIT_LOCK,	/* a locked access across two cache lines, which may pass now */
 	VERDICT_END,		/* vm->end says why */
 	VERDICT_LEAVE,		/* nothing wrong; its time is up or somebody asked */
 	VERDICT_MOVE,		/* this CPU cannot run guests now */
