@@ -229,7 +229,7 @@ static int privatize(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 	if (!entry || !(*entry & memory->s2.format->present))
 		return demand_zero(memory, gpa, gfp);
 	if (*entry & memory->s2.owned)
-		return 0;
+		return pages_is_broken(memory_page_at(memory, *entry, gpa)) ? -EHWPOISON : 0;
 	return copy_on_write(memory, gpa, *entry, gfp);
 }
 
@@ -242,8 +242,7 @@ static int privatize(struct vm_memory *memory, u64 gpa, gfp_t gfp)
  * The guest's own rights on the page stay what they are.
  *
  * Context: may sleep.
- * Return: 0, -EFAULT when it is not the VM's memory, -ENOMEM, -EHWPOISON when there is
- * nothing to copy any more.
+ * Return: 0, -EFAULT when it is not the VM's memory, -ENOMEM, -EHWPOISON.
  */
 int memory_make_private(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {

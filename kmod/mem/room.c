@@ -42,17 +42,23 @@ static bool cgroups_have(struct mem_cgroup *memcg, unsigned long pages)
 	return true;
 }
 
-/* Charges more than there is. Returns false when the host has no such block. */
-static bool charge_block(gfp_t gfp)
+static bool alloc_and_free(gfp_t gfp)
 {
 	struct page *block = alloc_pages(gfp, BLOCK_ORDER);
 
-	/* Was it the cgroup that refused it? */
-	if (!block)
-		block = alloc_pages(MEMORY_ATOMIC & ~__GFP_ACCOUNT, BLOCK_ORDER);
 	if (block)
 		__free_pages(block, BLOCK_ORDER);
 	return block;
+}
+
+/* Charges more than there is. Returns false when the host has no such block. */
+static bool charge_block(void)
+{
+	/* Not to make the host look for one. */
+	if (!alloc_and_free(MEMORY_ATOMIC & ~__GFP_ACCOUNT))
+		return false;
+	alloc_and_free(MEMORY_SLEEP);
+	return true;
 }
 
 static void charge_pages(unsigned long pages, gfp_t gfp)
@@ -75,7 +81,7 @@ static void make_cgroup_reclaim(struct mem_cgroup *memcg, gfp_t gfp)
 {
 	struct mem_cgroup *old = set_active_memcg(memcg);
 
-	if (!charge_block(gfp))
+	if (!charge_block())
 		charge_pages(1 << BLOCK_ORDER, gfp);
 	set_active_memcg(old);
 }

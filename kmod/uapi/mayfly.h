@@ -778,7 +778,8 @@ MAYFLY_SIZE(struct mayfly_memory, 56);
  * SET_STATE     0. -EINVAL, -E2BIG; else as GET_STATE. What the guest waits for is
  *               part of the state.
  * MEMORY        0. -EINVAL; -EBUSY, -ESRCH as GET_STATE; -EFAULT also for what is not
- *               the VM's memory; -EHWPOISON the host has found it broken; -EDQUOT more bytes than the owner may have;
+ *               the VM's memory, and to read what the host has found broken;
+ *               -EHWPOISON to write that; -EDQUOT more bytes than the owner may have;
  *               -ENOMEM; -EINTR.
  */
 #define MAYFLY_IOC		0xBE

@@ -167,8 +167,8 @@ static int open_memory(struct vm *vm)
  * @length: bytes
  *
  * Context: may sleep.
- * Return: 0, -EFAULT when it is not the VM's memory, -ENOMEM, -EDQUOT, -EINTR, else
- * as life_stands_still().
+ * Return: 0, -EFAULT when it is not the VM's memory or broken, -ENOMEM, -EDQUOT, -EINTR,
+ * else as life_stands_still().
  */
 int access_read(struct vm *vm, u64 gpa, void *buffer, size_t length)
 {
@@ -206,7 +206,7 @@ static int make_private(struct vm *vm, u64 gpa)
  * @length: bytes, all on one page
  *
  * Context: may sleep.
- * Return: as access_read().
+ * Return: as access_read(); -EHWPOISON when the page is broken.
  */
 int access_write(struct vm *vm, u64 gpa, const void *buffer, size_t length)
 {

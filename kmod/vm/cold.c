@@ -34,13 +34,15 @@ static atomic64_t nr_warmed = ATOMIC64_INIT(0);
 static bool is_derived(const struct vm_memory *memory, struct page *page)
 {
 	u64 *shared = stage2_find(&memory->image->s2, pages_gpa(page));
+	struct page *other = NULL;
 
-	if (pages_is_broken(page))
-		return false;	/* It is the guest that must find out. */
 	if (shared && *shared & memory->s2.format->present)
-		return !memcmp(page_address(page),
-			       page_address(memory_page_at(memory, *shared, 0)),
-			       PAGE_SIZE);
+		other = memory_page_at(memory, *shared, 0);
+	/* It is the guest that must find out, if it ever reads it. */
+	if (pages_is_broken(page) || (other && pages_is_broken(other)))
+		return false;
+	if (other)
+		return !memcmp(page_address(page), page_address(other), PAGE_SIZE);
 	return !memchr_inv(page_address(page), 0, PAGE_SIZE);
 }
 
