@@ -25,3 +25,21 @@ setup()
 	[[ $output == *$'\n20\nkvm_intel was here\nnext kernel: SVM is off\nnext kernel: the other CPU starts\n'* ]]
 	[[ $output != *"WARNING: "* && $output == *"Kernel panic - not syncing: sysrq triggered crash"* ]]
 }
+
+# VT-x goes by an IPI, which may come while a vCPU is loaded or saved: that is all the
+# workers do here.
+@test "VT-x: reboot(2) while VMs come and go ends the machine with nothing in its log" {
+	# shellcheck disable=SC2016 # the nested shell expands it
+	run "${nested[@]}" -- bash -c '
+		insmod "$MAYFLY_KO"
+		for i in 1 2 3; do
+			while vmctl run noop; do :; done 2>/dev/null &
+		done
+		until (($(vmctl info --json | jq ".[0].spawned") > 50)); do :; done
+		/run/busybox reboot -f
+		sleep 60'
+	echo "$output"
+	[ "$status" -eq 125 ] # it never ends
+	[[ $output == *"reboot: machine restart"* ]]
+	[[ ! $output =~ WARNING:|BUG:|Oops|"invalid opcode" ]]
+}
