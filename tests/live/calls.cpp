@@ -118,7 +118,7 @@ TEST_F(Calls, ImageRefusals)
 	EXPECT_EQ(create([](auto &r) { r.create.segments = 0; }), -EFAULT);
 	EXPECT_EQ(create([](auto &r) { r.create.label[0] = 0; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { std::memset(r.create.label, 'x', sizeof(r.create.label)); }), -EINVAL);
-	EXPECT_EQ(create([](auto &r) { r.create.rip = 1ull << 47; }), -EINVAL);
+	EXPECT_EQ(create([](auto &r) { r.create.rip = live::not_canonical(); }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.cr3 = 0x10001; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.cr3 = 0x40000; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.cr3 = ~0xfffull; }), -EINVAL);
