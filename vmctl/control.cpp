@@ -52,7 +52,7 @@ public:
 
 	void add(const vm_info &row, std::string_view text)
 	{
-		add(error{EINVAL, fmt::format("{}: {}", printable(row.name), text)});
+		add(error{EINVAL, fmt::format("{}: {}", row.name, text)});
 	}
 
 	// Tells how many were not shown; the status to end with.
@@ -238,7 +238,7 @@ outcome<milliseconds> parse_grace(const invocation &in)
 	const auto grace = parse_seconds(*text);
 
 	if (!grace)
-		return bad_usage(fmt::format("-t {}: not a number of seconds", printable(*text)));
+		return bad_usage(fmt::format("-t {}: not a number of seconds", *text));
 	return milliseconds(*grace);
 }
 
@@ -342,7 +342,7 @@ int verb_wait(const context &world, const invocation &in)
 		array.emplace(world.out);
 	for (std::size_t i = 0; i < latest.size(); i++) {
 		const vm_info &row = latest[i];
-		const std::string name = printable(work.picked.vms[i].row.name);
+		const std::string &name = work.picked.vms[i].row.name;
 
 		if (row.id == 0) {
 			world.complain({ENOENT, name + ": was removed before its status could be read"});

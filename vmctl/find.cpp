@@ -52,7 +52,7 @@ failure nothing_found(const context &world, const std::string &word)
 	const auto names = bundled_names(world);
 
 	return {status::no_image,
-		{ENOENT, fmt::format("{}: no image and no file of this name{}", printable(word),
+		{ENOENT, fmt::format("{}: no image and no file of this name{}", word,
 				     names.empty() ? "" : fmt::format("; bundled are {}", fmt::join(names, ", ")))}};
 }
 
@@ -65,9 +65,9 @@ void tell_choice(const context &world, const std::string &word, const char *take
 		others.emplace_back("the bundled one");
 	// A folder that happens to be called "hello" is no second one.
 	if (world.calls.is_file(word))
-		others.push_back(fmt::format("./{}", printable(word)));
+		others.push_back(fmt::format("./{}", word));
 	if (!others.empty())
-		world.complain({0, fmt::format("{}: taking the {} image, not {}", printable(word), taken,
+		world.complain({0, fmt::format("{}: taking the {} image, not {}", word, taken,
 					       fmt::join(others, " or "))});
 }
 
@@ -100,9 +100,8 @@ outcome<guest_file> find_bundled(const context &world, const std::string &name)
 	const std::string path = bundled_path(world, name);
 
 	if (path.empty())
-		return give_up(status::no_image,
-			       {ENOENT, fmt::format("{}: no such bundled image in {}", printable(name),
-						    fmt::join(world.image_folders, " or "))});
+		return give_up(status::no_image, {ENOENT, fmt::format("{}: no such bundled image in {}", name,
+								      fmt::join(world.image_folders, " or "))});
 	return read_guest(world, path);
 }
 
@@ -166,8 +165,7 @@ outcome<std::uint64_t> memory_needed(const found_image &from)
 		const auto elf = elf_image::parse(file->bytes);
 
 		if (!elf)
-			return give_up(status::not_startable,
-				       {elf.error().code, printable(file->path) + ": " + elf.error().what});
+			return give_up(status::not_startable, {elf.error().code, file->path + ": " + elf.error().what});
 		return elf->memory_min();
 	}
 
@@ -183,8 +181,8 @@ outcome<image> load_file(const device &to, const guest_file &file, const image_o
 	auto loaded = to.load_image(file.bytes, file.label, options);
 
 	if (!loaded)
-		return give_up(status::broken, {loaded.error().code, printable(file.path) + ": " + loaded.error().what,
-						loaded.error().fix});
+		return give_up(status::broken,
+			       {loaded.error().code, file.path + ": " + loaded.error().what, loaded.error().fix});
 	return std::move(*loaded);
 }
 

@@ -196,7 +196,7 @@ int verb_help(const context &world, const invocation &in)
 
 	return world.end(failure{
 		status::usage,
-		{EINVAL, fmt::format("{}: no such command{}", printable(name),
+		{EINVAL, fmt::format("{}: no such command{}", name,
 				     guess.empty() ? "" : fmt::format("; did you mean '{}'?", guess))}});
 }
 

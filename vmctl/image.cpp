@@ -126,7 +126,7 @@ int status_of(const error &cause)
 
 error about(const std::string &word, const error &cause)
 {
-	return {cause.code, printable(word) + ": " + cause.what, cause.fix};
+	return {cause.code, word + ": " + cause.what, cause.fix};
 }
 
 // The loaded image that `word` means; there is none without its failure.
@@ -138,7 +138,7 @@ outcome<image> find_loaded_only(const context &world, const device &to, const st
 		return std::unexpected(loaded.error());
 	if (!*loaded)
 		return give_up(status::some_failed,
-			       {ENOENT, fmt::format("{}: no such image is loaded{}", printable(word),
+			       {ENOENT, fmt::format("{}: no such image is loaded{}", word,
 						    is_bundled(world, word) ? "; it is bundled, a file" : "")});
 	return std::move(**loaded);
 }
@@ -212,7 +212,7 @@ outcome<cpu_level> parse_level(const invocation &in)
 	for (const cpu_level level : levels)
 		if (*text == to_string(level))
 			return level;
-	return bad_usage(fmt::format("--cpu {}: not sse2 or sse4.2", printable(*text)));
+	return bad_usage(fmt::format("--cpu {}: not sse2 or sse4.2", *text));
 }
 
 // --name, or else what the file is called.
@@ -222,7 +222,7 @@ outcome<std::string> parse_image_name(const invocation &in, const guest_file &fi
 	const std::string name = given.value_or(file.label);
 
 	if (const auto judged = check_name(name); !judged)
-		return bad_usage(fmt::format("{}: {}{}", printable(name), judged.error().what,
+		return bad_usage(fmt::format("{}: {}{}", name, judged.error().what,
 					     given ? "" : "; give one with --name"));
 	return name;
 }

@@ -28,7 +28,7 @@ outcome<std::string> parse_name(const invocation &in, std::uint32_t count)
 	if (!name)
 		return "";
 	if (const auto judged = check_name(*name, count > 1 ? std::optional(count) : std::nullopt); !judged)
-		return bad_usage(fmt::format("{}: {}", printable(*name), judged.error().what));
+		return bad_usage(fmt::format("{}: {}", *name, judged.error().what));
 	return *name;
 }
 
@@ -309,7 +309,7 @@ outcome<std::uint32_t> parse_count(const invocation &in)
 	const auto number = parse_number(*text);
 
 	if (!number || *number == 0 || *number > UINT32_MAX)
-		return bad_usage(fmt::format("-n {}: not a number from 1 to {}", printable(*text), UINT32_MAX));
+		return bad_usage(fmt::format("-n {}: not a number from 1 to {}", *text, UINT32_MAX));
 	return static_cast<std::uint32_t>(*number);
 }
 
@@ -323,7 +323,7 @@ outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)
 	const auto bytes = parse_size(*text);
 
 	if (!bytes)
-		return bad_usage(fmt::format("--memory {}: not a size such as 512K, 16M or 1.5G", printable(*text)));
+		return bad_usage(fmt::format("--memory {}: not a size such as 512K, 16M or 1.5G", *text));
 	if (const auto judged = check_memory(*bytes); !judged)
 		return bad_usage(fmt::format("--memory {}: {}", *text, judged.error().what));
 	return bytes;
@@ -333,8 +333,8 @@ outcome<void> check_needs(const std::string &word, std::optional<std::uint64_t> 
 {
 	if (memory && *memory < least)
 		return give_up(status::not_startable,
-			       {EINVAL, fmt::format("{}: needs at least {} of memory, not {}", printable(word),
-						    size_text(least), size_text(*memory))});
+			       {EINVAL, fmt::format("{}: needs at least {} of memory, not {}", word, size_text(least),
+						    size_text(*memory))});
 	return {};
 }
 

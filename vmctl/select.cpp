@@ -24,7 +24,7 @@ bool starts_with_digit(std::string_view word)
 
 std::unexpected<failure> no_such_vm(const std::string &word)
 {
-	return give_up(status::some_failed, {ENOENT, printable(word) + ": no such VM"});
+	return give_up(status::some_failed, {ENOENT, word + ": no such VM"});
 }
 
 } // namespace
@@ -43,7 +43,7 @@ outcome<selector> selector::parse(const std::string &word)
 		const auto high = dash < word.size() ? parse_number(std::string_view(word).substr(dash + 1)) : low;
 
 		if (!low || !high)
-			return bad_usage(printable(word) + ": neither an id nor a range of ids such as 1-1000");
+			return bad_usage(word + ": neither an id nor a range of ids such as 1-1000");
 		if (*low > *high)
 			return bad_usage(word + ": the range runs backwards");
 		made.kind_ = dash < word.size() ? kind::range : kind::id;
@@ -74,8 +74,8 @@ outcome<std::vector<std::size_t>> selector::match_name(std::span<const vm_info> 
 		return exact;
 	if (prefix.size() > 1)
 		return give_up(status::some_failed,
-			       {EINVAL, fmt::format("{}: {} VMs start like this; for all of them: '{}*'",
-						    printable(word_), prefix.size(), printable(word_))});
+			       {EINVAL, fmt::format("{}: {} VMs start like this; for all of them: '{}*'", word_,
+						    prefix.size(), word_)});
 	if (prefix.empty())
 		return no_such_vm(word_);
 	return prefix;
