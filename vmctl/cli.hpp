@@ -56,12 +56,12 @@ struct context {
 	stream &err;
 	bool out_is_terminal = false;
 	bool err_is_terminal = false;
-	int in = -1;   // descriptor of standard input
-	int rows = 24; // of the terminal
+	int in = -1; // descriptor of standard input
 	std::vector<std::string> image_folders{};
 	std::string_view verb{};
 
-	// `vmctl: VERB: WHAT`, and the fix where there is one, to err.
+	// `vmctl: VERB: WHAT`, and the fix where there is one, to err. Whatever bytes are in
+	// them, the terminal is safe.
 	void complain(const error &cause) const;
 	// Complains; the status to end with.
 	int end(const failure &why) const;

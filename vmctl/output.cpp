@@ -3,7 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <optional>
+#include <span>
 
 #include <fmt/format.h>
 #include <termios.h>
@@ -43,12 +43,8 @@ void restore_and_end(int number)
 class raw_keys
 {
 public:
-	explicit raw_keys(int fd)
+	explicit raw_keys(int fd) : signals_(remember(fd), restore_and_end)
 	{
-		terminal = fd;
-		::tcgetattr(fd, &as_it_was);
-		signals_.emplace(ending, restore_and_end);
-
 		termios raw = as_it_was;
 
 		raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG);
@@ -64,7 +60,15 @@ private:
 	static constexpr std::array ending{SIGHUP,  SIGINT,  SIGQUIT, SIGALRM,   SIGPIPE, SIGTERM,
 					   SIGUSR1, SIGUSR2, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ};
 
-	std::optional<handled_signals> signals_;
+	// What a handler needs. Returns which signals it handles.
+	static std::span<const int> remember(int fd)
+	{
+		terminal = fd;
+		::tcgetattr(fd, &as_it_was);
+		return ending;
+	}
+
+	handled_signals signals_;
 };
 
 // Writes console bytes, with a VM's name before every line if there are several.

@@ -132,7 +132,7 @@ int run_attached(const context &world, launch plan)
 	const int result = exit_status(*row);
 
 	if (result == status::broken && row->reason != end_reason::exited)
-		world.complain({EIO, printable(plan.said) + ": " + row->end_text()});
+		world.complain({EIO, plan.said + ": " + row->end_text()});
 	return result;
 }
 
@@ -142,7 +142,8 @@ int run_detached(const context &world, const launch &plan)
 
 	if (made.failure)
 		return world.end(failure{status::broken, *made.failure});
-	return tell_ids(world, plan.to, made.ids) ? status::ok : status::broken;
+	tell_ids(world, plan.to, made.ids);
+	return status::ok;
 }
 
 } // namespace

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "cli.hpp"
@@ -21,6 +23,8 @@ screen screen_of(const context &world);
 
 // What is seen of a line that ends with a newline, which is left out.
 std::string_view cut_to(std::size_t columns, std::string_view line);
+
+void print_lines(const context &world, std::span<const std::string> lines, std::size_t columns);
 
 // Prints a table; on a terminal each line ends at its edge, since columns that wrap are
 // none.

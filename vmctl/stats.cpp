@@ -53,8 +53,7 @@ outcome<milliseconds> parse_interval(const invocation &in)
 
 	if (!value || *value < static_cast<std::uint64_t>(shortest_interval.count()) ||
 	    *value > static_cast<std::uint64_t>(longest_interval.count()))
-		return bad_usage(fmt::format("--interval {}: not a number of seconds from 0.1 to 86400",
-					     printable(*text)));
+		return bad_usage(fmt::format("--interval {}: not a number of seconds from 0.1 to 86400", *text));
 	return milliseconds(*value);
 }
 
@@ -271,8 +270,7 @@ outcome<void> show(const context &world, const device &from, const look &how, co
 		} else {
 			if (!first)
 				world.out.write("\n");
-			for (const std::string &line : *lines)
-				world.out.print("{}\n", cut_to(how.cut ? screen_of(world).columns : SIZE_MAX, line));
+			print_lines(world, *lines, how.cut ? screen_of(world).columns : SIZE_MAX);
 		}
 	}
 	return {};

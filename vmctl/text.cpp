@@ -248,7 +248,7 @@ void table::print(stream &out) const
 	for (const auto &row : rows_) {
 		line.clear();
 		add_line(line, row, widest);
-		out.write(line.c_str());
+		out.write(line);
 	}
 }
 
