@@ -5,10 +5,15 @@
 # shellcheck disable=SC2154 # output and stderr are bats'
 load with_module
 
+run_trial()
+{
+	vm run "$(dirname "$(command -v vmctl)")/tests/test-guest" -- "$1"
+}
+
 # try TRIAL STATUS LINE…: what it prints, and how it ends.
 try()
 {
-	vm run "$(dirname "$(command -v vmctl)")/tests/test-guest" -- "$1"
+	run_trial "$1"
 	expect_status "$2"
 	expect_output "$(printf '%s\n' "${@:3}")"
 }
@@ -26,7 +31,7 @@ try()
 # fault TRIAL STATUS BEGINNING: what is reported of a fault that nobody catches.
 fault()
 {
-	vm run "$(dirname "$(command -v vmctl)")/tests/test-guest" -- "$1"
+	run_trial "$1"
 	expect_status "$2"
 	[[ $output == "fault: $3 at rip 0xffffffff801"*" address 0 error "* ]]
 }
@@ -39,7 +44,7 @@ fault()
 # overflow TRIAL: it ends at the guard of its stack, and has not come past it.
 overflow()
 {
-	vm run "$(dirname "$(command -v vmctl)")/tests/test-guest" -- "overflow-$1"
+	run_trial "overflow-$1"
 	expect_status 125
 	[[ -z $output && $stderr == *"bad access to guest-physical 0x10"* ]]
 }

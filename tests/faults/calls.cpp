@@ -292,13 +292,7 @@ TEST_F(Faults, Memory)
 {
 	std::array<std::byte, 4096> bytes{};
 	const auto access = [&](const machine &vm, std::uint32_t flags) {
-		mayfly_memory args{};
-
-		args.gpa = guests::range_gpa + 2048;
-		args.buffer = live::address(bytes.data());
-		args.length = bytes.size();
-		args.flags = flags;
-		return live::call(vm.handle(), MAYFLY_MEMORY, &args);
+		return live::access_memory(vm.handle(), guests::range_gpa + 2048, bytes, flags);
 	};
 
 	sweep(

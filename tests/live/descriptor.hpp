@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include <cpuid.h>
@@ -110,6 +111,23 @@ inline int set_state(const fd &vm, const vcpu_state &state)
 	mayfly_state args = state_request(state);
 
 	return call(vm, MAYFLY_SET_STATE, &args);
+}
+
+/// MEMORY, and how many bytes it has copied.
+inline int access_memory(const fd &vm, std::uint64_t gpa, std::span<std::byte> bytes, std::uint32_t flags,
+			 std::uint64_t *done = nullptr)
+{
+	mayfly_memory args{};
+
+	args.gpa = gpa;
+	args.buffer = address(bytes.data());
+	args.length = bytes.size();
+	args.flags = flags;
+	const int ret = call(vm, MAYFLY_MEMORY, &args);
+
+	if (done)
+		*done = args.done;
+	return ret;
 }
 
 /// An image descriptor, or a negative errno.

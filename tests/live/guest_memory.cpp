@@ -19,17 +19,7 @@ protected:
 	static int access(const machine &vm, std::uint64_t gpa, std::span<std::byte> bytes, std::uint32_t flags,
 			  std::uint64_t *done = nullptr)
 	{
-		mayfly_memory args{};
-
-		args.gpa = gpa;
-		args.buffer = live::address(bytes.data());
-		args.length = bytes.size();
-		args.flags = flags;
-		const int ret = call(vm.handle(), MAYFLY_MEMORY, &args);
-
-		if (done)
-			*done = args.done;
-		return ret;
+		return live::access_memory(vm.handle(), gpa, bytes, flags, done);
 	}
 	static int read_memory(const machine &vm, std::uint64_t gpa, std::span<std::byte> bytes)
 	{

@@ -343,13 +343,7 @@ TEST_F(Mutations, TheHostReadsNoBrokenPage)
 	const machine vm(live::make_image(device, guests::exit42), device);
 	std::array<std::byte, 16> bytes{};
 	const auto access = [&](std::uint64_t gpa, std::uint32_t flags) {
-		mayfly_memory args{};
-
-		args.gpa = gpa;
-		args.buffer = live::address(bytes.data());
-		args.length = bytes.size();
-		args.flags = flags;
-		return call(vm.handle(), MAYFLY_MEMORY, &args);
+		return live::access_memory(vm.handle(), gpa, bytes, flags);
 	};
 
 	mutate(broken_page);
