@@ -59,7 +59,7 @@ void shadow_guest_state(const struct vcpu *vcpu, const char *wrong);
 void shadow_host_setup(void);
 void shadow_host_before(enum shadow_span span);
 void shadow_host_after(enum shadow_span span);
-void shadow_interrupt(bool needs_fpu);
+void shadow_interrupt(void);
 
 void shadow_svm_bitmaps(const void *iopm, const void *msrpm);
 void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
@@ -78,7 +78,7 @@ void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap);
 static inline void shadow_host_setup(void) {}
 static inline void shadow_host_before(enum shadow_span span) {}
 static inline void shadow_host_after(enum shadow_span span) {}
-static inline void shadow_interrupt(bool needs_fpu) {}
+static inline void shadow_interrupt(void) {}
 
 static inline void shadow_svm_bitmaps(const void *iopm, const void *msrpm) {}
 static inline void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,

@@ -408,12 +408,11 @@ void shadow_host_after(enum shadow_span span)
 
 /**
  * shadow_interrupt - may the handler of a host interrupt, and softirqs, use the FPU?
- * @needs_fpu: one may come that does not ask first
  *
  * Context: interrupts off, about to be turned on.
  */
-void shadow_interrupt(bool needs_fpu)
+void shadow_interrupt(void)
 {
-	if (needs_fpu && (!irq_fpu_usable() || softirq_count()))
+	if (!irq_fpu_usable() || softirq_count())
 		shadow_report(SHADOW_HOST_FPU, "an interrupt finds the FPU taken");
 }

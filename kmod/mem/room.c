@@ -61,8 +61,9 @@ static bool charge_block(void)
 	return true;
 }
 
-static void charge_pages(unsigned long pages, gfp_t gfp)
+static void charge_pages(gfp_t gfp)
 {
+	unsigned int pages = 1 << BLOCK_ORDER;
 	struct page *page, *next;
 	LIST_HEAD(taken);
 
@@ -82,7 +83,7 @@ static void make_cgroup_reclaim(struct mem_cgroup *memcg, gfp_t gfp)
 	struct mem_cgroup *old = set_active_memcg(memcg);
 
 	if (!charge_block())
-		charge_pages(1 << BLOCK_ORDER, gfp);
+		charge_pages(gfp);
 	set_active_memcg(old);
 }
 

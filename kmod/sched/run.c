@@ -54,12 +54,10 @@ static void save_fpu(struct vm *vm)
 	kernel_fpu_end();
 }
 
-/* Will the host need the FPU, for an interrupt's handler or the softirqs behind it? */
-static bool must_give_fpu_back(const struct vm_exit *exit)
+/* For an interrupt's handler, or the softirqs behind it. */
+static bool host_needs_fpu(const struct vm_exit *exit)
 {
-	if (exit->reason == MAYFLY_EXIT_INTERRUPT)
-		return !mutation_is(MUTATION_KEEP_FPU);
-	return !SOFTIRQS_ASK_FOR_FPU;
+	return exit->reason == MAYFLY_EXIT_INTERRUPT || !SOFTIRQS_ASK_FOR_FPU;
 }
 
 static enum verdict handle_exit(struct vm *vm, struct slice *slice, const struct vm_exit *exit)
@@ -84,10 +82,11 @@ static enum verdict enter_once(struct vm *vm, struct slice *slice)
 	vm->vcpu.exits[exit.reason]++;
 	trace_vm_exit(vm->id, vm->vcpu.state.rip, exit.reason,
 		      vm->vcpu.state.regs[MAYFLY_RAX], exit.detail);
-	give_back = must_give_fpu_back(&exit);
+	give_back = host_needs_fpu(&exit) && !mutation_is(MUTATION_KEEP_FPU);
 	if (give_back)
 		save_fpu(vm);
-	shadow_interrupt(exit.reason == MAYFLY_EXIT_INTERRUPT || !SOFTIRQS_ASK_FOR_FPU);
+	if (host_needs_fpu(&exit))
+		shadow_interrupt();
 	local_irq_enable();
 	verdict = handle_exit(vm, slice, &exit);
 	local_irq_disable();

@@ -23,23 +23,16 @@
 
 /*
  * Where IBRS protects the kernel (Skylake), a guest would run as slowly as the kernel
- * does with it, and it must be written again after an exit in any case. These clobber
- * rax, rcx and rdx.
+ * does with it, and it must be written again after an exit in any case. Clobbers rax,
+ * rcx and rdx.
  */
-.macro leave_ibrs
+.macro write_spec_ctrl without=0
 	ALTERNATIVE "jmp .Lno_ibrs_\@", "", X86_FEATURE_KERNEL_IBRS
 	mov	$MSR_IA32_SPEC_CTRL, %ecx
 	mov	PER_CPU_VAR(x86_spec_ctrl_current), %eax
-	and	$~SPEC_CTRL_IBRS, %eax
-	xor	%edx, %edx
-	wrmsr
-.Lno_ibrs_\@:
-.endm
-
-.macro restore_ibrs
-	ALTERNATIVE "jmp .Lno_ibrs_\@", "", X86_FEATURE_KERNEL_IBRS
-	mov	$MSR_IA32_SPEC_CTRL, %ecx
-	mov	PER_CPU_VAR(x86_spec_ctrl_current), %eax
+	.if	\without
+	and	$~(\without), %eax
+	.endif
 	xor	%edx, %edx
 	wrmsr
 .Lno_ibrs_\@:
@@ -55,7 +48,7 @@ SYM_FUNC_START(vmx_enter)
 	mov	$HOST_RSP, %eax
 	vmwrite	%rsp, %rax
 
-	leave_ibrs
+	write_spec_ctrl without=SPEC_CTRL_IBRS
 
 	/* launched stays in CF, which VERW leaves alone, until the jump. */
 	bt	$0, %esi
@@ -72,7 +65,7 @@ SYM_FUNC_START(vmx_enter)
 1:	vmresume
 2:	/* Refused: nothing was switched. */
 	clear_guest_registers
-	restore_ibrs
+	write_spec_ctrl
 	mov	$1, %eax
 	jmp	.Lreturn
 
@@ -88,7 +81,7 @@ SYM_INNER_LABEL(vmx_exit, SYM_L_GLOBAL)
 	/* Before the first RET, whose prediction the guest may have chosen. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
 			   X86_FEATURE_RSB_VMEXIT_LITE
-	restore_ibrs
+	write_spec_ctrl
 	CLEAR_BRANCH_HISTORY_VMEXIT
 	xor	%eax, %eax
 
