@@ -14,11 +14,11 @@
 #include <uapi/linux/sched/types.h>
 
 #include "compat.h"
+#include "mem/owner.h"
 #include "mem/pages.h"
 #include "sched/run.h"
 #include "sched/worker.h"
 #include "vm/life.h"
-#include "vm/owner.h"
 #include "vm/pool.h"
 #include "vm/vm.h"
 

@@ -15,10 +15,10 @@
 #include <linux/user_namespace.h>
 
 #include "mem/image.h"
+#include "mem/owner.h"
 #include "mem/pages.h"
 #include "vm/catalog.h"
 #include "vm/names.h"
-#include "vm/owner.h"
 
 /**
  * struct image_name - an entry

@@ -10,9 +10,9 @@
 #include <linux/xarray.h>
 
 #include "cpu/hardware.h"
+#include "mem/owner.h"
 #include "vm/devpage.h"
 #include "vm/names.h"
-#include "vm/owner.h"
 #include "vm/table.h"
 #include "vm/vm.h"
 

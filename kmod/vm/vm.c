@@ -16,8 +16,8 @@
 
 #include "cpu/state.h"
 #include "mem/image.h"
+#include "mem/owner.h"
 #include "vm/names.h"
-#include "vm/owner.h"
 #include "vm/pool.h"
 #include "vm/vm.h"
 

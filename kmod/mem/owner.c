@@ -20,9 +20,9 @@
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 
+#include "mem/owner.h"
 #include "mem/pages.h"
 #include "uapi/mayfly.h"
-#include "vm/owner.h"
 
 /* How much each CPU counts locally before it updates the sum. */
 #define BYTES_BATCH	SZ_1M
