@@ -6,18 +6,17 @@
  * from it. Names are the owner's.
  */
 #include <linux/anon_inodes.h>
-#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
-#include <linux/user_namespace.h>
 
 #include "call/imagefd.h"
 #include "call/row.h"
 #include "cpu/backend.h"
 #include "cpu/state.h"
 #include "mem/image.h"
+#include "mem/owner.h"
 #include "vm/catalog.h"
 #include "vm/inspect.h"
 #include "vm/names.h"
@@ -43,14 +42,14 @@ static long do_tag(struct image *image, void __user *user)
 	if (args.flags & ~MAYFLY_TAG_REPLACE || args.unused ||
 	    !memchr(args.name, 0, sizeof(args.name)) || !names_valid(args.name))
 		return -EINVAL;
-	if (!vm_is_callers(image->uid))
+	if (!vm_is_callers(image->owner->uid))
 		return -EPERM;
 	return catalog_tag(image, args.name, args.flags & MAYFLY_TAG_REPLACE);
 }
 
 static long do_remove(struct image *image)
 {
-	if (!vm_may_use(image->uid))
+	if (!vm_may_use(image->owner->uid))
 		return -EPERM;
 	return catalog_remove(image);
 }
@@ -127,6 +126,7 @@ long imagefd_create(void __user *user)
 {
 	struct mayfly_image_create args;
 	struct image *image;
+	struct owner *owner;
 	int ret;
 
 	if (copy_from_user(&args, user, sizeof(args)))
@@ -134,8 +134,11 @@ long imagefd_create(void __user *user)
 	ret = check_create(&args);
 	if (ret)
 		return ret;
-	image = image_create(&args, from_kuid(&init_user_ns, current_euid()),
-			     backend->cpu_vendor);
+	owner = owner_get_current();
+	if (!owner)
+		return -ENOMEM;
+	image = image_create(&args, owner, backend->cpu_vendor);
+	owner_put(owner);
 	if (IS_ERR(image))
 		return PTR_ERR(image);
 	return row_hand_out(image_file(image), &args.fd, user, &args, sizeof(args));
@@ -147,7 +150,7 @@ static struct file *open_image(const struct mayfly_open *args)
 
 	if (!image)
 		return ERR_PTR(-ENOENT);
-	if (vm_may_use(image->uid))
+	if (vm_may_use(image->owner->uid))
 		return image_file(image);
 	image_put(image);
 	return ERR_PTR(-EPERM);

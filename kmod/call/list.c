@@ -9,6 +9,7 @@
 #include "call/list.h"
 #include "call/row.h"
 #include "mem/image.h"
+#include "mem/owner.h"
 #include "vm/inspect.h"
 #include "vm/table.h"
 #include "vm/vm.h"
@@ -49,7 +50,7 @@ static int visit_image(u64 *id, bool all, u64 row, u32 row_size)
 
 	if (!image)
 		return -ENOENT;
-	if (all || vm_is_callers(image->uid)) {
+	if (all || vm_is_callers(image->owner->uid)) {
 		inspect_image(image, 1, &info);
 		ret = row_put(row, row_size, &info, sizeof(info)) ?: 1;
 	}

@@ -16,6 +16,7 @@
 #include <linux/xarray.h>
 
 #include "mem/image.h"
+#include "mem/owner.h"
 #include "mem/pages.h"
 #include "uapi/mayfly_guest.h"
 
@@ -53,6 +54,17 @@ static u64 *image_table(void *context)
 	return page ? page_address(page) : NULL;
 }
 
+/* Counts what has been taken since the last time, as vm_account() does. */
+static int charge_owner(struct image *image)
+{
+	u64 held = image_bytes(image);
+	int ret = owner_charge(image->owner, held - image->charged);
+
+	if (!ret)
+		image->charged = held;
+	return ret;
+}
+
 static int load_page(struct image *image, u64 gpa, u64 source, size_t length,
 		     u32 flags)
 {
@@ -74,7 +86,7 @@ static int load_page(struct image *image, u64 gpa, u64 source, size_t length,
 	if (flags & MAYFLY_SEGMENT_WRITE)
 		leaf |= format->cow;
 	stage2_set(&image->s2, entry, leaf);
-	return 0;
+	return charge_owner(image);
 }
 
 static int load_segment(struct image *image, const struct mayfly_segment *segment)
@@ -183,13 +195,16 @@ static bool create_is_sane(const struct mayfly_image_create *create)
 	       create->memory_default <= MAYFLY_MEMORY_MAX;
 }
 
-static struct image *alloc_image(const struct mayfly_image_create *create)
+static struct image *alloc_image(const struct mayfly_image_create *create,
+				 struct owner *owner)
 {
 	struct image *image = kzalloc(sizeof(*image), MEMORY_SLEEP);
 
 	if (!image)
 		return NULL;
 	kref_init(&image->ref);
+	image->owner = owner;
+	owner_get(owner);
 	INIT_LIST_HEAD(&image->pages);
 	image->s2.format = image_format;
 	image->memory_min = create->memory_min;
@@ -215,25 +230,24 @@ static int publish_image(struct image *image)
 /**
  * image_create - load an image
  * @create: copied from the caller; its rip, profile and CPU level have been checked
- * @uid: its owner
+ * @owner: its owner
  * @cpu_vendor: MAYFLY_VENDOR_* that its guests see
  *
  * Context: may sleep; reads the caller's memory.
  * Return: the image with one reference, or an ERR_PTR as MAYFLY_IMAGE_CREATE
  * documents.
  */
-struct image *image_create(const struct mayfly_image_create *create, uid_t uid,
-			   u32 cpu_vendor)
+struct image *image_create(const struct mayfly_image_create *create,
+			   struct owner *owner, u32 cpu_vendor)
 {
 	struct image *image;
 	int ret;
 
 	if (!create_is_sane(create))
 		return ERR_PTR(-EINVAL);
-	image = alloc_image(create);
+	image = alloc_image(create, owner);
 	if (!image)
 		return ERR_PTR(-ENOMEM);
-	image->uid = uid;
 	image->cpu_vendor = cpu_vendor;
 	ret = fill_image(image, create);
 	image->memory_default = default_memory(create, image);
@@ -311,6 +325,8 @@ static void image_free(struct kref *ref)
 		if (++n % PAGES_FREE_BATCH == 0)
 			cond_resched();
 	}
+	owner_charge(image->owner, -(s64)image->charged);
+	owner_put(image->owner);
 	kfree_rcu(image, rcu);
 	atomic_long_dec(&nr_images);
 }

@@ -8,12 +8,12 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/rcupdate.h>
-#include <linux/uidgid.h>
 
 #include "mem/stage2.h"
 #include "uapi/mayfly.h"
 
 struct image_name;
+struct owner;
 
 #define IMAGE_HOT_MAX	16
 
@@ -27,10 +27,11 @@ struct image {
 	struct kref ref;		/* [r] VMs, descriptors, its name */
 	u64 id;				/* [I] */
 	u64 parent;			/* [I] id of the image it came from, or 0 */
-	uid_t uid;			/* [I] its owner */
+	struct owner *owner;		/* [I] has a reference; pays for it */
 	struct stage2 s2;		/* [I] leaves read-only; writable segments: cow */
 	struct list_head pages;		/* [I] and tables, linked by page->lru */
 	u64 nr_pages;			/* [I] on @pages */
+	u64 charged;			/* [I] bytes that @owner is charged for it */
 	u64 memory_min;			/* [I] bytes of memory a VM needs */
 	u64 memory_default;		/* [I] bytes of memory a VM gets unasked */
 	u64 rip, rsp, cr3, rdi;		/* [I] start state */
@@ -50,8 +51,8 @@ struct image {
 	atomic_t hot_claimed;
 };
 
-struct image *image_create(const struct mayfly_image_create *create, uid_t uid,
-			   u32 cpu_vendor);
+struct image *image_create(const struct mayfly_image_create *create,
+			   struct owner *owner, u32 cpu_vendor);
 struct image *image_find(u64 id);
 struct image *image_find_from(u64 *id);
 void image_put(struct image *image);

@@ -6,7 +6,7 @@
  * VMs are counted before they are made, so their limit is never exceeded. Bytes are
  * counted after they are taken; a caller that goes over the limit is told so and
  * gives them back. The excess lasts only until then, and is at most what one fault
- * of each thread that runs VMs, or one new VM, takes (at most 4 MiB).
+ * of each thread that runs VMs, one new VM, or a page of an image takes (at most 4 MiB).
  */
 #include <linux/capability.h>
 #include <linux/cpu.h>
@@ -37,11 +37,11 @@ MODULE_PARM_DESC(max_vms_user, "VMs that one user may have at once (0: as many a
 
 static unsigned long max_bytes;
 module_param(max_bytes, ulong, 0644);
-MODULE_PARM_DESC(max_bytes, "bytes that all VMs together may hold alone (0: no limit)");
+MODULE_PARM_DESC(max_bytes, "bytes that all VMs, each alone, and images may hold together (0: no limit)");
 
 static unsigned long max_bytes_user;
 module_param(max_bytes_user, ulong, 0644);
-MODULE_PARM_DESC(max_bytes_user, "bytes that one user's VMs may hold alone (0: no limit)");
+MODULE_PARM_DESC(max_bytes_user, "bytes that one user's VMs, each alone, and images may hold together (0: no limit)");
 
 static DEFINE_MUTEX(owners_lock);
 static DEFINE_HASHTABLE(owners, 8);
@@ -139,8 +139,8 @@ void owner_remove_vm(struct owner *owner)
 }
 
 /**
- * owner_charge - count what a VM has taken or given back
- * @owner: the VM's
+ * owner_charge - count what a VM or an image has taken or given back
+ * @owner: the VM's or the image's
  * @bytes: how much more it holds; negative when less
  *
  * Context: not in interrupts.
@@ -236,7 +236,7 @@ static void dispose_of_owner(struct owner *owner)
 }
 
 /**
- * owner_get_current - the caller, as an owner of VMs
+ * owner_get_current - the caller, as an owner of VMs and images
  *
  * Context: may sleep.
  * Return: the owner with a reference, or NULL without memory.

@@ -16,18 +16,18 @@ struct mayfly_info;
 /* The counts for one user, or for all users together; [a] atomic. */
 struct tally {
 	atomic_long_t vms;		/* [a] that exist */
-	struct percpu_counter bytes;	/* [a] that VMs hold alone */
+	struct percpu_counter bytes;	/* [a] that VMs and images hold */
 };
 
 /*
- * One per user, from the first VM or named image to the last. Who protects a field:
+ * One per user, from the first VM or image to the last. Who protects a field:
  *   I  immutable
  *   O  owners_lock
  *   a  atomic
  *   r  reference count; the last one is dropped under owners_lock
  */
 struct owner {
-	struct kref ref;		/* [r] VMs, named images, calls on their way */
+	struct kref ref;		/* [r] VMs, images, calls on their way */
 	struct hlist_node node;		/* [O] in the table of owners */
 	uid_t uid;			/* [I] the user */
 	struct tally tally;		/* [a] of this user alone */

@@ -132,11 +132,12 @@ struct mayfly_row {
  * @warmed: times a cold VM has been made ready to run again
  * @max_vms_user: VMs one user may have: the module parameter, or @max_vms when that
  *	is less or the parameter is 0
- * @max_bytes: module parameter: bytes all VMs together may hold alone, 0: no limit
- * @max_bytes_user: module parameter: the same for one user's VMs
+ * @max_bytes: module parameter: bytes all VMs, each alone, and images may hold
+ *	together, 0: no limit
+ * @max_bytes_user: module parameter: the same for one user's VMs and images
  * @user_vms: VMs the caller has
- * @user_bytes: bytes they hold alone, and the caller's named images
- * @bytes: bytes all VMs hold alone, and named images
+ * @user_bytes: bytes they hold alone, and the caller's images
+ * @bytes: bytes all VMs hold alone, and all images
  */
 struct mayfly_info {
 	__u32 api_version;
@@ -279,7 +280,7 @@ struct mayfly_image_info {
  * @unused: zero
  *
  * Gives an image a name, instead of the one it may have. The name keeps the image
- * alive, and its bytes count as its owner's, who must be the caller.
+ * alive. The caller must be its owner.
  */
 struct mayfly_tag {
 	char name[MAYFLY_NAME_SIZE];
@@ -743,12 +744,12 @@ MAYFLY_SIZE(struct mayfly_memory, 56);
  *               memory_min unaligned, memory_default unaligned or less than what a
  *               VM needs, label bad;
  *               -EOPNOTSUPP a profile that this module, or a CPU level that this
- *               host does not have; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
+ *               host does not have; -EDQUOT more bytes than the caller or all may
+ *               have; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
  * IMAGE_LIST    as LIST.
  * IMAGE_OPEN    as OPEN.
  * IMAGE_TAG     0. -EINVAL name; -EEXIST another image of the caller has it;
- *               -EPERM someone else's image; -EDQUOT its bytes are more than the
- *               caller may have; -ENOMEM.
+ *               -EPERM someone else's image; -ENOMEM.
  * IMAGE_REMOVE  0: the image has no name any more, and goes when nobody uses it.
  *               -EPERM someone else's image; -ENOENT it had no name.
  * SPAWN         0. -EBADF, -EINVAL image is not one, count or memory or name

@@ -3,8 +3,7 @@
  * catalog.c - images with a name.
  *
  * A name is unique among its owner's images, and an image has at most one. The name
- * keeps the image when no VM and no descriptor does, so its bytes count as its
- * owner's, like those of a VM.
+ * keeps the image when no VM and no descriptor does.
  */
 #include <linux/cred.h>
 #include <linux/list.h>
@@ -25,16 +24,12 @@
  * @key: owner and name
  * @node: in the table
  * @image: the image; the entry has a reference
- * @owner: of the image; the entry has a reference
- * @charged: bytes that @owner is charged for the image
  * @gone: in a list of entries to free
  */
 struct image_name {
 	struct names_key key;
 	struct rhash_head node;
 	struct image *image;
-	struct owner *owner;
-	u64 charged;
 	struct list_head gone;
 };
 
@@ -66,9 +61,6 @@ static struct image_name *find_entry(const struct names_key *key)
 /* Frees an entry that is in no table any more, or never was. */
 static void free_entry(struct image_name *entry)
 {
-	if (entry->charged)
-		owner_charge(entry->owner, -(s64)entry->charged);
-	owner_put(entry->owner);
 	image_put(entry->image);
 	kfree(entry);
 }
@@ -80,29 +72,9 @@ static struct image_name *make_entry(struct image *image, const struct names_key
 
 	if (!entry)
 		return NULL;
-	entry->owner = owner_get_current();
-	if (!entry->owner) {
-		kfree(entry);
-		return NULL;
-	}
 	entry->key = *key;
 	entry->image = image_get(image);
 	return entry;
-}
-
-/* An image with a name has been charged for: the charge goes over to the new one. */
-static int charge_entry(struct image_name *entry)
-{
-	u64 bytes = image_bytes(entry->image);
-	int ret;
-
-	lockdep_assert_held(&catalog_lock);
-	if (entry->image->name)
-		return 0;
-	ret = owner_charge(entry->owner, bytes);
-	if (!ret)
-		entry->charged = bytes;
-	return ret;
 }
 
 /* Enters @entry, in place of @holder if that is not NULL. Needs no memory then. */
@@ -122,30 +94,19 @@ static void retire(struct image_name *entry, struct list_head *gone)
 	list_add(&entry->gone, gone);
 }
 
-static void retire_old_name(struct image_name *old, struct image_name *entry,
-			    struct list_head *gone)
-{
-	entry->charged = old->charged;
-	old->charged = 0;
-	rhashtable_remove_fast(&catalog, &old->node, catalog_params);
-	retire(old, gone);
-}
-
 static int change_name(struct image_name *entry, bool replace, struct list_head *gone)
 {
 	struct image_name *holder = find_entry(&entry->key);
 	struct image *image = entry->image;
-	int ret;
 
 	if (holder && !replace)
 		return -EEXIST;
-	ret = charge_entry(entry);
-	if (ret)
-		return ret;
 	if (enter(entry, holder))
 		return -ENOMEM;
-	if (image->name)
-		retire_old_name(image->name, entry, gone);
+	if (image->name) {
+		rhashtable_remove_fast(&catalog, &image->name->node, catalog_params);
+		retire(image->name, gone);
+	}
 	if (holder)
 		retire(holder, gone);
 	image->name = entry;
@@ -173,11 +134,11 @@ static void free_all(struct list_head *gone)
  * @replace: take it from the image that has it
  *
  * Context: may sleep.
- * Return: 0, -EEXIST, -EDQUOT, -ENOMEM.
+ * Return: 0, -EEXIST, -ENOMEM.
  */
 int catalog_tag(struct image *image, const char *name, bool replace)
 {
-	struct names_key key = key_of(image->uid, name);
+	struct names_key key = key_of(image->owner->uid, name);
 	struct image_name *entry = make_entry(image, &key);
 	LIST_HEAD(gone);
 	int ret = 0;

@@ -8,6 +8,7 @@
 
 #include "mem/image.h"
 #include "vm/catalog.h"
+#include "mem/owner.h"
 #include "vm/cold.h"
 #include "vm/inspect.h"
 #include "vm/pool.h"

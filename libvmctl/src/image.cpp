@@ -42,9 +42,16 @@ std::vector<mayfly_segment> segments_of(const elf_image &elf, std::span<const st
 
 error load_error(int code, const image_options &options)
 {
-	if (code == EOPNOTSUPP)
+	switch (code) {
+	case EOPNOTSUPP:
 		return {code, fmt::format("this host's CPU lacks what {} needs", to_string(options.level))};
-	return {code, "loading the image: " + errno_text(code)};
+	case EDQUOT:
+		return {code, "with this image you would hold more bytes than you, or all users, may",
+			fmt::format("remove images or VMs, or as root write more to {} or {}",
+				    parameter_path("max_bytes_user"), parameter_path("max_bytes"))};
+	default:
+		return {code, "loading the image: " + errno_text(code)};
+	}
 }
 
 error tag_error(int code, std::string_view name)
@@ -54,10 +61,6 @@ error tag_error(int code, std::string_view name)
 		return {code, fmt::format("another image is called {}", name)};
 	case EPERM:
 		return {code, "someone else's image"};
-	case EDQUOT:
-		return {code, "with this image you would hold more bytes than you, or all users, may",
-			fmt::format("remove images or VMs, or as root write more to {} or {}",
-				    parameter_path("max_bytes_user"), parameter_path("max_bytes"))};
 	default:
 		return {code, "naming the image: " + errno_text(code)};
 	}

@@ -36,7 +36,7 @@ inline const std::vector<rule> &rules()
 {
 	static const std::vector<rule> all = {
 		{what::info, "INFO", {EINVAL}},
-		{what::image_create, "IMAGE_CREATE", {EINVAL, EOPNOTSUPP, ENOMEM, EINTR, EMFILE, ENFILE}},
+		{what::image_create, "IMAGE_CREATE", {EINVAL, EOPNOTSUPP, EDQUOT, ENOMEM, EINTR, EMFILE, ENFILE}},
 		{what::spawn,
 		 "SPAWN",
 		 {EINVAL, EOPNOTSUPP, EEXIST, EDQUOT, ENOMEM, EXDEV, EMFILE, ENFILE, EINTR, EBUSY}},
@@ -50,7 +50,7 @@ inline const std::vector<rule> &rules()
 		{what::set_state, "SET_STATE", {EINVAL, E2BIG, EBUSY, ESRCH, ENOMEM}},
 		{what::image_list, "IMAGE_LIST", {EINVAL}},
 		{what::image_open, "IMAGE_OPEN", {EINVAL, ENOENT, EPERM, ENOMEM, EMFILE, ENFILE}},
-		{what::image_tag, "IMAGE_TAG", {EINVAL, EEXIST, EPERM, EDQUOT, ENOMEM}},
+		{what::image_tag, "IMAGE_TAG", {EINVAL, EEXIST, EPERM, ENOMEM}},
 		{what::image_remove, "IMAGE_REMOVE", {EPERM, ENOENT}},
 		{what::memory, "MEMORY", {EINVAL, EBUSY, ESRCH, EDQUOT, ENOMEM, EINTR}},
 	};

@@ -9,6 +9,7 @@
 namespace
 {
 
+using live::image_info;
 using live::machine;
 
 class Images : public live::Live
@@ -34,13 +35,6 @@ protected:
 
 		return ret ? ret : args.fd;
 	}
-	static mayfly_image_info info_of(const live::fd &image)
-	{
-		mayfly_image_info info{};
-
-		EXPECT_EQ(live::call_row(image, MAYFLY_STAT, info), 0);
-		return info;
-	}
 	[[nodiscard]] std::vector<mayfly_image_info> list() const
 	{
 		std::vector<mayfly_image_info> rows(16);
@@ -64,7 +58,7 @@ TEST_F(Images, RecordHowTheyWereMade)
 	request.create.cpu_level = MAYFLY_CPU_SSE42;
 
 	const live::fd image(live::create_image(device, request.create));
-	const mayfly_image_info info = info_of(image);
+	const mayfly_image_info info = image_info(image);
 
 	EXPECT_GT(info.id, 0u);
 	EXPECT_EQ(info.parent, 0u);
@@ -84,7 +78,7 @@ TEST_F(Images, RecordHowTheyWereMade)
 
 	EXPECT_EQ(vm.info().memory, 4u << 20) << "the image's default";
 	EXPECT_EQ(vm.info().image_id, info.id);
-	EXPECT_EQ(info_of(image).users, 2u);
+	EXPECT_EQ(image_info(image).users, 2u);
 }
 
 TEST_F(Images, OfAnUnknownProfileOrLevelAreRefused)
@@ -109,11 +103,11 @@ TEST_F(Images, OfAnUnknownProfileOrLevelAreRefused)
 TEST_F(Images, AreKeptByTheirName)
 {
 	live::fd image = live::make_image(device, guests::exit42);
-	const std::uint64_t id = info_of(image).id, before = user_bytes(device);
+	const std::uint64_t id = image_info(image).id, before = user_bytes(device);
 
 	ASSERT_EQ(tag(image, "kept"), 0);
-	EXPECT_EQ(user_bytes(device), before + info_of(image).bytes);
 	image.reset();
+	EXPECT_EQ(user_bytes(device), before);
 	ASSERT_EQ(list().size(), 1u);
 	EXPECT_EQ(list()[0].id, id);
 	EXPECT_EQ(list()[0].users, 0u);
@@ -146,16 +140,14 @@ TEST_F(Images, HaveOneNameEach)
 	// A new name comes instead of the old one.
 	ASSERT_EQ(tag(first, "three"), 0);
 	EXPECT_EQ(open(0, "one"), -ENOENT);
-	EXPECT_STREQ(info_of(first).name, "three");
+	EXPECT_STREQ(image_info(first).name, "three");
 	// Taken from another image, which has none then.
 	ASSERT_EQ(tag(first, "two", MAYFLY_TAG_REPLACE), 0);
-	EXPECT_STREQ(info_of(first).name, "two");
-	EXPECT_STREQ(info_of(second).name, "");
+	EXPECT_STREQ(image_info(first).name, "two");
+	EXPECT_STREQ(image_info(second).name, "");
 	EXPECT_EQ(open(0, "three"), -ENOENT);
-	EXPECT_EQ(user_bytes(device), info_of(first).bytes);
 	EXPECT_EQ(remove(second), -ENOENT);
 	EXPECT_EQ(remove(first), 0);
-	EXPECT_EQ(user_bytes(device), 0u);
 }
 
 TEST_F(Images, NamesAreJudgedLikeThoseOfVms)
@@ -167,7 +159,7 @@ TEST_F(Images, NamesAreJudgedLikeThoseOfVms)
 	EXPECT_EQ(tag(image, std::string(MAYFLY_NAME_SIZE, 'x').c_str()), -EINVAL);
 	EXPECT_EQ(tag(image, "good", 2), -EINVAL);
 	EXPECT_EQ(open(0, ""), -EINVAL);
-	EXPECT_EQ(open(info_of(image).id, "good"), -EINVAL);
+	EXPECT_EQ(open(image_info(image).id, "good"), -EINVAL);
 	EXPECT_EQ(open(~0ull, ""), -ENOENT);
 	EXPECT_EQ(call(image, _IO(MAYFLY_IOC, 0x7f), static_cast<void *>(nullptr)), -ENOTTY);
 }
@@ -191,7 +183,7 @@ template <class What> bool as_nobody(What what)
 TEST_F(Images, AreTheirOwners)
 {
 	const live::fd image = live::make_image(device, guests::exit42);
-	const std::uint64_t id = info_of(image).id;
+	const std::uint64_t id = image_info(image).id;
 
 	ASSERT_EQ(tag(image, "mine"), 0);
 	EXPECT_TRUE(as_nobody([&] {
@@ -201,18 +193,49 @@ TEST_F(Images, AreTheirOwners)
 	EXPECT_EQ(remove(image), 0);
 }
 
-TEST_F(Images, AreCountedAgainstTheLimitOnBytes)
+TEST_F(Images, CountAsTheirOwnersAsLongAsTheyLive)
 {
-	const live::fd image = live::make_image(device, guests::exit42);
-	const std::string limit = "/sys/module/mayfly/parameters/max_bytes_user";
+	EXPECT_EQ(user_bytes(device), 0u);
 
-	std::ofstream(limit) << info_of(image).bytes - 1 << std::flush;
-	EXPECT_EQ(tag(image, "large"), -EDQUOT);
-	std::ofstream(limit) << info_of(image).bytes << std::flush;
-	EXPECT_EQ(tag(image, "large"), 0);
-	EXPECT_EQ(tag(image, "larger"), 0) << "one that has a name is counted already";
-	std::ofstream(limit) << 0 << std::flush;
+	live::fd image = live::make_image(device, guests::exit42);
+	const std::uint64_t bytes = image_info(image).bytes;
+
+	EXPECT_GT(bytes, 0u);
+	EXPECT_EQ(user_bytes(device), bytes);
+	EXPECT_TRUE(as_nobody([&] { return user_bytes(device) == 0 && live::info(device).bytes == bytes; }));
+	ASSERT_EQ(tag(image, "one"), 0);
+	ASSERT_EQ(tag(image, "two"), 0);
+	EXPECT_EQ(user_bytes(device), bytes) << "a name costs nothing";
+
+	auto vm = std::make_unique<machine>(image, device);
+
 	EXPECT_EQ(remove(image), 0);
+	image.reset();
+	EXPECT_EQ(user_bytes(device), bytes + vm->info().private_bytes);
+	vm.reset();
+	EXPECT_TRUE(live::eventually([&] { return user_bytes(device) == 0; }));
+}
+
+TEST_F(Images, AreNotMadeBeyondTheLimitsOnBytes)
+{
+	// 2 MiB, and the tables over them.
+	std::vector<std::byte> code(2 << 20, std::byte{0x90});
+	live::image_request request(code);
+	live::fd large(live::create_image(device, request.create));
+	const std::uint64_t bytes = image_info(large).bytes;
+
+	large.reset();
+	for (const std::string name : {"max_bytes_user", "max_bytes"}) {
+		const std::string limit = "/sys/module/mayfly/parameters/" + name;
+
+		std::ofstream(limit) << bytes - 1 << std::flush;
+		EXPECT_EQ(live::create_image(device, request.create), -EDQUOT) << name;
+		EXPECT_EQ(user_bytes(device), 0u) << "something was left";
+		EXPECT_EQ(live::info(device).images, 0u);
+		std::ofstream(limit) << bytes << std::flush;
+		EXPECT_GE(live::fd(live::create_image(device, request.create)).get(), 0) << name;
+		std::ofstream(limit) << 0 << std::flush;
+	}
 }
 
 }

@@ -78,6 +78,14 @@ inline fd make_image(const fd &device, std::span<const std::byte> code)
 	return fd(ret);
 }
 
+inline mayfly_image_info image_info(const fd &image)
+{
+	mayfly_image_info info{};
+
+	EXPECT_EQ(call_row(image, MAYFLY_STAT, info), 0);
+	return info;
+}
+
 inline mayfly_spawn spawn_request(const fd &image, std::uint32_t flags = 0, std::uint32_t count = 1)
 {
 	mayfly_spawn spawn{};

@@ -73,7 +73,7 @@ public:
 
 	/// Gives the module an image made from \p elf, which lists will show as \p label,
 	/// or as much of it as a name may have. EOPNOTSUPP the host's CPU does not
-	/// have that level, ENOMEM, EINVAL memory or no label.
+	/// have that level, EDQUOT too many bytes, ENOMEM, EINVAL memory or no label.
 	[[nodiscard]] result<image> load_image(const elf_image &elf, std::string_view label,
 					       const image_options &options = {}) const;
 

@@ -29,9 +29,8 @@ public:
 	[[nodiscard]] result<image_info> info() const;
 
 	/// Gives it a name, instead of the one it may have: see check_name(). The name
-	/// keeps it, and its bytes count as the caller's. With \p replace the name is
-	/// taken from the image that has it. EEXIST another one of the caller's has it,
-	/// EPERM someone else's image, EDQUOT, EINVAL, ENOMEM.
+	/// keeps it. With \p replace the name is taken from the image that has it. EEXIST
+	/// another one of the caller's has it, EPERM someone else's image, EINVAL, ENOMEM.
 	[[nodiscard]] result<void> tag(std::string_view name, bool replace = false) const;
 
 	/// Takes its name away: it goes when nothing else keeps it. ENOENT it has none,
