@@ -181,16 +181,6 @@ static const struct sched_attr worker_policy = {
 	.sched_policy = SCHED_BATCH,
 };
 
-static bool is_in_cgroup_of(struct task_struct *task, const struct pool *pool)
-{
-	bool same;
-
-	rcu_read_lock();
-	same = task_dfl_cgroup(task) == pool->cgroup;
-	rcu_read_unlock();
-	return same;
-}
-
 static int make_worker(struct pool *pool, struct worker *worker)
 {
 	struct task_struct *task;
@@ -207,7 +197,7 @@ static int make_worker(struct pool *pool, struct worker *worker)
 	if (!ret)
 		ret = sched_setattr_nocheck(task, &worker_policy);
 	/* The caller may have been moved meanwhile. */
-	if (ret || !is_in_cgroup_of(task, pool)) {
+	if (ret || !pool_is_of(pool, task)) {
 		kthread_stop(task);
 		owner_remove_thread(pool->owner);
 		return -EXDEV;
@@ -291,7 +281,7 @@ int worker_make_all(struct pool *pool, struct owner *owner)
 		return 0;
 	mutex_lock(&pool->workers_lock);
 	if (!pool->workers)
-		ret = is_in_cgroup_of(current, pool) ? make_workers(pool, owner) : -EXDEV;
+		ret = pool_is_of(pool, current) ? make_workers(pool, owner) : -EXDEV;
 	if (!ret)
 		smp_store_release(&pool->workers_ready, true);
 	mutex_unlock(&pool->workers_lock);

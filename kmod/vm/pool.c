@@ -5,6 +5,9 @@
  * A VM's CPU time and memory are charged to its creator's cgroup, so all VMs of a
  * cgroup share a pool: its lock, its queues, its workers. life.c moves VMs between
  * the queues, worker.c runs them.
+ *
+ * Where cgroup v1 has the memory controller, creators in one cgroup of v2, often its
+ * root, can be in several of v1: VMs share a pool if both are the same.
  */
 #include <linux/cgroup.h>
 #include <linux/memcontrol.h>
@@ -86,7 +89,7 @@ static struct mem_cgroup *current_memcg(void)
 	return memcg;
 }
 
-static struct pool *make_pool(struct cgroup *cgroup)
+static struct pool *make_pool(struct cgroup *cgroup, struct mem_cgroup *memcg)
 {
 	struct pool *pool = kzalloc(sizeof(*pool), MEMORY_SLEEP);
 
@@ -94,7 +97,7 @@ static struct pool *make_pool(struct cgroup *cgroup)
 		return NULL;
 	kref_init(&pool->ref);
 	pool->cgroup = cgroup;
-	pool->memcg = current_memcg();
+	pool->memcg = memcg;
 	spin_lock_init(&pool->lock);
 	INIT_LIST_HEAD(&pool->ready);
 	INIT_LIST_HEAD(&pool->warm);
@@ -109,13 +112,13 @@ static struct pool *make_pool(struct cgroup *cgroup)
 	return pool;
 }
 
-static struct pool *find_pool(const struct cgroup *cgroup)
+static struct pool *find_pool(const struct cgroup *cgroup, const struct mem_cgroup *memcg)
 {
 	struct pool *pool;
 
 	lockdep_assert_held(&pools_lock);
 	list_for_each_entry(pool, &pools, node) {
-		if (pool->cgroup == cgroup) {
+		if (pool->cgroup == cgroup && pool->memcg == memcg) {
 			kref_get(&pool->ref);
 			return pool;
 		}
@@ -132,30 +135,50 @@ static struct pool *find_pool(const struct cgroup *cgroup)
 struct pool *pool_get_current(void)
 {
 	struct cgroup *cgroup = current_cgroup();
+	struct mem_cgroup *memcg = current_memcg();
 	struct pool *made, *pool;
 
 	mutex_lock(&pools_lock);
-	pool = find_pool(cgroup);
+	pool = find_pool(cgroup, memcg);
 	mutex_unlock(&pools_lock);
 	if (pool)
-		goto out_cgroup;
+		goto out_cgroups;
 
 	/* Not under the lock: this cgroup may be short of memory, others are not. */
-	made = make_pool(cgroup);
+	made = make_pool(cgroup, memcg);
 	if (!made)
-		goto out_cgroup;
+		goto out_cgroups;
 	mutex_lock(&pools_lock);
-	pool = find_pool(cgroup);
+	pool = find_pool(cgroup, memcg);
 	if (!pool)
 		list_add(&made->node, &pools);
 	mutex_unlock(&pools_lock);
 	if (!pool)
-		return made;	/* It keeps the reference to the cgroup. */
+		return made;	/* It keeps the references to the cgroups. */
 	dispose_of_pool(made);
 	return pool;
-out_cgroup:
+out_cgroups:
 	cgroup_put(cgroup);
+	mem_cgroup_put(memcg);
 	return pool;
+}
+
+/**
+ * pool_is_of - does a task belong to a pool's cgroups?
+ * @pool: the pool
+ * @task: the task
+ *
+ * Return: true if VMs that it made now would be the pool's.
+ */
+bool pool_is_of(const struct pool *pool, struct task_struct *task)
+{
+	bool same;
+
+	rcu_read_lock();
+	same = task_dfl_cgroup(task) == pool->cgroup &&
+	       (!pool->memcg || mem_cgroup_from_task(task) == pool->memcg);
+	rcu_read_unlock();
+	return same;
 }
 
 static void free_pool(struct kref *ref)

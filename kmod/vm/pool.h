@@ -17,10 +17,11 @@
 struct cgroup;
 struct mem_cgroup;
 struct owner;
+struct task_struct;
 struct worker;
 
 /*
- * One per creator's cgroup, from its first VM to its last. Who protects a field:
+ * One per creator's cgroups, from their first VM to their last. Who protects a field:
  *   I  immutable
  *   P  pool->lock, also taken in hard interrupts; it protects [P] of each VM too
  *   L  pools_lock
@@ -31,7 +32,7 @@ struct worker;
 struct pool {
 	struct kref ref;		/* [r] VMs */
 	struct list_head node;		/* [L] in the list of pools */
-	struct cgroup *cgroup;		/* [I] the creators' */
+	struct cgroup *cgroup;		/* [I] the creators', of cgroup v2 */
 	struct mem_cgroup *memcg;	/* [I] charged for its VMs; or NULL */
 
 	spinlock_t lock;
@@ -71,6 +72,7 @@ struct pool_events {
 typedef void pool_visit_fn(struct pool *pool, void *context);
 
 struct pool *pool_get_current(void);
+bool pool_is_of(const struct pool *pool, struct task_struct *task);
 void pool_put(struct pool *pool);
 void pool_call_fetcher(struct pool *pool);
 bool pool_visit(pool_visit_fn *visit, void *context);
