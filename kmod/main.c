@@ -6,6 +6,7 @@
 
 #include "call/dev.h"
 #include "cpu/backend.h"
+#include "cpu/clock.h"
 #include "cpu/hardware.h"
 #include "debug/shadow.h"
 #include "debug/tlbmodel.h"
@@ -17,7 +18,6 @@
 #include "sched/reclaim.h"
 #include "sched/worker.h"
 #include "vm/catalog.h"
-#include "vm/devpage.h"
 #include "vm/ends.h"
 #include "vm/life.h"
 #include "vm/pool.h"
@@ -45,7 +45,7 @@ static int __init mayfly_init(void)
 	if (ret)
 		goto out_backend;
 	shadow_host_setup();
-	ret = devpage_setup();
+	ret = clock_setup();
 	if (ret)
 		goto out_model;
 	ret = pages_setup();

@@ -19,6 +19,7 @@
 
 #include "compat.h"
 #include "cpu/backend.h"
+#include "cpu/clock.h"
 #include "cpu/hardware.h"
 #include "cpu/neighbour.h"
 
@@ -79,8 +80,10 @@ int hardware_get(void)
 		return 0;
 	cpus_read_lock();
 	mutex_lock(&hardware_lock);
-	if (!atomic_read(&users))
+	if (!atomic_read(&users)) {
 		ret = enable_all();
+		clock_measure();
+	}
 	if (!ret) {
 		neighbour_take_slot();
 		atomic_inc(&users);

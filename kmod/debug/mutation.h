@@ -33,6 +33,8 @@ enum mutation {
 	MUTATION_MSR_BITMAP,	/* TSC_AUX can be read */
 	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
 	MUTATION_SHUTDOWN,	/* a shutdown leaves rubbish as the guest's state; SVM */
+	/* What the host does: */
+	MUTATION_TSC_KHZ,	/* it finds out that its TSC is twice as fast */
 	/* What the hardware does: */
 	MUTATION_SPLIT_LOCK,	/* a guest's exception is taken for the host's #AC */
 	MUTATION_BROKEN_PAGE,	/* each guest page is said to be broken */

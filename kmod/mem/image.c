@@ -214,7 +214,7 @@ static struct image *alloc_image(const struct mayfly_image_create *create,
 	image->rdi = create->rdi;
 	image->profile = create->profile;
 	image->cpu_level = create->cpu_level;
-	image->created_ns = ktime_get_real_ns();
+	image->created_ns = ktime_get_boottime_ns();
 	strscpy(image->label, create->label, sizeof(image->label));
 	atomic_long_inc(&nr_images);
 	return image;

@@ -38,7 +38,7 @@ struct image {
 	u32 profile;			/* [I] MAYFLY_PROFILE_* */
 	u32 cpu_vendor;			/* [I] MAYFLY_VENDOR_* */
 	u32 cpu_level;			/* [I] MAYFLY_CPU_* */
-	u64 created_ns;			/* [I] Unix time */
+	u64 created_ns;			/* [I] of the host's boot time */
 	char label[MAYFLY_NAME_SIZE];	/* [I] for people */
 	struct image_name *name;	/* vm/catalog.c's own */
 	struct rcu_head rcu;

@@ -24,6 +24,7 @@
 #include "sched/run.h"
 #include "trace.h"
 #include "vm/cold.h"
+#include "vm/devpage.h"
 #include "vm/vm.h"
 
 /* Right before entry: a later kick is a pending interrupt and causes an exit at once. */
@@ -66,6 +67,7 @@ static enum verdict handle_exit(struct vm *vm, struct slice *slice, const struct
 		return trap_handle(vm, exit);
 	/* Nothing may end the slice of an attached VM for long, and others look at it. */
 	count_time(vm, slice);
+	devpage_follow_host(vm);
 	return VERDICT_ENTER;
 }
 
@@ -164,6 +166,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	mutate_guest(vm);
 	preempt_disable();
 	local_irq_disable();
+	devpage_follow_host(vm);
 	shadow_host_before(SHADOW_SLICE);
 	if (!backend->load(&vm->vcpu)) {
 		run_load_fpu(vm);

@@ -76,7 +76,8 @@
 /*
  * The guest clock: ns = (rdtsc * mult) >> shift, in 128-bit arithmetic, is the
  * guest's monotonic time (0 when the VM was made); adding wall_ns gives Unix
- * time. Readers retry while seq is odd or has changed. Without
+ * time. wall_ns follows the host's clock: when that is set at once, when it is slewed
+ * within a second, and for a VM that waits before its next instruction. Readers retry while seq is odd or has changed. Without
  * MAYFLY_CLOCK_STABLE in flags the TSC may jump, and the time is only a hint.
  */
 struct mayfly_clock {

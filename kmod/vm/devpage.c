@@ -5,33 +5,21 @@
  * The device page is written here and nowhere else, while the vCPU is out of guest
  * mode; the guest can only read it.
  */
-#include <linux/clocksource.h>
-#include <linux/math64.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/random.h>
 #include <linux/string.h>
-#include <linux/timekeeping.h>
 #include <asm/tsc.h>
 
+#include "cpu/clock.h"
 #include "mem/memory.h"
 #include "vm/devpage.h"
 #include "vm/vm.h"
 
-/* The same for all VMs: ns = (tsc * mult) >> shift. */
-static u32 clock_mult, clock_shift;
-
-/**
- * devpage_setup - at load: find out the TSC's frequency
- *
- * Return: 0, or -EOPNOTSUPP when the kernel does not know.
- */
-int devpage_setup(void)
-{
-	if (!tsc_khz)
-		return -EOPNOTSUPP;
-	clocks_calc_mult_shift(&clock_mult, &clock_shift, tsc_khz,
-			       NSEC_PER_MSEC, 0);
-	return 0;
-}
+/* How far Unix time may be off, if only because two clocks cannot be read at once. */
+#define WALL_SLACK_NS	(10 * NSEC_PER_USEC)
+/* How often it is compared with the host's, which may be slewed. In jiffies */
+#define WALL_CHECK	HZ
 
 /**
  * devpage_clock_is_stable - may guests trust the TSC?
@@ -51,7 +39,25 @@ bool devpage_clock_is_stable(void)
  */
 u64 devpage_guest_now(const struct vm *vm)
 {
-	return mul_u64_u32_shr(rdtsc() + vm->vcpu.state.tsc_offset, clock_mult, clock_shift);
+	return clock_ns(rdtsc() + vm->vcpu.state.tsc_offset);
+}
+
+static u32 clock_flags(void)
+{
+	return devpage_clock_is_stable() ? MAYFLY_CLOCK_STABLE : 0;
+}
+
+static void set_wall(struct vm *vm, u64 wall_ns)
+{
+	struct mayfly_device_page *page = vm->device_page;
+
+	vm->wall_ns = wall_ns;
+	if (!page)
+		return;	/* Cold: devpage_fill() will see it. */
+	/* The guest may have been stopped between its two looks at seq. */
+	page->clock.seq += 2;
+	page->clock.flags = clock_flags();
+	page->clock.wall_ns = wall_ns;
 }
 
 /**
@@ -66,31 +72,56 @@ u64 devpage_guest_now(const struct vm *vm)
  */
 void devpage_set_clock(struct vm *vm, u64 tsc_offset)
 {
-	struct mayfly_device_page *page = vm->device_page;
-
 	if (vm->vcpu.state.tsc_offset == tsc_offset)
 		return;
 	vm->vcpu.state.tsc_offset = tsc_offset;
-	vm->wall_ns = ktime_get_real_ns() - devpage_guest_now(vm);
-	if (!page)
-		return;	/* Cold: devpage_fill() will see it. */
-	/* The guest may have been stopped between its two looks at seq. */
-	page->clock.seq += 2;
-	page->clock.wall_ns = vm->wall_ns;
+	set_wall(vm, ktime_get_real_ns() - devpage_guest_now(vm));
+}
+
+static void compare_with_host(struct vm *vm)
+{
+	u64 wall_ns = ktime_get_real_ns() - devpage_guest_now(vm);
+
+	vm->host_offset = ktime_mono_to_real(0);
+	vm->wall_due = jiffies + WALL_CHECK;
+	if (wall_ns - vm->wall_ns + WALL_SLACK_NS > 2 * WALL_SLACK_NS)
+		set_wall(vm, wall_ns);
 }
 
 /**
- * devpage_seed - give a new VM its random numbers
+ * devpage_follow_host - has the host's clock been set, or slewed?
+ * @vm: claimed, warm and out of guest mode
+ *
+ * Its Unix time is then the guest's, too: at once if it has been set, or else within
+ * a second. The guest's own clock never changes: it shows how long the VM has lived.
+ *
+ * Context: interrupts off.
+ */
+void devpage_follow_host(struct vm *vm)
+{
+	/* Slewing does not change the difference, setting does. */
+	if (likely(vm->host_offset == ktime_mono_to_real(0) &&
+		   time_before(jiffies, vm->wall_due)))
+		return;
+	compare_with_host(vm);
+}
+
+/**
+ * devpage_begin - give a new VM its random numbers and its clock, which is 0 now
  * @vm: not yet published
  *
- * They come from the kernel's batch, at a fifth of the cost of a fresh request.
+ * The numbers come from the kernel's batch, at a fifth of the cost of a fresh request.
  */
-void devpage_seed(struct vm *vm)
+void devpage_begin(struct vm *vm)
 {
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(vm->seed); i++)
 		vm->seed[i] = get_random_u64();
+	vm->vcpu.state.tsc_offset = -rdtsc();
+	vm->wall_ns = ktime_get_real_ns();
+	vm->host_offset = ktime_mono_to_real(0);
+	vm->wall_due = jiffies + WALL_CHECK;
 }
 
 /**
@@ -114,9 +145,9 @@ void devpage_fill(struct vm *vm)
 	page->args_len = vm->args_length;
 	page->argc = vm->argc;
 	memcpy(page->seed, vm->seed, sizeof(page->seed));
-	page->clock.flags = devpage_clock_is_stable() ? MAYFLY_CLOCK_STABLE : 0;
-	page->clock.mult = clock_mult;
-	page->clock.shift = clock_shift;
+	page->clock.flags = clock_flags();
+	page->clock.mult = clock_scale.mult;
+	page->clock.shift = clock_scale.shift;
 	page->clock.wall_ns = vm->wall_ns;
 	memcpy(page->name, vm->key.name, sizeof(page->name));
 }

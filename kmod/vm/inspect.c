@@ -2,13 +2,14 @@
 /*
  * inspect.c - the rows of VMs and images.
  */
+#include <linux/cred.h>
+#include <linux/ktime.h>
 #include <linux/string.h>
 #include <linux/user_namespace.h>
-#include <linux/cred.h>
 
 #include "mem/image.h"
-#include "vm/catalog.h"
 #include "mem/owner.h"
+#include "vm/catalog.h"
 #include "vm/cold.h"
 #include "vm/inspect.h"
 #include "vm/pool.h"
@@ -17,6 +18,12 @@
 static uid_t caller_sees(uid_t uid)
 {
 	return from_kuid_munged(current_user_ns(), make_kuid(&init_user_ns, uid));
+}
+
+/* By the clock as it is set now: who computes an age from it is right. */
+static u64 unix_ns(u64 boot_ns)
+{
+	return boot_ns + ktime_mono_to_any(0, TK_OFFS_REAL) - ktime_mono_to_any(0, TK_OFFS_BOOT);
 }
 
 static u64 total_exits(const struct vm *vm)
@@ -57,7 +64,7 @@ static void describe_life(struct vm *vm, struct mayfly_vm_info *info)
 		info->address = vm->end.address;
 		info->detail = vm->end.detail;
 		info->rip = vm->vcpu.state.rip;
-		info->ended_ns = vm->ended_ns;
+		info->ended_ns = unix_ns(vm->ended_ns);
 	}
 	spin_unlock_irq(&vm->pool->lock);
 }
@@ -84,7 +91,7 @@ void inspect_vm(struct vm *vm, struct mayfly_vm_info *info)
 	info->id = vm->id;
 	info->uid = caller_sees(vm->key.uid);
 	info->image_id = vm->image->id;
-	info->created_ns = vm->created_ns;
+	info->created_ns = unix_ns(vm->created_ns);
 	memcpy(info->name, vm->key.name, sizeof(info->name));
 	memcpy(info->image, vm->image->label, sizeof(info->image));
 	info->exits = total_exits(vm);
@@ -120,8 +127,8 @@ void inspect_image(const struct image *image, unsigned int lookups,
 	info->users = users_of(image, lookups, catalog_name(image, info->name));
 	info->memory_min = image->memory_min;
 	info->memory_default = image->memory_default;
-	info->created_ns = image->created_ns;
-	info->uid = caller_sees(image->uid);
+	info->created_ns = unix_ns(image->created_ns);
+	info->uid = caller_sees(image->owner->uid);
 	info->profile = image->profile;
 	info->cpu_vendor = image->cpu_vendor;
 	info->cpu_level = image->cpu_level;

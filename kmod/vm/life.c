@@ -198,7 +198,7 @@ static void end_claimed(struct vm *vm, const struct vm_end_info *end)
 	vm_get(vm);
 	spin_lock_irqsave(&vm->pool->lock, flags);
 	vm->runner = NULL;
-	vm->ended_ns = ktime_get_real_ns();
+	vm->ended_ns = ktime_get_boottime_ns();
 	ends_add(vm);	/* Whoever sees it dead finds the record. */
 	set_run_state(vm, MAYFLY_ENDED);
 	spin_unlock_irqrestore(&vm->pool->lock, flags);

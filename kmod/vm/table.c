@@ -82,7 +82,7 @@ struct vm *table_create(const struct vm_template *template, const char *name)
 	ret = PTR_ERR_OR_ZERO(vm);
 	if (ret)
 		goto out_hardware;
-	devpage_seed(vm);
+	devpage_begin(vm);
 	devpage_fill(vm);
 	vm_get(vm);	/* The table's reference; the first one is the caller's. */
 	ret = publish_vm(vm, name);

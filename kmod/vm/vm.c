@@ -7,12 +7,11 @@
  * holds is freed at once.
  */
 #include <linux/cred.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/timekeeping.h>
 #include <linux/user_namespace.h>
-#include <asm/msr.h>
 
 #include "cpu/state.h"
 #include "mem/image.h"
@@ -156,9 +155,7 @@ static void init_vm(struct vm *vm, const struct vm_template *template)
 		get_page(vm->args);
 	vm->args_length = template->args_length;
 	vm->argc = template->argc;
-	vm->created_ns = ktime_get_real_ns();
-	vm->wall_ns = vm->created_ns;
-	vm->vcpu.state.tsc_offset = -rdtsc();
+	vm->created_ns = ktime_get_boottime_ns();
 }
 
 /* The part that can fail; free_vm() undoes it. */

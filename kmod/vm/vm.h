@@ -107,9 +107,11 @@ struct vm {
 	u32 argc;			/* [I] strings on it */
 	u64 seed[MAYFLY_SEED_SIZE / 8];	/* [I] random, for the device page */
 	void *device_page;		/* [C] */
-	u64 created_ns;			/* [I] Unix time */
+	u64 created_ns;			/* [I] of the host's boot time */
+	u64 ended_ns;			/* [P] likewise */
 	u64 wall_ns;			/* [C] Unix time at which the guest clock was 0 */
-	u64 ended_ns;			/* [P] Unix time */
+	s64 host_offset;		/* [C] Unix time less monotonic when it was set */
+	unsigned long wall_due;		/* [C] jiffies: when to look at it again */
 	struct rcu_head rcu;
 };
 

@@ -3,11 +3,14 @@
 // What happens to the host while VMs run: CPUs go and come, workers are moved.
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include <sched.h>
 #include <sys/stat.h>
+#include <sys/timex.h>
 
 #include "machine.hpp"
 
@@ -169,6 +172,121 @@ TEST_F(HostEvents, VmsLiveThroughACpusetThatChanges)
 	}
 	EXPECT_TRUE(write(root + "/cgroup.procs", "0"));
 	EXPECT_TRUE(live::eventually([&] { return rmdir(group.c_str()) == 0; })) << strerror(errno);
+}
+
+/// The host's Unix time, which is as right at the end as it was before.
+class host_clock final
+{
+public:
+	using unix_clock = std::chrono::system_clock;
+
+	host_clock() = default;
+	~host_clock()
+	{
+		run_fast(false);
+		set(before_ +
+		    std::chrono::duration_cast<unix_clock::duration>(std::chrono::steady_clock::now() - began_));
+	}
+	host_clock(const host_clock &) = delete;
+	host_clock &operator=(const host_clock &) = delete;
+
+	static void set(unix_clock::time_point to)
+	{
+		const auto ns = std::chrono::nanoseconds(to.time_since_epoch()).count();
+		const timespec time{.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
+
+		EXPECT_EQ(clock_settime(CLOCK_REALTIME, &time), 0) << strerror(errno);
+	}
+	/// A tenth faster than it should, or as fast as it should.
+	static void run_fast(bool fast)
+	{
+		timex change{};
+
+		change.modes = ADJ_TICK;
+		change.tick = fast ? 11000 : 10000;
+		EXPECT_GE(adjtimex(&change), 0) << strerror(errno);
+	}
+
+private:
+	unix_clock::time_point before_ = unix_clock::now();
+	std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
+
+/// A VM of the workers that parks and wakes, one that never leaves the CPU, and one
+/// that does so in a thread of its own.
+class all_sorts final
+{
+public:
+	explicit all_sorts(const live::fd &device)
+		: waits(live::make_image(device, guests::wait_loop), device, MAYFLY_SPAWN_START),
+		  spins(live::make_image(device, guests::spin), device, MAYFLY_SPAWN_START),
+		  attached(live::make_image(device, guests::spin), device), runner_([this] { attached.run(); })
+	{
+	}
+	~all_sorts()
+	{
+		EXPECT_EQ(attached.control(MAYFLY_OP_KILL), 0);
+		runner_.join();
+	}
+	all_sorts(const all_sorts &) = delete;
+	all_sorts &operator=(const all_sorts &) = delete;
+
+	template <class What> void for_each(What what) const
+	{
+		for (const machine *vm : {&waits, &spins, &attached})
+			what(*vm);
+	}
+
+	machine waits, spins, attached;
+
+private:
+	std::thread runner_;
+};
+
+/// When the guest's clock began, as it computes Unix time.
+std::chrono::nanoseconds wall(const machine &vm)
+{
+	EXPECT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	const std::uint64_t ns = live::device_page(vm).clock.wall_ns;
+
+	EXPECT_EQ(vm.control(MAYFLY_OP_RESUME), 0);
+	return std::chrono::nanoseconds(ns);
+}
+
+TEST_F(HostEvents, GuestsLearnThatTheClockWasSet)
+{
+	using namespace std::chrono_literals;
+	const all_sorts vms(device);
+	const host_clock clock;
+
+	for (const std::chrono::nanoseconds step : {1h, -2h})
+		vms.for_each([&](const machine &vm) {
+			const auto before = wall(vm);
+			const auto is_set = [&] { return std::chrono::abs(wall(vm) - before - step) < 1s; };
+
+			host_clock::set(host_clock::unix_clock::now() + step);
+			EXPECT_TRUE(live::eventually(is_set)) << (wall(vm) - before).count();
+
+			const auto age = host_clock::unix_clock::now().time_since_epoch() -
+					 std::chrono::nanoseconds(vm.info().created_ns);
+
+			EXPECT_GE(age, 0s);
+			EXPECT_LT(age, 1h) << "it is not older for that";
+		});
+}
+
+TEST_F(HostEvents, GuestsFollowAClockThatIsSlewed)
+{
+	using namespace std::chrono_literals;
+	const all_sorts vms(device);
+	const host_clock clock;
+
+	host_clock::run_fast(true);
+	vms.for_each([&](const machine &vm) {
+		const auto before = wall(vm);
+
+		EXPECT_TRUE(live::eventually([&] { return wall(vm) - before > 20ms; })) << (wall(vm) - before).count();
+	});
 }
 
 }

@@ -198,6 +198,15 @@ private:
 	fd handle_;
 };
 
+/// What a VM that stands still finds on its device page.
+inline mayfly_device_page device_page(const machine &vm)
+{
+	mayfly_device_page page{};
+
+	EXPECT_EQ(access_memory(vm.handle(), MAYFLY_GPA_DEVICE, std::as_writable_bytes(std::span(&page, 1)), 0), 0);
+	return page;
+}
+
 /// Is \p word in the line \p name of /proc/cpuinfo?
 inline bool cpu_says(const std::string &name, const std::string &word)
 {

@@ -2,6 +2,7 @@
 //
 // Rules broken on purpose (kmod/debug/mutation.h), to see the checks of them fire.
 
+#include <cmath>
 #include <fstream>
 #include <map>
 
@@ -35,6 +36,7 @@ enum mutation {
 	msr_bitmap,
 	io_bitmap,
 	shutdown,
+	tsc_khz,
 	split_lock,
 	broken_page,
 	skip_tag,
@@ -316,6 +318,30 @@ TEST_F(Mutations, NothingIsTakenFromAControlBlockAfterAShutdown)
 	run(guests::exit42, 42);
 	mutate(none);
 	EXPECT_EQ(fired_since(before), names{}) << last_report();
+}
+
+/// What the host finds out about its TSC after the module was loaded, clocks show.
+TEST_F(Mutations, ClocksAreAsFastAsTheHostKnowsWithTheFirstVm)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	const auto ns_per_tick = [&] {
+		const machine vm(image, device);
+		const mayfly_clock clock = live::device_page(vm).clock;
+
+		return std::ldexp(clock.mult, -static_cast<int>(clock.shift));
+	};
+	const double before = ns_per_tick();
+
+	mutate(tsc_khz);
+	EXPECT_NEAR(ns_per_tick() / before, 0.5, 0.001);
+	mutate(none);
+	EXPECT_DOUBLE_EQ(ns_per_tick(), before);
+
+	// While there are VMs, it stays as they know it.
+	const machine first(image, device);
+
+	mutate(tsc_khz);
+	EXPECT_DOUBLE_EQ(ns_per_tick(), before);
 }
 
 /// A host that forbids split locks ends the VM, and no worker.
