@@ -6,14 +6,32 @@
 #include <linux/kernel.h>
 #include <linux/printk.h>
 #include <asm/cpufeature.h>
+#include <asm/fpu/api.h>
 #include <asm/processor.h>
 
 #include "cpu/backend.h"
+#include "cpu/fpu_asm.h"
 #include "cpu/state.h"
 #include "uapi/mayfly.h"
 
 const struct backend_ops *backend;
 DEFINE_STATIC_CALL(backend_run, svm_run);
+
+/* SDM 1 11.6.6: where it is in an FXSAVE image, and what 0 means. */
+#define MXCSR_MASK_OFFSET	28
+#define MXCSR_MASK_DEFAULT	0xffbf
+
+static u32 __init read_mxcsr_mask(void)
+{
+	static u8 image[512] __initdata __aligned(16);
+	u32 mask;
+
+	kernel_fpu_begin();
+	fpu_save_guest(image);
+	kernel_fpu_end();
+	memcpy(&mask, image + MXCSR_MASK_OFFSET, sizeof(mask));
+	return mask ?: MXCSR_MASK_DEFAULT;
+}
 
 /**
  * backend_setup - at load: find the vendor and let it set itself up
@@ -36,6 +54,7 @@ int __init backend_setup(void)
 		return -EOPNOTSUPP;
 	}
 	state_linear_bits = boot_cpu_data.x86_virt_bits;
+	state_mxcsr_bits = read_mxcsr_mask();
 	if (!ret)
 		static_call_update(backend_run, backend->run);
 	return ret;

@@ -49,8 +49,6 @@
 #define CR3_MAY		0x0000000ffffff018ull
 #define MXCSR_OFFSET	24
 #define MXCSR_DEFAULT	0x1f80
-/* Every CPU that can virtualize has DAZ; AMD's bit 17 is not for guests. */
-#define MXCSR_MAY	0xffff
 #define FCW_DEFAULT	0x037f
 
 /*
@@ -61,6 +59,7 @@
 #define MAY_RAISE	0x000b7de3u
 
 unsigned int state_linear_bits = 48;
+u32 state_mxcsr_bits = 0xffff;
 
 static const struct mayfly_segment_register flat_data = {
 	.limit = 0xffffffff, .selector = 0x10, .attributes = DATA,
@@ -237,7 +236,7 @@ bool state_fpu_is_valid(const u8 *fpu)
 	u32 mxcsr;
 
 	memcpy(&mxcsr, fpu + MXCSR_OFFSET, sizeof(mxcsr));
-	return !(mxcsr & ~MXCSR_MAY);
+	return !(mxcsr & ~state_mxcsr_bits);
 }
 
 #define RULE(field, holds) \

@@ -67,6 +67,12 @@ static inline void state_raised(struct mayfly_vcpu_state *state)
  */
 extern unsigned int state_linear_bits;
 
+/*
+ * Bits of MXCSR that FXRSTOR takes. AMD's CPUs have one more than Intel's, MM, which
+ * guests can set without being told that it is there. APM 1 4.2.2
+ */
+extern u32 state_mxcsr_bits;
+
 /* Are the bits of an address that the CPU does not translate like the last it does? */
 static inline bool state_canonical(u64 address)
 {

@@ -3,6 +3,7 @@
 // The judgement of vCPU states from outside. The live tests put each wrong state
 // through SET_STATE; here are the edges of what is right.
 
+#include <array>
 #include <cstring>
 
 #include <gtest/gtest.h>
@@ -57,6 +58,21 @@ TEST_F(States, CanonicalAddressesWhereTheCpuHasFiveLevels)
 	s.cr4 |= 1u << 12;
 	EXPECT_FALSE(state_is_valid(&s));
 	state_linear_bits = 48;
+}
+
+/// AMD's bit 17 is a guest's to set, so a state that was read has to be taken back.
+TEST_F(States, MxcsrIsJudgedByTheCpu)
+{
+	std::array<u8, 512> fpu{};
+
+	state_init_fpu(fpu.data());
+	fpu[26] = 0x02;
+	EXPECT_FALSE(state_fpu_is_valid(fpu.data()));
+	state_mxcsr_bits = 0x2ffff;
+	EXPECT_TRUE(state_fpu_is_valid(fpu.data()));
+	fpu[26] = 0x01;
+	EXPECT_FALSE(state_fpu_is_valid(fpu.data()));
+	state_mxcsr_bits = 0xffff;
 }
 
 TEST_F(States, AlignmentIsCheckedForUsersWhoAskForIt)
