@@ -17,6 +17,12 @@
  */
 static inline void fpu_load_guest(const void *image, const int *anchor)
 {
+	/*
+	 * Guests have no AVX, but the upper halves of its registers may be the host's.
+	 * Many CPUs run SSE instructions slowly while any of them is not zero.
+	 */
+	if (cpu_feature_enabled(X86_FEATURE_AVX))
+		asm volatile("vzeroupper");
 	if (static_cpu_has_bug(X86_BUG_FXSAVE_LEAK))
 		asm volatile("fnclex\n\t"
 			     "emms\n\t"

@@ -70,6 +70,7 @@ mutations=(
 	"divider_cleared            .text svm_run 1 ^call.*=amd_clear_divider"
 	"x87_pointers_overwritten   .text run_load_fpu 1 ^fildl"
 	"x87_pointers_overwritten   .text run_load_fpu 1 ^emms"
+	"upper_halves_cleared       .text run_load_fpu 1 ^vzeroupper"
 	"cache_flushed              .text vmx_run 1 ^call.*=vmx_l1d_flush"
 	"cache_flushed              .text vmx_l1d_flush 1 ^wrmsr"
 	"cache_flushed              .text vmx_l1d_flush 1 ^mov.*0x10b,%ecx"
