@@ -90,6 +90,7 @@ SYM_FUNC_END(compat_forget_predictions)
 #include <asm/cpu.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
+#include <asm/perf_event.h>
 #include <asm/reboot.h>
 #include <asm/svm.h>
 #ifdef HAS_CPUID_API
@@ -158,6 +159,20 @@ static inline bool compat_guest_split_lock(unsigned long rip)
 	return false;
 #else
 	return handle_guest_split_lock(rip);
+#endif
+}
+
+/*
+ * While SVM is on, AMD's counters tell host and guest apart (perf's :G and :H). perf has
+ * to know, on kernels where that is not KVM's to say alone.
+ */
+static inline void compat_perf_counts_guests(bool may)
+{
+#ifndef HAS_EXPORTS_FOR_KVM
+	if (may)
+		amd_pmu_enable_virt();
+	else
+		amd_pmu_disable_virt();
 #endif
 }
 

@@ -126,7 +126,11 @@ static int svm_enable_cpu(void)
 	cpu->last_user = NOBODY;	/* Another hypervisor may have run guests. */
 	wrmsrq(MSR_EFER, efer | EFER_SVME);
 	wrmsrq(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
+	/* Another hypervisor may have left its last guest's. 1.0; APM 2 15.30.5 */
+	if (boot_cpu_has(X86_FEATURE_TSCRATEMSR))
+		wrmsr(MSR_AMD64_TSC_RATIO, 0, 1);
 	set_bp_spec_reduce(true);
+	compat_perf_counts_guests(true);
 	cpu->enabled = true;
 	return 0;
 }
@@ -149,6 +153,7 @@ static void svm_disable_cpu(void)
 	cpu->enabled = false;
 	svm_off();
 	set_bp_spec_reduce(false);
+	compat_perf_counts_guests(false);
 }
 
 /*
