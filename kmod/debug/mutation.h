@@ -34,6 +34,7 @@ enum mutation {
 	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
 	MUTATION_SHUTDOWN,	/* a shutdown leaves rubbish as the guest's state; SVM */
 	/* What the host does: */
+	MUTATION_VMXON,		/* VMXON raises #UD; VT-x */
 	MUTATION_TSC_KHZ,	/* it finds out that its TSC is twice as fast */
 	/* What the hardware does: */
 	MUTATION_SPLIT_LOCK,	/* a guest's exception is taken for the host's #AC */

@@ -36,6 +36,7 @@ enum mutation {
 	msr_bitmap,
 	io_bitmap,
 	shutdown,
+	vmxon,
 	tsc_khz,
 	split_lock,
 	broken_page,
@@ -318,6 +319,21 @@ TEST_F(Mutations, NothingIsTakenFromAControlBlockAfterAShutdown)
 	run(guests::exit42, 42);
 	mutate(none);
 	EXPECT_EQ(fired_since(before), names{}) << last_report();
+}
+
+/// CPUs that cannot be taken although they have said so are given back.
+TEST_F(Mutations, VmxonThatRaisesAnExceptionIsAnError)
+{
+	if (is_svm())
+		GTEST_SKIP() << "needs VT-x";
+
+	const live::fd image = live::make_image(device, guests::exit42);
+	mayfly_spawn request = live::spawn_request(image);
+
+	mutate(vmxon);
+	EXPECT_EQ(call(device, MAYFLY_SPAWN, &request), -EIO);
+	mutate(none);
+	run(guests::exit42, 42);
 }
 
 /// What the host finds out about its TSC after the module was loaded, clocks show.

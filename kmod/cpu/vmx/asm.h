@@ -16,13 +16,20 @@
 #include "debug/shadow.h"
 #include "debug/tlbmodel.h"
 
+/*
+ * Firmware, or a hypervisor below, may have said that VT-x is on where it is not: then
+ * this is #GP or #UD.
+ */
 static inline int vmx_on(phys_addr_t region)
 {
-	bool failed;
-
 	/* memory: the CPU reads the region. */
-	asm volatile("vmxon %1" : "=@ccbe" (failed) : "m" (region) : "memory");
-	return failed ? -EIO : 0;
+	asm goto("1: vmxon %0\n\t"
+		 "jbe %l[failed]\n\t"
+		 _ASM_EXTABLE(1b, %l[failed])
+		 : : "m" (region) : "cc", "memory" : failed);
+	return 0;
+failed:
+	return -EIO;
 }
 
 static inline void vmx_off(void)

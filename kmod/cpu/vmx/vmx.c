@@ -89,7 +89,8 @@ static int vmx_enable_cpu(void)
 		return -EIO;
 	/* Some CPUs cannot trace while VT-x is on; perf must not try. SDM 3D A.6 */
 	intel_pt_handle_vmx(1);
-	cr4_set_bits(X86_CR4_VMXE);
+	if (!mutation_is(MUTATION_VMXON))
+		cr4_set_bits(X86_CR4_VMXE);
 	ret = vmx_on(page_to_phys(cpu->vmxon));
 	if (ret) {
 		cr4_clear_bits(X86_CR4_VMXE);
