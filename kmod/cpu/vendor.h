@@ -44,12 +44,6 @@ static inline void restore_breakpoints(void)
 		set_debugreg(__this_cpu_read(cpu_dr7), 7);
 }
 
-static inline void denied(struct vm_exit *exit, u8 vector)
-{
-	exit->reason = MAYFLY_EXIT_DENIED;
-	exit->vector = vector;
-}
-
 /* A guest whose own access it was would meet the same bad memory again, so it ends. */
 static inline void machine_check(struct vm_exit *exit)
 {

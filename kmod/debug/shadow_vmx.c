@@ -22,8 +22,9 @@
 #include "debug/shadow.h"
 #include "debug/shadow_guest.h"
 
-/* Tables 25-5 to 25-7, 25-13 and 25-15. */
-#define PIN		(BIT(0) | BIT(3) | BIT(6))	/* INTR NMI timer */
+/* Tables 25-5 to 25-7, 25-13 and 25-15. LIKED are on where the CPU has them. */
+#define PIN		(BIT(0) | BIT(3))		/* INTR NMI */
+#define PIN_LIKED	BIT(6)				/* timer */
 /* TSC offset, HLT, MWAIT, RDPMC, CR8 load and store, MOV DR, ports, MSR bitmaps,
  * MONITOR, secondary controls.
  */
@@ -31,6 +32,8 @@
 			 BIT(23) | BIT(24) | BIT(28) | BIT(29) | BIT(31))
 /* EPT VPID WBINVD, unrestricted guest. */
 #define SECONDARY	(BIT(1) | BIT(5) | BIT(6) | BIT(7))
+/* RDRAND ENCLS RDSEED. */
+#define SECONDARY_LIKED	(BIT(11) | BIT(15) | BIT(16))
 /* Save debug controls, 64-bit host, load PAT and EFER. */
 #define EXIT		(BIT(2) | BIT(9) | BIT(19) | BIT(21))
 /* Load debug controls, IA-32e guest, load PAT and EFER. */
@@ -48,16 +51,16 @@
 #define EVENT_UNUSED	0x7ffff000u
 #define EVENT_TYPE	0x700u
 
-/* Bits that this CPU forces. */
+/* Bits that this CPU forces, or has and we like. */
 static u32 forced_pin, forced_primary, forced_secondary, forced_exit, forced_entry;
 static u64 cr0_must, cr0_may, cr4_must, cr4_may;
 
-static u32 forced_by(u32 msr)
+static u32 forced_by(u32 msr, u32 liked)
 {
 	u64 capability;
 
 	rdmsrq(msr, capability);
-	return capability;
+	return capability | (capability >> 32 & liked);
 }
 
 /**
@@ -72,11 +75,11 @@ void shadow_vmx_setup(void)
 	rdmsrq(MSR_IA32_VMX_BASIC, basic);
 	if (basic & TRUE_CONTROLS)
 		by = MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
-	forced_pin = forced_by(MSR_IA32_VMX_PINBASED_CTLS + by);
-	forced_primary = forced_by(MSR_IA32_VMX_PROCBASED_CTLS + by);
-	forced_exit = forced_by(MSR_IA32_VMX_EXIT_CTLS + by);
-	forced_entry = forced_by(MSR_IA32_VMX_ENTRY_CTLS + by);
-	forced_secondary = forced_by(MSR_IA32_VMX_PROCBASED_CTLS2);
+	forced_pin = forced_by(MSR_IA32_VMX_PINBASED_CTLS + by, PIN_LIKED);
+	forced_primary = forced_by(MSR_IA32_VMX_PROCBASED_CTLS + by, 0);
+	forced_exit = forced_by(MSR_IA32_VMX_EXIT_CTLS + by, 0);
+	forced_entry = forced_by(MSR_IA32_VMX_ENTRY_CTLS + by, 0);
+	forced_secondary = forced_by(MSR_IA32_VMX_PROCBASED_CTLS2, SECONDARY_LIKED);
 	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, cr0_must);
 	rdmsrq(MSR_IA32_VMX_CR0_FIXED1, cr0_may);
 	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, cr4_must);
@@ -129,6 +132,8 @@ static void check_vmcs_intercepts(void)
 		shadow_report(SHADOW_INTERCEPT, "pin-based controls %#x, not %#lx", pin,
 			      PIN | forced_pin);
 	expect_field(SHADOW_INTERCEPT, SECONDARY_VM_EXEC_CONTROL, SECONDARY | forced_secondary);
+	if (forced_secondary & BIT(15))
+		expect_field(SHADOW_INTERCEPT, ENCLS_EXITING_BITMAP, ~0ull);
 	expect_field(SHADOW_INTERCEPT, PAGE_FAULT_ERROR_CODE_MASK, 0);
 	expect_field(SHADOW_INTERCEPT, PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	expect_field(SHADOW_INTERCEPT, CR0_GUEST_HOST_MASK, ~0ull);

@@ -113,7 +113,8 @@
 	exit	0
 	end_guest
 
-// Each of these must be refused; RDTSCP only if r8 is not 0. Ends with 0, or with
+// Each of these must be refused; RDTSCP only if bit 0 of r8 is set, RDRAND and
+// RDSEED only if bit 1 is. Ends with 0, or with
 // the number of the first that was not, counted from 1.
 	.macro	refused instruction:vararg
 	inc	%r12d
@@ -140,6 +141,9 @@
 	refused	invlpga	%rax, %ecx
 	refused	.byte	0x0f, 0x01, 0xfd		// rdpru
 	refused	.byte	0x0f, 0x01, 0xfe		// invlpgb
+	refused	.byte	0x0f, 0x01, 0xff		// tlbsync
+	refused	.byte	0xf3, 0x0f, 0x01, 0xfa		// mcommit
+	refused	.byte	0x0f, 0x01, 0xcf		// encls
 	refused	vmxoff
 	refused	vmlaunch
 	refused	vmresume
@@ -169,9 +173,13 @@
 	refused	outsb
 	refused	rep insl
 	refused	vaddps	%ymm0, %ymm1, %ymm2
-	test	%r8, %r8
+	test	$1, %r8
 	jz	2f
 	refused	rdtscp
+2:	test	$2, %r8
+	jz	2f
+	refused	rdrand	%rax
+	refused	rdseed	%rax
 2:	exit	0
 	end_guest
 

@@ -13,6 +13,7 @@
 
 #include "cpu/backend.h"
 #include "cpu/state.h"
+#include "cpu/svm/denied.h"
 #include "cpu/svm/entry.h"
 #include "cpu/svm/vmcb.h"
 #include "cpu/vcpu.h"
@@ -127,42 +128,12 @@ static void svm_describe(const struct vmcb *vmcb, struct vm_exit *exit)
 	case SVM_EXIT_EXCP_BASE + X86_TRAP_MC:
 		machine_check(exit);
 		break;
-	case SVM_EXIT_WRITE_CR0:
-	case SVM_EXIT_WRITE_CR4:
-	case SVM_EXIT_READ_CR8:
-	case SVM_EXIT_WRITE_CR8:
-	case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7:
-	case SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7:
-	case SVM_EXIT_IOIO:
-	case SVM_EXIT_RDPMC:
-	case SVM_EXIT_WBINVD:
-	case SVM_EXIT_INVD:
-		denied(exit, X86_TRAP_GP);
-		break;
-	case SVM_EXIT_RDTSC:	/* QEMU 7.2 reports RDTSCP as this */
-	case SVM_EXIT_RDTSCP:
-	case SVM_EXIT_RSM:
-	case SVM_EXIT_INVLPGA:
-	case SVM_EXIT_VMRUN:
-	case SVM_EXIT_VMLOAD:
-	case SVM_EXIT_VMSAVE:
-	case SVM_EXIT_STGI:
-	case SVM_EXIT_CLGI:
-	case SVM_EXIT_SKINIT:
-	case SVM_EXIT_ICEBP:
-	case SVM_EXIT_MONITOR:
-	case SVM_EXIT_MWAIT:
-	case SVM_EXIT_MWAIT_COND:
-	case SVM_EXIT_XSETBV:
-	case SVM_EXIT_RDPRU:
-	case SVM_EXIT_INVPCID:
-		denied(exit, X86_TRAP_UD);
-		break;
 	case SVM_EXIT_SHUTDOWN:
 		exit->reason = MAYFLY_EXIT_SHUTDOWN;
 		break;
 	default:
-		exit->reason = MAYFLY_EXIT_INVALID;
+		exit->vector = svm_denied(code);
+		exit->reason = exit->vector ? MAYFLY_EXIT_DENIED : MAYFLY_EXIT_INVALID;
 		break;
 	}
 }

@@ -18,6 +18,7 @@
 
 #include "cpu/vendor.h"
 #include "cpu/vmx/asm.h"
+#include "cpu/vmx/choice.h"
 #include "cpu/vmx/controls.h"
 #include "debug/mutation.h"
 
@@ -26,28 +27,46 @@
 /* In IA32_VMX_MISC: the number of the TSC bit that it counts (SDM 3D A.6). */
 #define TIMER_RATE	0x1f
 
-#define PIN_CONTROLS	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | \
-			 PIN_BASED_VMX_PREEMPTION_TIMER)
-#define CPU_CONTROLS	(CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_HLT_EXITING | \
-			 CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING | \
-			 CPU_BASED_RDPMC_EXITING | CPU_BASED_CR8_LOAD_EXITING | \
-			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING | \
-			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS | \
-			 CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+/* Hyper-V's nested VT-x has no such timer. Without it a slice's own ends the slice. */
+static const struct vmx_choice pin_choice = {
+	.want = PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING,
+	.like = PIN_BASED_VMX_PREEMPTION_TIMER,
+};
+
+static const struct vmx_choice cpu_choice = {
+	.want = CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_HLT_EXITING |
+		CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING |
+		CPU_BASED_RDPMC_EXITING | CPU_BASED_CR8_LOAD_EXITING |
+		CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING |
+		CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS |
+		CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
+	/* A CPU with only the old capability MSRs may force them. */
+	.unwanted = CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING |
+		    CPU_BASED_INVLPG_EXITING,
+};
+
 /*
  * Unrestricted, not for guests without paging, which CR0 keeps out, but because other
- * guests cannot be entered with the SS that SYSCALL leaves where STAR has an RPL.
+ * guests cannot be entered with the SS that SYSCALL leaves where STAR has an RPL. A CPU
+ * that cannot intercept RDRAND, RDSEED or ENCLS does not have it.
  */
-#define CPU_CONTROLS_2	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID | \
-			 SECONDARY_EXEC_WBINVD_EXITING | \
-			 SECONDARY_EXEC_UNRESTRICTED_GUEST)
-/* Unwanted ones, which a CPU with only the old capability MSRs may force. */
-#define CPU_NOT		(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | \
-			 CPU_BASED_INVLPG_EXITING)
-#define EXIT_CONTROLS	(VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT | \
-			 VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_DEBUG_CONTROLS)
-#define ENTRY_CONTROLS	(VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_IA32_PAT | \
-			 VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_DEBUG_CONTROLS)
+static const struct vmx_choice cpu2_choice = {
+	.want = SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID |
+		SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_UNRESTRICTED_GUEST,
+	.like = SECONDARY_EXEC_RDRAND_EXITING | SECONDARY_EXEC_RDSEED_EXITING |
+		SECONDARY_EXEC_ENCLS_EXITING,
+};
+
+static const struct vmx_choice exit_choice = {
+	.want = VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_LOAD_IA32_PAT |
+		VM_EXIT_LOAD_IA32_EFER | VM_EXIT_SAVE_DEBUG_CONTROLS,
+};
+
+static const struct vmx_choice entry_choice = {
+	.want = VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER |
+		VM_ENTRY_LOAD_DEBUG_CONTROLS,
+};
+
 #define EXCEPTIONS	(1u << X86_TRAP_DB | 1u << X86_TRAP_AC | 1u << X86_TRAP_MC)
 
 #define EPT_VPID_WANTED	(VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | \
@@ -68,23 +87,18 @@ static const u32 vmcs_msrs[] = {
 	MSR_IA32_SYSENTER_EIP,
 };
 
-static int __init choose_control(u32 *result, const char *what, u32 want, u32 unwanted,
+static int __init choose_control(u32 *result, const char *what, struct vmx_choice choice,
 				 u32 msr, u32 true_msr)
 {
 	u64 basic, capability;
-	u32 must, may;
 
 	rdmsrq(MSR_IA32_VMX_BASIC, basic);
 	rdmsrq(basic & VMX_BASIC_TRUE_CTLS ? true_msr : msr, capability);
-	must = capability;
-	may = capability >> 32;
-	if (want & ~may || must & unwanted) {
-		pr_err("mayfly: VT-x lacks %s controls: %#x missing, %#x forced\n",
-		       what, want & ~may, must & unwanted);
-		return -EOPNOTSUPP;
-	}
-	*result = want | must;
-	return 0;
+	if (vmx_choose(capability, choice, result))
+		return 0;
+	pr_err("mayfly: VT-x lacks %s controls: %#x wanted, %#x unwanted, the CPU has %#llx\n",
+	       what, choice.want, choice.unwanted, capability);
+	return -EOPNOTSUPP;
 }
 
 static int __init choose_controls(void)
@@ -94,21 +108,21 @@ static int __init choose_controls(void)
 
 	rdmsrq(MSR_IA32_VMX_BASIC, basic);
 	vmx_controls.revision = basic & 0x7fffffff;
-	ret = choose_control(&vmx_controls.pin, "pin-based", PIN_CONTROLS, 0,
+	ret = choose_control(&vmx_controls.pin, "pin-based", pin_choice,
 			     MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS);
 	if (!ret)
-		ret = choose_control(&vmx_controls.cpu, "primary", CPU_CONTROLS, CPU_NOT,
+		ret = choose_control(&vmx_controls.cpu, "primary", cpu_choice,
 				     MSR_IA32_VMX_PROCBASED_CTLS,
 				     MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
 	if (!ret)
-		ret = choose_control(&vmx_controls.cpu2, "secondary", CPU_CONTROLS_2, 0,
+		ret = choose_control(&vmx_controls.cpu2, "secondary", cpu2_choice,
 				     MSR_IA32_VMX_PROCBASED_CTLS2,
 				     MSR_IA32_VMX_PROCBASED_CTLS2);
 	if (!ret)
-		ret = choose_control(&vmx_controls.exit, "exit", EXIT_CONTROLS, 0,
+		ret = choose_control(&vmx_controls.exit, "exit", exit_choice,
 				     MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS);
 	if (!ret)
-		ret = choose_control(&vmx_controls.entry, "entry", ENTRY_CONTROLS, 0,
+		ret = choose_control(&vmx_controls.entry, "entry", entry_choice,
 				     MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS);
 	if (ret)
 		return ret;
@@ -198,6 +212,8 @@ void vmx_controls_write(void)
 	vmx_write(EXCEPTION_BITMAP, EXCEPTIONS);
 	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmx_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	if (vmx_controls.cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
+		vmx_write(ENCLS_EXITING_BITMAP, ~0ull);
 	vmx_write(CR3_TARGET_COUNT, 0);
 	vmx_write(VM_EXIT_MSR_STORE_COUNT, 0);
 	vmx_write(VM_EXIT_MSR_LOAD_COUNT, 0);

@@ -17,6 +17,7 @@
 #include "cpu/vendor.h"
 #include "cpu/vmx/asm.h"
 #include "cpu/vmx/controls.h"
+#include "cpu/vmx/denied.h"
 #include "cpu/vmx/exit.h"
 #include "cpu/vmx/host.h"
 #include "cpu/vmx/l1d.h"
@@ -26,12 +27,6 @@
 #include "debug/tlbmodel.h"
 
 #define PENDING_BS	(1u << 14)
-
-/* On CPUs with TDX these exit unconditionally; the kernel's header is older. */
-#ifndef EXIT_REASON_SEAMCALL
-#define EXIT_REASON_SEAMCALL	76
-#define EXIT_REASON_TDCALL	77
-#endif
 
 static void vmx_prepare_exception(struct mayfly_vcpu_state *state)
 {
@@ -72,7 +67,8 @@ static void vmx_before_entry(struct vmx_cpu *cpu, struct vcpu *vcpu)
 	vmx_write(GUEST_RFLAGS, state->rflags);
 	vmx_write(HOST_CR3, __read_cr3());
 	vmx_write(HOST_CR4, cr4_read_shadow());
-	vmx_write(VMX_PREEMPTION_TIMER_VALUE, vmx_controls.timer);
+	if (vmx_controls.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
+		vmx_write(VMX_PREEMPTION_TIMER_VALUE, vmx_controls.timer);
 	prepare_shadow(state);
 	vmx_prepare_exception(state);
 	if (native_read_cr2() != state->cr2)
@@ -119,7 +115,8 @@ static void exception_exit(struct vm_exit *exit)
 		exit->reason = MAYFLY_EXIT_INTERRUPT;
 		vmx_do_nmi();
 	} else if (type == INTR_TYPE_PRIV_SW_EXCEPTION) {
-		denied(exit, X86_TRAP_UD);	/* ICEBP, whose vector is #DB's */
+		exit->reason = MAYFLY_EXIT_DENIED;
+		exit->vector = X86_TRAP_UD;	/* ICEBP, whose vector is #DB's */
 	} else if (vector == X86_TRAP_MC) {
 		machine_check(exit);
 	} else {
@@ -177,26 +174,6 @@ static void vmx_describe(struct vm_exit *exit)
 		exit->reason = MAYFLY_EXIT_MSR;
 		exit->write = true;
 		break;
-	case EXIT_REASON_CR_ACCESS:
-	case EXIT_REASON_DR_ACCESS:
-	case EXIT_REASON_IO_INSTRUCTION:
-	case EXIT_REASON_RDPMC:
-	case EXIT_REASON_WBINVD:
-	case EXIT_REASON_INVD:
-		denied(exit, X86_TRAP_GP);
-		break;
-	case EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON:
-	case EXIT_REASON_INVEPT:
-	case EXIT_REASON_INVVPID:
-	case EXIT_REASON_INVPCID:
-	case EXIT_REASON_RDTSCP:
-	case EXIT_REASON_MWAIT_INSTRUCTION:
-	case EXIT_REASON_MONITOR_INSTRUCTION:
-	case EXIT_REASON_XSETBV:
-	case EXIT_REASON_SEAMCALL:
-	case EXIT_REASON_TDCALL:
-		denied(exit, X86_TRAP_UD);
-		break;
 	case EXIT_REASON_TRIPLE_FAULT:
 		exit->reason = MAYFLY_EXIT_SHUTDOWN;
 		break;
@@ -206,9 +183,11 @@ static void vmx_describe(struct vm_exit *exit)
 		exit->reason = MAYFLY_EXIT_INVALID;
 		break;
 	default:
-		/* Among them entry failures: add which rule was broken. SDM 3C 27.8 */
-		exit->reason = MAYFLY_EXIT_INVALID;
-		exit->detail |= vmx_read(EXIT_QUALIFICATION) << 32;
+		exit->vector = vmx_denied(reason);
+		exit->reason = exit->vector ? MAYFLY_EXIT_DENIED : MAYFLY_EXIT_INVALID;
+		/* Among the others entry failures: add which rule was broken. SDM 3C 27.8 */
+		if (!exit->vector)
+			exit->detail |= vmx_read(EXIT_QUALIFICATION) << 32;
 		break;
 	}
 }
