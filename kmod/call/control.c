@@ -24,7 +24,7 @@ static bool control_is_sane(const struct mayfly_control *control)
 
 static int start_vm(struct vm *vm)
 {
-	int ret = worker_make_all(vm->pool, vm->owner);
+	int ret = worker_make_first(vm->pool, vm->owner);
 
 	return ret ?: life_start(vm);
 }

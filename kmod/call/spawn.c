@@ -169,7 +169,7 @@ static int make_detached(const struct vm_template *template,
 
 	if (!owner_may_have(template->owner, spawn->count))
 		return -EDQUOT;
-	ret = worker_make_all(template->pool, template->owner);
+	ret = worker_make_first(template->pool, template->owner);
 	for (i = 0; i < spawn->count && !ret; i++) {
 		ret = make_one(template, spawn, i);
 		if (!ret)
@@ -187,7 +187,7 @@ static int make_owned(const struct vm_template *template,
 	int ret = 0;
 
 	if (spawn->flags & MAYFLY_SPAWN_START)
-		ret = worker_make_all(template->pool, template->owner);
+		ret = worker_make_first(template->pool, template->owner);
 	if (ret)
 		return ret;
 	vm = create_one(template, spawn, 0);

@@ -10,6 +10,8 @@
 
 /**
  * struct clock_scale - ns = (tsc * mult) >> shift
+ * @mult: factor
+ * @shift: bits
  *
  * The same for all VMs that there are, and on their device pages. Written when there
  * are none.

@@ -161,20 +161,30 @@ int owner_charge(struct owner *owner, s64 bytes)
 }
 
 /**
- * owner_add_thread - count a kernel thread that will run VMs
- * @owner: the user whose call made the pool's workers
+ * owner_max_threads - how many kernel threads may run the VMs of the caller?
  *
  * No controller counts kernel threads, and a user may have any number of cgroups,
  * each with its pool. So RLIMIT_NPROC binds the caller as in fork(2), but for these
  * threads alone.
  *
+ * Return: the limit.
+ */
+unsigned long owner_max_threads(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE) ? ULONG_MAX :
+								     rlimit(RLIMIT_NPROC);
+}
+
+/**
+ * owner_add_thread - count a kernel thread that will run VMs
+ * @owner: the user whose call made the pool's first worker
+ * @limit: from owner_max_threads() then
+ *
  * Return: 0, or -EAGAIN when there may be no more.
  */
-int owner_add_thread(struct owner *owner)
+int owner_add_thread(struct owner *owner, unsigned long limit)
 {
-	unsigned long n = atomic_long_inc_return(&owner->threads);
-
-	if (n <= rlimit(RLIMIT_NPROC) || capable(CAP_SYS_RESOURCE))
+	if (atomic_long_inc_return(&owner->threads) <= limit)
 		return 0;
 	atomic_long_dec(&owner->threads);
 	return -EAGAIN;

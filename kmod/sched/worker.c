@@ -2,11 +2,13 @@
 /*
  * worker.c - the threads that run VMs, and whose turn it is.
  *
- * A pool's workers are in its cgroup, one per CPU. They share one queue; a turn is
- * one millisecond.
+ * A pool's workers are in its cgroup. There is one at first; while VMs wait that
+ * nobody runs, a worker makes one more, until there are as many as the cgroup has CPUs.
+ * They share one queue; a turn is one millisecond.
  */
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
+#include <linux/freezer.h>
 #include <linux/kthread.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
@@ -34,11 +36,15 @@
 /*
  * A kernel thread that runs VMs. Who protects a field:
  *   I  immutable while the thread lives
+ *   P  pool->lock
+ *   W  workers_lock
  *   t  the thread's own; its timer reads it, and writes @over
  */
 struct worker {
-	struct task_struct *task;	/* [I] */
+	struct idle_worker idle;	/* [P]; its @task is [I] this thread */
+	struct list_head node;		/* [W] in pool->workers */
 	struct pool *pool;		/* [I] the pool it serves */
+	bool wants_help;		/* [t] VMs wait, and all workers are busy */
 	struct hrtimer timer;		/* [t] ends the slice */
 	struct slice slice;		/* [t] of the VM that runs, or ran last */
 };
@@ -75,15 +81,23 @@ static struct vm *choose_next(struct pool *pool)
 	return vm;
 }
 
-static struct vm *claim_next(struct pool *pool)
+/* Without a VM the worker is idle: it may be woken from now on, and has to sleep. */
+static struct vm *claim_next(struct worker *worker)
 {
+	struct pool *pool = worker->pool;
 	struct vm *vm;
 
 	spin_lock_irq(&pool->lock);
+	list_del_init(&worker->idle.node);	/* It may have woken for another reason. */
 	vm = choose_next(pool);
-	if (vm)
+	if (vm) {
 		life_claim(vm, current);
-	spin_unlock_irq(&pool->lock);
+	} else {
+		list_add(&worker->idle.node, &pool->idle);
+		set_current_state(TASK_IDLE | TASK_FREEZABLE);
+	}
+	worker->wants_help = !list_empty(&pool->ready) && list_empty(&pool->idle);
+	pool_unlock_irq(pool);
 	return vm;
 }
 
@@ -102,7 +116,7 @@ static enum hrtimer_restart on_slice_end(struct hrtimer *timer)
 	}
 	WRITE_ONCE(worker->slice.over, true);
 	/* The worker may have moved away from this timer's CPU: make its guest exit. */
-	kick_process(worker->task);
+	kick_process(worker->idle.task);
 	return HRTIMER_NORESTART;
 }
 
@@ -147,28 +161,43 @@ static bool is_frozen(const struct pool *pool)
 
 static void wait_for_thaw(const struct pool *pool)
 {
-	while (unlikely(is_frozen(pool)) && !kthread_should_stop())
+	while (unlikely(is_frozen(pool)) && !kthread_should_stop()) {
 		schedule_timeout_idle(THAW_CHECK);
+		try_to_freeze();
+	}
 }
+
+/* Before a suspend all workers come to a stop here or asleep, and their VMs with them. */
+static void run_or_sleep(struct worker *worker)
+{
+	struct vm *vm = claim_next(worker);
+
+	if (vm)
+		run_turn(worker, vm);
+	else if (!kthread_should_stop())
+		schedule();
+	__set_current_state(TASK_RUNNING);
+	try_to_freeze();
+}
+
+static void get_help(struct worker *worker);
 
 static int worker_main(void *data)
 {
 	struct worker *worker = data;
 	struct pool *pool = worker->pool;
 
+	set_freezable();
 	while (!kthread_should_stop()) {
-		struct vm *vm;
-
 		wait_for_thaw(pool);
-		vm = claim_next(pool);
-		if (vm)
-			run_turn(worker, vm);
-		else
-			wait_event_idle_exclusive(pool->idle,
-						  kthread_should_stop() ||
-						  !list_empty(&pool->ready));
+		if (unlikely(worker->wants_help))
+			get_help(worker);
+		run_or_sleep(worker);
 		compat_cond_resched();
 	}
+	spin_lock_irq(&pool->lock);
+	list_del_init(&worker->idle.node);
+	spin_unlock_irq(&pool->lock);
 	return 0;
 }
 
@@ -181,109 +210,149 @@ static const struct sched_attr worker_policy = {
 	.sched_policy = SCHED_BATCH,
 };
 
-static int make_worker(struct pool *pool, struct worker *worker)
+/* Not yet woken. In the cgroups of the calling thread, which must be the pool's. */
+static struct task_struct *make_thread(struct worker *worker)
 {
+	struct pool *pool = worker->pool;
 	struct task_struct *task;
-	int ret = owner_add_thread(pool->owner);
+	int ret;
 
-	if (ret)
-		return ret;
 	task = kthread_create(worker_main, worker, "mayfly/%u", pool->nr_workers);
-	if (IS_ERR(task)) {
-		owner_remove_thread(pool->owner);
-		return PTR_ERR(task);
-	}
+	if (IS_ERR(task))
+		return task;
 	ret = cgroup_attach_task_all(current, task);
 	if (!ret)
 		ret = sched_setattr_nocheck(task, &worker_policy);
 	/* The caller may have been moved meanwhile. */
-	if (ret || !pool_is_of(pool, task)) {
-		kthread_stop(task);
-		owner_remove_thread(pool->owner);
-		return -EXDEV;
-	}
+	if (!ret && pool_is_of(pool, task))
+		return get_task_struct(task);
+	kthread_stop(task);
+	return ERR_PTR(-EXDEV);
+}
+
+static int make_worker(struct pool *pool)
+{
+	struct worker *worker;
+	struct task_struct *task;
+	int ret = owner_add_thread(pool->owner, pool->max_threads);
+
+	lockdep_assert_held(&pool->workers_lock);
+	if (ret)
+		return ret;
+	ret = -ENOMEM;
+	worker = kzalloc(sizeof(*worker), MEMORY_SLEEP);
+	if (!worker)
+		goto out_count;
 	worker->pool = pool;
-	worker->task = get_task_struct(task);
+	INIT_LIST_HEAD(&worker->idle.node);
 	hrtimer_setup(&worker->timer, on_slice_end, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_PINNED_HARD);
-	pool->nr_workers++;
+	task = make_thread(worker);
+	ret = PTR_ERR_OR_ZERO(task);
+	if (ret)
+		goto out_worker;
+	worker->idle.task = task;
+	list_add(&worker->node, &pool->workers);
+	WRITE_ONCE(pool->nr_workers, pool->nr_workers + 1);
+	wake_up_process(task);
 	return 0;
+out_worker:
+	kfree(worker);
+out_count:
+	owner_remove_thread(pool->owner);
+	return ret;
+}
+
+/* How many CPUs may this pool's workers have? A worker's are those of its cpuset. */
+static bool has_cpu_for_more(const struct pool *pool)
+{
+	return READ_ONCE(pool->nr_workers) <
+	       min_t(unsigned int, current->nr_cpus_allowed, num_online_cpus());
+}
+
+/* Without more threads or memory, the workers that there are go on alone. */
+static void get_help(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
+
+	/* Whoever has the lock makes one, or stops this worker. */
+	if (!has_cpu_for_more(pool) || !mutex_trylock(&pool->workers_lock))
+		return;
+	if (has_cpu_for_more(pool))
+		make_worker(pool);
+	mutex_unlock(&pool->workers_lock);
+}
+
+static void stop_worker(struct worker *worker)
+{
+	/*
+	 * A worker needs CPU time to end, and its cgroup may have none for hours. The
+	 * caller's cgroup has some; if the move fails, this takes longer.
+	 */
+	cgroup_attach_task_all(current, worker->idle.task);
+	kthread_stop(worker->idle.task);
+	hrtimer_cancel(&worker->timer);
+	put_task_struct(worker->idle.task);
+	owner_remove_thread(worker->pool->owner);
+	list_del(&worker->node);
+	kfree(worker);
 }
 
 /**
  * worker_stop_all - end a pool's workers
- * @pool: the pool; it has no VMs, or its workers have not been woken yet
+ * @pool: the pool; it has no VMs
  *
  * Context: may sleep; not in one of these workers.
  */
 void worker_stop_all(struct pool *pool)
 {
-	unsigned int i;
+	struct worker *worker, *next;
 
-	for (i = 0; i < pool->nr_workers; i++) {
-		struct worker *worker = &pool->workers[i];
-
-		/*
-		 * A worker needs CPU time to end, and its cgroup may have none for
-		 * hours. The caller's cgroup has some; if the move fails, this takes
-		 * longer.
-		 */
-		cgroup_attach_task_all(current, worker->task);
-		kthread_stop(worker->task);
-		hrtimer_cancel(&worker->timer);
-		put_task_struct(worker->task);
-		owner_remove_thread(pool->owner);
-	}
-	pool->nr_workers = 0;
-	if (pool->workers)
+	/* Held: a worker may just be making another one. */
+	mutex_lock(&pool->workers_lock);
+	list_for_each_entry_safe(worker, next, &pool->workers, node)
+		stop_worker(worker);
+	mutex_unlock(&pool->workers_lock);
+	if (pool->owner)
 		owner_put(pool->owner);
-	kfree(pool->workers);
-	pool->workers = NULL;
 }
 
-static int make_workers(struct pool *pool, struct owner *owner)
+static int make_first_worker(struct pool *pool, struct owner *owner)
 {
-	unsigned int i, n = num_online_cpus();
-	int ret = 0;
+	int ret;
 
 	lockdep_assert_held(&pool->workers_lock);
-	pool->workers = kcalloc(n, sizeof(*pool->workers), MEMORY_SLEEP);
-	if (!pool->workers)
-		return -ENOMEM;
-	owner_get(owner);
+	if (!pool_is_of(pool, current))
+		return -EXDEV;
 	pool->owner = owner;
-	for (i = 0; i < n && !ret; i++)
-		ret = make_worker(pool, &pool->workers[i]);
-	if (ret) {
-		worker_stop_all(pool);
-		return ret;
-	}
-	for (i = 0; i < n; i++)
-		wake_up_process(pool->workers[i].task);
-	return 0;
+	pool->max_threads = owner_max_threads();
+	ret = make_worker(pool);
+	if (ret)
+		pool->owner = NULL;
+	else
+		owner_get(owner);
+	return ret;
 }
 
 /**
- * worker_make_all - make a pool's workers if it has none
+ * worker_make_first - make a pool's first worker if it has none
  * @pool: the pool
- * @owner: the user they count for if they are made now
+ * @owner: the user for whom all of the pool's workers count if it is made now
  *
  * Context: may sleep.
- * Return: 0; -EXDEV when there are none and the caller is in another cgroup than
+ * Return: 0; -EXDEV when there is none and the caller is in another cgroup than
  * the pool, or the cgroup takes no kernel threads; -EAGAIN when @owner may have no
  * more threads; -ENOMEM, -EINTR.
  */
-int worker_make_all(struct pool *pool, struct owner *owner)
+int worker_make_first(struct pool *pool, struct owner *owner)
 {
 	int ret = 0;
 
-	if (smp_load_acquire(&pool->workers_ready))
+	if (READ_ONCE(pool->nr_workers))
 		return 0;
 	mutex_lock(&pool->workers_lock);
-	if (!pool->workers)
-		ret = pool_is_of(pool, current) ? make_workers(pool, owner) : -EXDEV;
-	if (!ret)
-		smp_store_release(&pool->workers_ready, true);
+	if (!pool->nr_workers)
+		ret = make_first_worker(pool, owner);
 	mutex_unlock(&pool->workers_lock);
 	return ret;
 }

@@ -115,7 +115,7 @@ int access_set_state(struct vm *vm, struct access_state *state, size_t registers
 		else
 			ret = -EINVAL;
 	}
-	spin_unlock_irq(&vm->pool->lock);
+	pool_unlock_irq(vm->pool);
 	unlock_outside(vm);
 	return ret;
 }

@@ -11,6 +11,7 @@
  * for it with a bit in vm->requests and a kick.
  */
 #include <linux/jiffies.h>
+#include <linux/percpu.h>
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
 
@@ -29,7 +30,8 @@
 
 static const struct vm_end_info killed = { .reason = MAYFLY_END_KILLED };
 
-static atomic64_t nr_parked = ATOMIC64_INIT(0);
+/* Of each CPU: parking VMs is too frequent for a count that all share. */
+static DEFINE_PER_CPU(u64, nr_parked);
 
 /**
  * life_parked_count - times VMs have parked
@@ -38,7 +40,12 @@ static atomic64_t nr_parked = ATOMIC64_INIT(0);
  */
 u64 life_parked_count(void)
 {
-	return atomic64_read(&nr_parked);
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(nr_parked, cpu));
+	return sum;
 }
 
 /* Usually nobody waits. */
@@ -89,16 +96,13 @@ static void set_timer(struct pool *pool, ktime_t expires)
 	hrtimer_start(&pool->timer, max(expires, soonest), HRTIMER_MODE_ABS_HARD);
 }
 
+/* A worker is woken by pool_unlock(). */
 static void make_ready(struct vm *vm)
 {
-	struct pool *pool = vm->pool;
-
 	set_run_state(vm, MAYFLY_READY);
 	if (!vm->started)
 		return;	/* The thread in RUN will see it. */
-	list_add_tail(&vm->queue, &pool->ready);
-	if (wq_has_sleeper(&pool->idle))
-		wake_up(&pool->idle);
+	list_add_tail(&vm->queue, &vm->pool->ready);
 }
 
 static void make_parked(struct vm *vm, u64 now)
@@ -107,7 +111,7 @@ static void make_parked(struct vm *vm, u64 now)
 
 	if (vm->run_state == MAYFLY_RUNNING && !vm->borrowed) {
 		vm->parked++;
-		atomic64_inc(&nr_parked);
+		this_cpu_inc(nr_parked);
 	}
 	vm->credit = min_t(s64, vm->credit, 0);	/* Unused turns are not saved. */
 	set_run_state(vm, MAYFLY_PARKED);
@@ -173,13 +177,14 @@ static ktime_t wake_sleepers(struct pool *pool)
  */
 void life_on_deadline(struct pool *pool)
 {
+	unsigned long flags;
 	ktime_t next;
 
-	spin_lock(&pool->lock);
+	spin_lock_irqsave(&pool->lock, flags);
 	next = wake_sleepers(pool);
 	if (next != KTIME_MAX)
 		set_timer(pool, next);
-	spin_unlock(&pool->lock);
+	pool_unlock_irqrestore(pool, flags);
 }
 
 /*
@@ -286,7 +291,7 @@ void life_release(struct vm *vm, enum verdict verdict)
 	awaited = wq_has_sleeper(&vm->wait);
 	if (unlikely(awaited))
 		vm_get(vm);
-	spin_unlock_irqrestore(&pool->lock, flags);
+	pool_unlock_irqrestore(pool, flags);
 	if (unlikely(awaited)) {
 		wake_up_all(&vm->wait);
 		vm_put(vm);
@@ -403,7 +408,7 @@ int life_start(struct vm *vm)
 	/* One that is borrowed is settled when it is given back. */
 	if (!ret && vm->run_state != MAYFLY_PAUSED && !vm->borrowed)
 		life_settle(vm);
-	spin_unlock_irq(&vm->pool->lock);
+	pool_unlock_irq(vm->pool);
 	if (!ret)
 		wake_waiters(vm);
 	return ret;
@@ -471,7 +476,7 @@ int life_resume(struct vm *vm)
 		ret = -EALREADY;
 	else
 		life_settle(vm);
-	spin_unlock_irq(&vm->pool->lock);
+	pool_unlock_irq(vm->pool);
 	if (!ret)
 		wake_waiters(vm);
 	return ret;
@@ -498,7 +503,7 @@ int life_notify(struct vm *vm, u32 port)
 	}
 	if (woken)
 		life_settle(vm);
-	spin_unlock_irq(&vm->pool->lock);
+	pool_unlock_irq(vm->pool);
 	if (woken)
 		wake_waiters(vm);
 	return ret;
@@ -553,7 +558,7 @@ bool life_try_claim(struct vm *vm)
 	ready = vm->run_state == MAYFLY_READY;
 	if (ready)
 		life_claim(vm, current);
-	spin_unlock_irq(&vm->pool->lock);
+	pool_unlock_irq(vm->pool);
 	return ready;
 }
 

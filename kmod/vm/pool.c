@@ -12,6 +12,8 @@
 #include <linux/cgroup.h>
 #include <linux/memcontrol.h>
 #include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -104,8 +106,9 @@ static struct pool *make_pool(struct cgroup *cgroup, struct mem_cgroup *memcg)
 	INIT_LIST_HEAD(&pool->starved);
 	timerqueue_init_head(&pool->sleepers);
 	hrtimer_setup(&pool->timer, on_deadline, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
-	init_waitqueue_head(&pool->idle);
+	INIT_LIST_HEAD(&pool->idle);
 	mutex_init(&pool->workers_lock);
+	INIT_LIST_HEAD(&pool->workers);
 	INIT_WORK(&pool->fetch_work, on_fetch_work);
 	INIT_WORK(&pool->dispose_work, on_dispose_work);
 	atomic_long_inc(&nr_pools);
@@ -200,6 +203,60 @@ static void free_pool(struct kref *ref)
 void pool_put(struct pool *pool)
 {
 	kref_put_mutex(&pool->ref, free_pool, &pools_lock);
+}
+
+/* Takes a worker for the VMs that are ready, with a reference. NULL if none is idle. */
+static struct task_struct *take_idle_worker(struct pool *pool)
+{
+	struct idle_worker *idle;
+
+	lockdep_assert_held(&pool->lock);
+	if (list_empty(&pool->ready))
+		return NULL;
+	idle = list_first_entry_or_null(&pool->idle, struct idle_worker, node);
+	if (!idle)
+		return NULL;
+	list_del_init(&idle->node);
+	return get_task_struct(idle->task);
+}
+
+static void wake_worker(struct task_struct *worker)
+{
+	if (!worker)
+		return;
+	wake_up_process(worker);
+	put_task_struct(worker);
+}
+
+/**
+ * pool_unlock_irq - let go of pool->lock, and wake a worker if VMs are ready
+ * @pool: the pool, which may be gone afterwards
+ *
+ * One worker each time: it does the same when it has taken a VM. The one that slept
+ * last has the warmest caches. It is woken after the lock, for which it would wait.
+ */
+void pool_unlock_irq(struct pool *pool) __releases(&pool->lock)
+{
+	struct task_struct *worker = take_idle_worker(pool);
+
+	spin_unlock_irq(&pool->lock);
+	wake_worker(worker);
+}
+
+/**
+ * pool_unlock_irqrestore - the same where interrupts may have been off
+ * @pool: the pool, which may be gone afterwards
+ * @flags: from spin_lock_irqsave()
+ *
+ * Context: any.
+ */
+void pool_unlock_irqrestore(struct pool *pool, unsigned long flags)
+	__releases(&pool->lock)
+{
+	struct task_struct *worker = take_idle_worker(pool);
+
+	spin_unlock_irqrestore(&pool->lock, flags);
+	wake_worker(worker);
 }
 
 /**

@@ -18,7 +18,12 @@ struct cgroup;
 struct mem_cgroup;
 struct owner;
 struct task_struct;
-struct worker;
+
+/* A worker that has nothing to do. */
+struct idle_worker {
+	struct list_head node;		/* in pool->idle, or empty */
+	struct task_struct *task;
+};
 
 /*
  * One per creator's cgroups, from their first VM to their last. Who protects a field:
@@ -43,12 +48,12 @@ struct pool {
 	struct timerqueue_head sleepers; /* [P] parked VMs with a deadline */
 	struct hrtimer timer;		/* [P] for the first of @sleepers */
 
-	wait_queue_head_t idle;		/* workers with nothing to do */
+	struct list_head idle;		/* [P] idle workers, the one that slept last first */
 	struct mutex workers_lock;
-	struct worker *workers;		/* [W] once a VM has been started, else NULL */
-	bool workers_ready;		/* the workers are there to stay; set last */
-	unsigned int nr_workers;	/* [W] one per CPU */
+	struct list_head workers;	/* [W] none until a VM is started */
+	unsigned int nr_workers;	/* [W] how many; read by others */
 	struct owner *owner;		/* [W] the user the workers count for */
+	unsigned long max_threads;	/* [W] that this user may have */
 
 	struct work_struct fetch_work;	/* serves the VMs in @starved */
 	unsigned int over_high;		/* [F] pages above memory.high, not waited for */
@@ -75,6 +80,9 @@ struct pool *pool_get_current(void);
 bool pool_is_of(const struct pool *pool, struct task_struct *task);
 void pool_put(struct pool *pool);
 void pool_call_fetcher(struct pool *pool);
+void pool_unlock_irq(struct pool *pool) __releases(&pool->lock);
+void pool_unlock_irqrestore(struct pool *pool, unsigned long flags)
+	__releases(&pool->lock);
 bool pool_visit(pool_visit_fn *visit, void *context);
 bool pool_visit_in_turn(pool_visit_fn *visit, void *context);
 u64 pool_count(void);

@@ -5,7 +5,6 @@
 // loses to other processes is charged to whichever VM ran just then.
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -24,22 +23,14 @@ protected:
 	/// Puts every worker on the first CPU.
 	static void gather_workers()
 	{
+		const auto cpus = static_cast<std::size_t>(sysconf(_SC_NPROCESSORS_ONLN));
 		cpu_set_t first;
-		int workers = 0;
 
+		EXPECT_TRUE(live::eventually([&] { return live::workers().size() == cpus; }));
 		CPU_ZERO(&first);
 		CPU_SET(0, &first);
-		for (const auto &entry : std::filesystem::directory_iterator("/proc")) {
-			std::ifstream file(entry.path() / "comm");
-			std::string name;
-
-			if (std::getline(file, name) && name.starts_with("mayfly/")) {
-				EXPECT_EQ(sched_setaffinity(std::stoi(entry.path().filename()), sizeof(first), &first),
-					  0);
-				workers++;
-			}
-		}
-		EXPECT_GT(workers, 0);
+		for (const pid_t worker : live::workers())
+			EXPECT_EQ(sched_setaffinity(worker, sizeof(first), &first), 0);
 	}
 	static std::uint64_t least_cpu(const std::vector<machine> &vms)
 	{

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -18,6 +17,7 @@ namespace
 {
 
 using live::machine;
+using live::workers;
 
 class HostEvents : public live::Live
 {
@@ -31,21 +31,6 @@ protected:
 	}
 	static bool set_online(bool online) { return write("/sys/devices/system/cpu/cpu1/online", online ? "1" : "0"); }
 	[[nodiscard]] static bool has_two_cpus() { return sysconf(_SC_NPROCESSORS_ONLN) > 1; }
-
-	/// The threads that run VMs.
-	[[nodiscard]] static std::vector<pid_t> workers()
-	{
-		std::vector<pid_t> found;
-
-		for (const auto &entry : std::filesystem::directory_iterator("/proc")) {
-			std::ifstream file(entry.path() / "comm");
-			std::string name;
-
-			if (std::getline(file, name) && name.starts_with("mayfly/"))
-				found.push_back(std::stoi(entry.path().filename()));
-		}
-		return found;
-	}
 	/// Where a thread may run now, as the kernel says it: "0-1".
 	[[nodiscard]] static std::string allowed(pid_t thread)
 	{
@@ -130,9 +115,11 @@ TEST_F(HostEvents, VmsLiveThroughWorkersThatAreMoved)
 		GTEST_SKIP() << "needs two CPUs";
 
 	const crowd vms(device, 50);
+
+	EXPECT_TRUE(live::eventually([] { return workers().size() == 2; }));
+
 	const std::vector<pid_t> threads = workers();
 
-	EXPECT_EQ(threads.size(), 2u);
 	for (const unsigned long mask : {1ul, 2ul, 1ul, 3ul}) {
 		cpu_set_t set;
 
@@ -147,6 +134,44 @@ TEST_F(HostEvents, VmsLiveThroughWorkersThatAreMoved)
 	vms.stop();
 }
 
+TEST_F(HostEvents, WorkersAreMadeWhenTheyAreNeeded)
+{
+	if (!has_two_cpus())
+		GTEST_SKIP() << "needs two CPUs";
+
+	const machine sleeper(live::make_image(device, guests::wait_forever), device, MAYFLY_SPAWN_START);
+
+	EXPECT_TRUE(live::eventually([&] { return sleeper.info().state == MAYFLY_PARKED; }));
+	EXPECT_EQ(workers().size(), 1u);
+
+	const crowd vms(device, 50);
+
+	EXPECT_TRUE(live::eventually([] { return workers().size() == 2; }));
+	EXPECT_TRUE(vms.gets_on());
+	EXPECT_EQ(workers().size(), 2u) << "as many as CPUs";
+	vms.stop();
+}
+
+TEST_F(HostEvents, ACgroupHasNoMoreWorkersThanCpus)
+{
+	const std::string root = "/sys/fs/cgroup", group = root + "/mayfly-live-cpuset";
+
+	ASSERT_TRUE(write(root + "/cgroup.subtree_control", "+cpuset"));
+	ASSERT_EQ(mkdir(group.c_str(), 0755), 0) << strerror(errno);
+	EXPECT_TRUE(write(group + "/cpuset.cpus", "0"));
+	EXPECT_TRUE(write(group + "/cgroup.procs", "0"));
+	{
+		const crowd vms(device, 50);
+
+		EXPECT_TRUE(vms.gets_on());
+		EXPECT_TRUE(vms.gets_on());
+		EXPECT_EQ(workers().size(), 1u);
+		vms.stop();
+	}
+	EXPECT_TRUE(write(root + "/cgroup.procs", "0"));
+	EXPECT_TRUE(live::eventually([&] { return rmdir(group.c_str()) == 0; })) << strerror(errno);
+}
+
 TEST_F(HostEvents, VmsLiveThroughACpusetThatChanges)
 {
 	const std::string root = "/sys/fs/cgroup", group = root + "/mayfly-live-cpuset";
@@ -159,9 +184,11 @@ TEST_F(HostEvents, VmsLiveThroughACpusetThatChanges)
 	EXPECT_TRUE(write(group + "/cgroup.procs", "0"));
 	{
 		const crowd vms(device, 50);
+
+		EXPECT_TRUE(live::eventually([] { return workers().size() == 2; }));
+
 		const std::vector<pid_t> threads = workers();
 
-		EXPECT_EQ(threads.size(), 2u);
 		for (const char *cpus : {"0", "1", "0-1"}) {
 			EXPECT_TRUE(write(group + "/cpuset.cpus", cpus));
 			for (const pid_t thread : threads)

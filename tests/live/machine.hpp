@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <span>
 #include <string>
@@ -216,6 +217,21 @@ inline bool cpu_says(const std::string &name, const std::string &word)
 		if (line.starts_with(name))
 			return (line + " ").find(" " + word + " ") != std::string::npos;
 	return false;
+}
+
+/// The threads that run started VMs.
+inline std::vector<pid_t> workers()
+{
+	std::vector<pid_t> found;
+
+	for (const auto &entry : std::filesystem::directory_iterator("/proc")) {
+		std::ifstream file(entry.path() / "comm");
+		std::string name;
+
+		if (std::getline(file, name) && name.starts_with("mayfly/"))
+			found.push_back(std::stoi(entry.path().filename()));
+	}
+	return found;
 }
 
 /// \p count, or a twentieth of it on the debug kernel, which takes so much longer.

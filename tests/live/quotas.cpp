@@ -304,7 +304,7 @@ TEST_F(Quotas, LoweredBelowWhatIsUsedNothingEndsAndNothingStarts)
 	EXPECT_EQ(crowd(device, image, 1).result(), 0);
 }
 
-/// A pool's workers are as many as the CPUs, and one user may have many cgroups.
+/// One user may have many cgroups, each with its workers.
 TEST_F(Quotas, WorkersAreThreadsOfTheUser)
 {
 	const live::fd image = live::make_image(device, guests::exit42);
@@ -327,6 +327,31 @@ TEST_F(Quotas, WorkersAreThreadsOfTheUser)
 		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
 		EXPECT_TRUE(vm.wait_for_end());
 		EXPECT_EQ(vm.info().status, 42);
+	}));
+}
+
+TEST_F(Quotas, WithoutMoreThreadsOneWorkerRunsAll)
+{
+	const live::fd image = live::make_image(device, guests::wait_loop),
+		       spin = live::make_image(device, guests::spin);
+
+	ASSERT_TRUE(live::eventually([&] { return now().pools == 0; })) << "there are workers";
+	EXPECT_TRUE(as_nobody([&] {
+		rlimit most{};
+
+		ASSERT_EQ(getrlimit(RLIMIT_NPROC, &most), 0);
+		most.rlim_cur = 1;
+		ASSERT_EQ(setrlimit(RLIMIT_NPROC, &most), 0);
+
+		const crowd spinners(device, spin, 3, MAYFLY_SPAWN_START);
+		crowd waiters(device, image, 5, MAYFLY_SPAWN_START);
+
+		EXPECT_EQ(spinners.result(), 0);
+		EXPECT_EQ(waiters.result(), 0);
+		EXPECT_TRUE(live::eventually([&] {
+			return waiters.count([](const mayfly_vm_info &row) { return row.parked > 3; }) == 5;
+		}));
+		EXPECT_EQ(live::workers().size(), 1u);
 	}));
 }
 
