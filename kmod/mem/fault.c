@@ -3,8 +3,8 @@
  * fault.c - guests get memory when they touch it: demand-zero, copy-on-write.
  *
  * A guest that touches pages at random gets them one by one. A guest that walks
- * through memory gets as many pages as its walk has had so far, and soon large ones:
- * an honest walker holds at most twice what it uses, and exits a few dozen times per
+ * through memory gets as many pages as its walk has had so far, and soon large ones,
+ * also if it walks in a few places by turns: an honest walker holds at most twice what it uses, and exits a few dozen times per
  * 256 MiB. All of that is done in the VM's own time, on the worker, so it counts as
  * CPU time of the VM and of its cgroup. Only memory that must be reclaimed first is
  * left to the work item.
@@ -14,6 +14,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "mem/image.h"
@@ -93,17 +94,37 @@ static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
 	       room_for(memory->memcg, PAGES_LARGE, MEMORY_ATOMIC);
 }
 
+/* The walk that goes on at @gpa, or else a new one instead of the oldest; now the first. */
+static struct memory_walk *walk_at(struct vm_memory *memory, u64 gpa)
+{
+	struct memory_walk *walks = memory->walks, found = { gpa, gpa };
+	unsigned int i = 0;
+
+	while (i < MEMORY_WALKS - 1 && walks[i].end != gpa)
+		i++;
+	if (walks[i].end == gpa)
+		found = walks[i];
+	memmove(&walks[1], &walks[0], i * sizeof(*walks));
+	walks[0] = found;
+	return walks;
+}
+
+/* What follows is not the guest's doing. */
+static void forget_walks(struct vm_memory *memory)
+{
+	memset(memory->walks, 0, sizeof(memory->walks));
+}
+
 /*
  * How many pages a fault gets: as many as its walk has had so far. Only one when
  * memory is short and has to be reclaimed: others need it more.
  */
-static u64 walk_length(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+static u64 walk_length(const struct vm_memory *memory, const struct memory_walk *walk,
+		       gfp_t gfp)
 {
-	u64 had, room = (memory->size - gpa) >> PAGE_SHIFT;
+	u64 had = (walk->end - walk->begin) >> PAGE_SHIFT;
+	u64 room = (memory->size - walk->end) >> PAGE_SHIFT;
 
-	if (gpa != memory->walk_end)
-		memory->walk_begin = gpa;
-	had = (gpa - memory->walk_begin) >> PAGE_SHIFT;
 	if (gfp & __GFP_DIRECT_RECLAIM)
 		return 1;
 	return had < WALK_MIN ? 1 : min3(had, (u64)WALK_MAX, room);
@@ -111,7 +132,8 @@ static u64 walk_length(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 
 static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
-	u64 left = walk_length(memory, gpa, gfp), at = gpa;
+	struct memory_walk *walk = walk_at(memory, gpa);
+	u64 left = walk_length(memory, walk, gfp), at = gpa;
 	int ret = 0;
 
 	if (!room_for(memory->memcg, 1, gfp))
@@ -132,7 +154,7 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 		at += PAGE_SIZE;
 		left--;
 	}
-	memory->walk_end = at;
+	walk->end = at;
 	return at == gpa ? ret : 0;
 }
 
@@ -225,7 +247,7 @@ static int privatize(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
 	u64 *entry = stage2_find(&memory->s2, gpa);
 
-	memory->walk_end = 0;	/* This is no walk of the guest's. */
+	forget_walks(memory);
 	if (!entry || !(*entry & memory->s2.format->present))
 		return demand_zero(memory, gpa, gfp);
 	if (*entry & memory->s2.owned)
@@ -276,7 +298,7 @@ int memory_copy_hot(struct vm_memory *memory, gfp_t gfp)
 			.write = true,
 		};
 
-		memory->walk_end = 0;	/* These are not part of a walk. */
+		forget_walks(memory);
 		/* -EFAULT: the first VM had more memory than this one. */
 		if (memory_fault(memory, &fault, gfp) == -ENOMEM)
 			return -ENOMEM;

@@ -13,6 +13,19 @@
 struct image;
 struct mem_cgroup;
 
+/* So many may take turns: what is read, what it is compared with, and what is written. */
+#define MEMORY_WALKS	3
+
+/**
+ * struct memory_walk - a guest touches page after page
+ * @begin: where it began
+ * @end: where it would go on
+ */
+struct memory_walk {
+	u64 begin;
+	u64 end;
+};
+
 /**
  * struct vm_memory - a VM's guest-physical address space
  * @s2: second-level tables; all owned pages are on @pages. Without a root
@@ -22,8 +35,7 @@ struct mem_cgroup;
  * @memcg: the cgroup that is charged
  * @pages: every page held alone, linked by page->lru: guest pages, tables and
  *	the device page
- * @walk_begin: where the guest's last walk through untouched memory began
- * @walk_end: where that walk would go on
+ * @walks: the guest's last walks through untouched memory, the very last one first
  * @guest_pages: how many of @pages are guest memory, in pages of 4 KiB
  * @table_pages: how many are tables
  * @device_pages: how many are device pages
@@ -37,8 +49,7 @@ struct vm_memory {
 	struct image *image;
 	struct mem_cgroup *memcg;
 	struct list_head pages;
-	u64 walk_begin;
-	u64 walk_end;
+	struct memory_walk walks[MEMORY_WALKS];
 	u32 guest_pages;
 	u32 table_pages;
 	u32 device_pages;

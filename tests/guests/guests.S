@@ -529,6 +529,21 @@
 	exit	0
 	end_guest
 
+// Writes a word to each page of r9 from GPA r8 on, and by turns to those 256 MiB above,
+// and again 256 MiB above. Ends with 0.
+	guest touch_in_turns
+	prepare
+	mov	$DIRECT_MAP, %rax
+	add	%rax, %r8
+1:	mov	%r13, (%r8)
+	mov	%r13, 0x10000000(%r8)
+	mov	%r13, 0x20000000(%r8)
+	add	$PAGE, %r8
+	dec	%r9
+	jnz	1b
+	exit	0
+	end_guest
+
 // Puts code into each page from GPA r8 on, r9 of them, and waits; after an event it
 // runs that in the last one and waits again, and ends with 0.
 	guest walk_run

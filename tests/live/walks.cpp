@@ -48,6 +48,19 @@ TEST_F(Walks, AWalkOf64MibLeavesGuestModeSeldom)
 	EXPECT_LE(vm.info().exits_by[MAYFLY_EXIT_MEMORY], 40u);
 }
 
+/// As where one array is copied to another, or two are added to a third.
+TEST_F(Walks, ThreeWalksByTurnsLeaveGuestModeAsSeldomAsOne)
+{
+	const live::fd image = live::make_image(device, guests::touch_in_turns);
+	const machine vm(image, device, 0, 1024 * mib);
+
+	vm.set_parameters(4 * mib, 16 * pages_per_mib);
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().status, 0);
+	// 4 pages, then doubling up to 4 MiB, then 4 MiB at a time: for each walk.
+	EXPECT_LE(vm.info().exits_by[MAYFLY_EXIT_MEMORY], 3u * 20);
+}
+
 TEST_F(Walks, AWalkGetsAtMostTwiceWhatItTouches)
 {
 	const machine vm = touched(5 * pages_per_mib, 1);
