@@ -5,8 +5,10 @@
 #ifndef MAYFLY_VENDOR_H
 #define MAYFLY_VENDOR_H
 
+#include <linux/gfp.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/percpu.h>
+#include <linux/topology.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
 #include <asm/debugreg.h>
@@ -24,6 +26,12 @@
 #define DR7_OFF		0x400
 
 #define NOBODY		((uid_t)-1)
+
+/* A page of zeros that is near a CPU. */
+static inline struct page *page_near(int cpu)
+{
+	return alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+}
 
 /*
  * @last: the uid whose guest ran last on this CPU, NOBODY if that is not known. That

@@ -111,12 +111,13 @@ static void init_vmcb(struct vmcb *vmcb)
 	mutate_vmcb(control);
 }
 
-static int make_vmcb(struct svm_cpu *cpu)
+static int make_vmcb(int number)
 {
-	struct page *block = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	struct svm_cpu *cpu = per_cpu_ptr(&svm_cpus, number);
+	struct page *block = page_near(number);
 
-	cpu->host = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	cpu->hsave = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	cpu->host = page_near(number);
+	cpu->hsave = page_near(number);
 	if (block) {
 		cpu->vmcb = page_address(block);
 		cpu->vmcb_pa = page_to_phys(block);
@@ -165,7 +166,7 @@ int __init svm_make_blocks(void)
 
 	for_each_possible_cpu(cpu)
 		if (!ret)
-			ret = make_vmcb(per_cpu_ptr(&svm_cpus, cpu));
+			ret = make_vmcb(cpu);
 	return ret;
 }
 

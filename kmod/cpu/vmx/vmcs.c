@@ -13,6 +13,7 @@
 #include <asm/vmx.h>
 
 #include "cpu/vcpu.h"
+#include "cpu/vendor.h"
 #include "cpu/vmx/asm.h"
 #include "cpu/vmx/controls.h"
 #include "cpu/vmx/segments.h"
@@ -26,9 +27,9 @@
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
-static struct page *__init make_region(void)
+static struct page *__init make_region(int cpu)
 {
-	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	struct page *page = page_near(cpu);
 
 	if (page)
 		*(u32 *)page_address(page) = vmx_controls.revision;
@@ -65,8 +66,8 @@ int __init vmx_make_vmcs(void)
 	for_each_possible_cpu(cpu) {
 		struct vmx_cpu *c = per_cpu_ptr(&vmx_cpus, cpu);
 
-		c->vmxon = make_region();
-		c->vmcs = make_region();
+		c->vmxon = make_region(cpu);
+		c->vmcs = make_region(cpu);
 		if (!c->vmxon || !c->vmcs)
 			return -ENOMEM;
 	}
