@@ -32,6 +32,7 @@ enum mutation {
 	MUTATION_INTERCEPT,	/* #AC is not intercepted */
 	MUTATION_MSR_BITMAP,	/* TSC_AUX can be read */
 	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
+	MUTATION_CLEAN,		/* what has changed is said to be as it was; SVM */
 	MUTATION_SHUTDOWN,	/* a shutdown leaves rubbish as the guest's state; SVM */
 	/* What the host does: */
 	MUTATION_VMXON,		/* VMXON raises #UD; VT-x */

@@ -64,6 +64,7 @@ void shadow_interrupt(void);
 void shadow_svm_bitmaps(const void *iopm, const void *msrpm);
 void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 		      phys_addr_t iopm, phys_addr_t msrpm);
+void shadow_svm_exit(const struct vmcb *vmcb);
 
 /* When the machine goes down, an IPI turns VT-x off: then VMREAD and VMWRITE are #UD. */
 static inline void shadow_vmx_access(void)
@@ -83,6 +84,7 @@ static inline void shadow_interrupt(void) {}
 static inline void shadow_svm_bitmaps(const void *iopm, const void *msrpm) {}
 static inline void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 				    phys_addr_t iopm, phys_addr_t msrpm) {}
+static inline void shadow_svm_exit(const struct vmcb *vmcb) {}
 
 static inline void shadow_vmx_access(void) {}
 static inline void shadow_vmx_setup(void) {}

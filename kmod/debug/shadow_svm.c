@@ -8,7 +8,9 @@
  */
 #include <linux/bitmap.h>
 #include <linux/bug.h>
+#include <linux/jhash.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/string.h>
 #include <asm/svm.h>
 
@@ -38,6 +40,7 @@ enum word {
 	WORD_NESTED = 0x90,
 	WORD_EVENT = 0xa8,
 	WORD_N_CR3 = 0xb0,
+	WORD_CLEAN = 0xc0,
 	WORD_NEXT_RIP = 0xc8,	/* written by an exit, with what follows */
 	WORD_FETCHED_LAST = 0xd8,
 };
@@ -120,6 +123,7 @@ static bool is_named(unsigned int offset)
 	case WORD_NESTED:
 	case WORD_EVENT:
 	case WORD_N_CR3:
+	case WORD_CLEAN:
 		return true;
 	default:
 		return is_free(offset);
@@ -133,6 +137,61 @@ static void check_vmcb_rest(const struct vmcb *vmcb)
 	for (offset = 0; offset < CONTROL_BYTES; offset += sizeof(u64))
 		if (!is_named(offset))
 			expect_word(vmcb, offset, 0);
+}
+
+/*
+ * 15.15.4, tables B-1 and B-2: what each clean bit vouches for. The CPU may take what it
+ * had in the VMCB at the last exit.
+ */
+static const struct {
+	u8 bit;
+	u16 offset, length;
+} cached[] = {
+	{ 0, 0x000, 0x18 }, { 0, 0x03c, 4 }, { 0, 0x050, 8 },	/* intercepts, TSC offset */
+	{ 1, 0x040, 0x10 },					/* bitmaps */
+	{ 2, 0x058, 4 },					/* ASID */
+	{ 3, 0x060, 8 },					/* V_TPR and its like */
+	{ 4, 0x090, 8 }, { 4, 0x0b0, 8 }, { 4, 0x668, 8 },	/* nested paging, PAT */
+	{ 5, 0x4d0, 8 }, { 5, 0x548, 0x18 },			/* EFER, CR4, CR3, CR0 */
+	{ 6, 0x560, 0x10 },					/* DR7, DR6 */
+	{ 7, 0x460, 0x10 }, { 7, 0x480, 0x10 },			/* GDTR, IDTR */
+	{ 8, 0x400, 0x40 }, { 8, 0x4cb, 1 },			/* ES CS SS DS, CPL */
+	{ 9, 0x640, 8 },					/* CR2 */
+};
+
+/* A sum of each of these at the last exit. */
+static DEFINE_PER_CPU(u32, sums[ARRAY_SIZE(cached)]);
+
+static u32 sum_of(const struct vmcb *vmcb, unsigned int i)
+{
+	return jhash((const u8 *)vmcb + cached[i].offset, cached[i].length, 0);
+}
+
+static void check_vmcb_clean(const struct vmcb *vmcb)
+{
+	u32 clean = word_at(vmcb, WORD_CLEAN);
+	unsigned int i;
+
+	if (clean & ~0x7ffu)
+		shadow_report(SHADOW_CONTROL, "VMCB clean bits %#x", clean);
+	for (i = 0; i < ARRAY_SIZE(cached); i++)
+		if (clean & BIT(cached[i].bit) && sum_of(vmcb, i) != this_cpu_read(sums[i]))
+			shadow_report(SHADOW_CONTROL, "VMCB %#x has changed, but is said to be clean",
+				      cached[i].offset);
+}
+
+/**
+ * shadow_svm_exit - remember what the CPU may know by heart from now on
+ * @vmcb: the CPU's
+ *
+ * Context: interrupts off.
+ */
+void shadow_svm_exit(const struct vmcb *vmcb)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cached); i++)
+		this_cpu_write(sums[i], sum_of(vmcb, i));
 }
 
 /* 15.20: only exceptions, with an error code where they have one. */
@@ -168,6 +227,7 @@ static void check_vmcb_control(const struct vmcb *vmcb, const struct vcpu *vcpu,
 	expect_word(vmcb, WORD_N_CR3, __pa(vcpu->s2->root));
 	check_vmcb_event(word_at(vmcb, WORD_EVENT));
 	check_vmcb_rest(vmcb);
+	check_vmcb_clean(vmcb);
 	/* TLB control: nothing, or flush all. Tag 0 is the host's. */
 	if (!vcpu->tag.asid || (asid & ~(1ull << 32)) != vcpu->tag.asid)
 		shadow_report(SHADOW_CONTROL, "VMCB 0x58 is %#llx, the VM's tag %u",

@@ -35,6 +35,7 @@ enum mutation {
 	intercept,
 	msr_bitmap,
 	io_bitmap,
+	clean,
 	shutdown,
 	vmxon,
 	tsc_khz,
@@ -300,6 +301,22 @@ TEST_F(Mutations, AnOpenPortIsSeen)
 }
 
 /// Rule 27: no check has to fire, as nothing of it is used.
+TEST_F(Mutations, AChangedFieldThatIsSaidToBeCleanIsSeen)
+{
+	if (!is_svm())
+		GTEST_SKIP() << "needs SVM: VT-x has no clean bits";
+
+	const hits before = all_hits();
+
+	mutate(clean);
+	run(guests::exit42, 42);
+	// The next VM on this CPU has other tables, and another clock.
+	run(guests::exit42, 42);
+	mutate(none);
+	EXPECT_EQ(fired_since(before), names{"control"}) << last_report();
+	run(guests::exit42, 42);
+}
+
 TEST_F(Mutations, NothingIsTakenFromAControlBlockAfterAShutdown)
 {
 	if (!is_svm())

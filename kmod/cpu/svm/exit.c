@@ -147,7 +147,10 @@ static void svm_before_entry(struct svm_cpu *cpu, struct vcpu *vcpu)
 	vmcb->save.rsp = state->regs[MAYFLY_RSP];
 	vmcb->save.rip = state->rip;
 	vmcb->save.rflags = state->rflags;
-	vmcb->save.dr6 = DR6_INIT;
+	if (unlikely(vmcb->save.dr6 != DR6_INIT)) {	/* A #DB has caused the exit. */
+		vmcb->save.dr6 = DR6_INIT;
+		vmcb->control.clean &= ~CLEAN_DR;
+	}
 	vmcb->control.event_inj = 0;
 	vmcb->control.int_state = state->flags & MAYFLY_STATE_SHADOW ?
 					  SVM_INTERRUPT_SHADOW_MASK : 0;
@@ -165,6 +168,7 @@ static void svm_after_exit(struct svm_cpu *cpu, struct vcpu *vcpu)
 
 	/* Not earlier: an entry that did not happen has flushed nothing. */
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	vmcb->control.clean = CLEAN_ALL;
 	state->regs[MAYFLY_RAX] = vmcb->save.rax;
 	state->regs[MAYFLY_RSP] = vmcb->save.rsp;
 	state->rip = vmcb->save.rip;
@@ -197,6 +201,19 @@ static void svm_last_exit(struct svm_cpu *cpu, struct vcpu *vcpu, struct vm_exit
 	svm_distrust(cpu);
 }
 
+/* What interrupts may change between two entries is only the LDT, if there is one. */
+static void save_host(struct svm_cpu *cpu)
+{
+	u16 ldt;
+
+	asm volatile("sldt %0" : "=rm" (ldt));
+	if (likely(cpu->host_saved && !ldt && !cpu->host_ldt))
+		return;
+	svm_save_host(cpu->host_pa);
+	cpu->host_ldt = ldt;
+	cpu->host_saved = true;
+}
+
 /**
  * svm_run - struct backend_ops.run
  * @vcpu: loaded on this CPU
@@ -213,13 +230,13 @@ void svm_run(struct vcpu *vcpu, struct vm_exit *exit)
 	}
 	svm_before_entry(cpu, vcpu);
 	amd_clear_divider();
-	/* Each time: an interrupt may have changed LDTR since the last entry. */
-	svm_save_host(cpu->host_pa);
+	save_host(cpu);
 	shadow_svm_entry(cpu->vmcb, vcpu, page_to_phys(svm_iopm), page_to_phys(svm_msrpm));
 	tlbmodel_enter(vcpu->s2, vcpu->id, vcpu->tag.asid,
 		       cpu->vmcb->control.tlb_ctl == TLB_CONTROL_FLUSH_ALL_ASID);
 	shadow_host_before(SHADOW_EXIT_ALL);
 	svm_enter(cpu->vmcb_pa, vcpu->state.regs, cpu->host_pa);
+	shadow_svm_exit(cpu->vmcb);
 	tlbmodel_leave(vcpu->s2);
 	restore_breakpoints();
 	shadow_host_after(SHADOW_EXIT_ALL);

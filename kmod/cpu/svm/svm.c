@@ -124,6 +124,8 @@ static int svm_enable_cpu(void)
 	cpu->next_asid = cpu->max_asid + 1;	/* The TLB may have others' tags. */
 	cpu->loaded = 0;
 	cpu->last_user = NOBODY;	/* Another hypervisor may have run guests. */
+	if (cpu_feature_enabled(X86_FEATURE_RDPID))
+		rdmsrq(MSR_TSC_AUX, cpu->tsc_aux);
 	wrmsrq(MSR_EFER, efer | EFER_SVME);
 	wrmsrq(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
 	/* Another hypervisor may have left its last guest's. 1.0; APM 2 15.30.5 */
@@ -189,17 +191,17 @@ static void load_vcpu(struct svm_cpu *cpu, struct vcpu *vcpu)
 	control->tsc_offset = vcpu->state.tsc_offset;
 	control->nested_cr3 = __pa(vcpu->s2->root);
 	control->asid = vcpu->tag.asid;
+	if (!mutation_is(MUTATION_CLEAN))
+		control->clean = 0;
 	cpu->loaded = vcpu->id;
 	vcpu->state_changed = false;
 }
 
 /* RDPID cannot be intercepted: it would tell a guest which CPU it is on. */
-static void hide_cpu_number(struct svm_cpu *cpu)
+static void hide_cpu_number(void)
 {
-	if (!cpu_feature_enabled(X86_FEATURE_RDPID))
-		return;
-	rdmsrq(MSR_TSC_AUX, cpu->tsc_aux);
-	wrmsrq(MSR_TSC_AUX, 0);
+	if (cpu_feature_enabled(X86_FEATURE_RDPID))
+		wrmsrq(MSR_TSC_AUX, 0);
 }
 
 static void show_cpu_number(const struct svm_cpu *cpu)
@@ -234,7 +236,8 @@ static int svm_load(struct vcpu *vcpu)
 		return -EAGAIN;
 	svm_mutate(cpu);
 	hide_block_stepping(true);
-	hide_cpu_number(cpu);
+	hide_cpu_number();
+	cpu->host_saved = false;
 	change_user(&cpu->last_user, vcpu->uid);
 	if (cpu->loaded != vcpu->id || vcpu->tag.cpu != smp_processor_id() ||
 	    vcpu->state_changed)

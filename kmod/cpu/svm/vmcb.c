@@ -280,6 +280,7 @@ void svm_take_new_tag(struct svm_cpu *cpu, struct vcpu *vcpu)
 		.flushed = vcpu->s2->changes,
 	};
 	cpu->vmcb->control.asid = vcpu->tag.asid;
+	cpu->vmcb->control.clean &= ~CLEAN_ASID;
 }
 
 /**
