@@ -351,7 +351,7 @@ int verb_wait(const context &world, const invocation &in)
 		}
 		last = exit_status(row);
 		if (array)
-			array->add(to_json(row));
+			array->add_text(json_text(row));
 		else
 			world.out.print("{}\n", last);
 		if (row.reason != end_reason::exited && row.reason != end_reason::killed)

@@ -93,18 +93,18 @@ void print_shelf(const context &world, const shelf &seen)
 					       size_text(row.bytes),
 					       size_text(row.memory_default),
 					       std::to_string(row.users),
-					       age_of(row.created_ns)};
+					       age_of(row.created_ns, now_ns())};
 
 		if (owners)
 			cells.push_back(std::to_string(row.uid));
-		shown.add(std::move(cells));
+		shown.add(cells);
 	}
 	for (const guest_file &file : seen.bundled) {
 		std::vector<std::string> cells{file.label, "-", "bundled", size_text(file.bytes.size()), "-", "-", "-"};
 
 		if (owners)
 			cells.emplace_back("-");
-		shown.add(std::move(cells));
+		shown.add(cells);
 	}
 	print_table(world, shown);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "json.hpp"
 
-#include <fmt/format.h>
+#include <fmt/compile.h>
 
 #include "text.hpp"
 
@@ -10,47 +10,55 @@ namespace vmctl::cli
 
 using json = nlohmann::ordered_json;
 
-json to_json(const vm_info &row)
+namespace
 {
-	json object = {
-		{"id", row.id},
-		{"name", row.name},
-		{"state", to_string(row.state)},
-		{"image", row.image},
-		{"image_id", row.image_id},
-		{"reason", nullptr},
-		{"status", nullptr},
-		{"exits", row.exits},
-		{"cpu_ns", row.cpu_ns},
-		{"memory", row.memory},
-		{"private_bytes", row.private_bytes},
-		{"created", row.created_ns},
-		{"ended", nullptr},
-		{"uid", row.uid},
-		{"detached", row.detached},
-		{"started", row.started},
-		{"cold", row.cold},
-	};
 
-	if (!row.ended())
-		return object;
-	object["reason"] = to_string(row.reason);
-	object["ended"] = row.ended_ns;
-	object["end"] = row.end_text();
-	if (row.reason == end_reason::exited)
-		object["status"] = row.status;
-	else
-		object["rip"] = fmt::format("{:#x}", row.rip);
+std::string dump(const json &element)
+{
+	// Image names come from users' file names: not always UTF-8.
+	return element.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string hex(std::uint64_t number)
+{
+	return fmt::format(R"("{:#x}")", number);
+}
+
+} // namespace
+
+// There may be a million rows: nothing is built that is not printed. A name has no
+// letter that JSON escapes, see check_name().
+std::string json_text(const vm_info &row)
+{
+	const bool exited = row.reason == end_reason::exited;
+	fmt::memory_buffer text;
+
+	fmt::format_to(
+		fmt::appender(text),
+		FMT_COMPILE(
+			R"({{"id":{},"name":"{}","state":"{}","image":{},"image_id":{},"reason":{},"status":{},"exits":{},)"
+			R"("cpu_ns":{},"memory":{},"private_bytes":{},"created":{},"ended":{},"uid":{},"detached":{},)"
+			R"("started":{},"cold":{})"),
+		row.id, row.name, to_string(row.state), dump(row.image), row.image_id,
+		row.ended() ? dump(to_string(row.reason)) : "null", exited ? std::to_string(row.status) : "null",
+		row.exits, row.cpu_ns, row.memory, row.private_bytes, row.created_ns,
+		row.ended() ? std::to_string(row.ended_ns) : "null", row.uid, row.detached, row.started, row.cold);
+
+	if (row.ended())
+		text.append(R"(,"end":)" + dump(row.end_text()));
+	if (row.ended() && !exited)
+		text.append(R"(,"rip":)" + hex(row.rip));
 	if (row.reason == end_reason::bad_access)
-		object["address"] = fmt::format("{:#x}", row.address);
+		text.append(R"(,"address":)" + hex(row.address));
 	if (row.reason == end_reason::entry_failed || row.reason == end_reason::bad_state)
-		object["detail"] = fmt::format("{:#x}", row.detail);
-	return object;
+		text.append(R"(,"detail":)" + hex(row.detail));
+	text.push_back('}');
+	return fmt::to_string(text);
 }
 
 json to_json(const vm_stat &stat)
 {
-	json object = to_json(stat.info);
+	json object = json::parse(json_text(stat.info));
 	json &exits = object["exits_by_reason"];
 
 	for (const exit_reason reason : all_exit_reasons)
@@ -91,10 +99,13 @@ json_array::json_array(stream &out) : out_(out)
 
 void json_array::add(const json &element)
 {
-	// Image names come from users' file names: not always UTF-8.
-	const std::string text = element.dump(-1, ' ', false, json::error_handler_t::replace);
+	add_text(dump(element));
+}
 
-	out_.print("{}\n{}", empty_ ? "" : ",", text);
+void json_array::add_text(std::string_view element)
+{
+	out_.write(empty_ ? "\n" : ",\n");
+	out_.write(element);
 	empty_ = false;
 }
 

@@ -2,6 +2,9 @@
 // VMs as JSON.
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include <nlohmann/json.hpp>
 #include <vmctl/vmctl.hpp>
 
@@ -10,8 +13,8 @@
 namespace vmctl::cli
 {
 
-// A row of `ps --json`. Addresses are strings: readers of JSON count in doubles.
-nlohmann::ordered_json to_json(const vm_info &row);
+// A row of `ps --json`, as text. Addresses are strings: readers of JSON count in doubles.
+std::string json_text(const vm_info &row);
 
 // An element of `inspect`: the row with everything that is counted.
 nlohmann::ordered_json to_json(const vm_stat &stat);
@@ -29,6 +32,7 @@ public:
 	~json_array();
 
 	void add(const nlohmann::ordered_json &element);
+	void add_text(std::string_view element);
 
 private:
 	stream &out_;

@@ -2,6 +2,7 @@
 // ps and inspect: what VMs there are.
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -22,17 +23,17 @@ constexpr std::array all_states{vm_state::running, vm_state::ready, vm_state::pa
 // "1000 VMs: 2 running, 998 parked, 35.2 MiB private"
 std::string summary(std::span<const vm_info> rows)
 {
+	std::map<vm_state, std::size_t> counts;
 	std::string parts;
 	std::uint64_t private_bytes = 0;
 
-	for (const vm_state state : all_states) {
-		const auto count = std::ranges::count(rows, state, &vm_info::state);
-
-		if (count > 0)
-			parts += fmt::format("{} {}, ", count, to_string(state));
-	}
-	for (const vm_info &row : rows)
+	for (const vm_info &row : rows) {
+		counts[row.state]++;
 		private_bytes += row.private_bytes;
+	}
+	for (const vm_state state : all_states)
+		if (counts.contains(state))
+			parts += fmt::format("{} {}, ", counts[state], to_string(state));
 	return fmt::format("{}: {}{} private", count_text(rows.size()), parts, size_text(private_bytes));
 }
 
@@ -52,17 +53,20 @@ void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 	}
 
 	table lines(titles, numbers);
+	const std::uint64_t now = now_ns();
 
 	for (const vm_info &row : shown) {
-		std::vector<std::string> cells{
-			std::to_string(row.id),    printable(row.name),   std::string(to_string(row.state)),
-			printable(row.image),      size_text(row.memory), size_text(row.private_bytes),
-			std::to_string(row.exits), time_text(row.cpu_ns), age_of(row.created_ns),
-		};
-
+		lines.add_cell(std::to_string(row.id));
+		lines.add_cell(printable(row.name));
+		lines.add_cell(to_string(row.state));
+		lines.add_cell(printable(row.image));
+		lines.add_cell(size_text(row.memory));
+		lines.add_cell(size_text(row.private_bytes));
+		lines.add_cell(std::to_string(row.exits));
+		lines.add_cell(time_text(row.cpu_ns));
+		lines.add_cell(age_of(row.created_ns, now));
 		if (reasons)
-			cells.push_back(row.end_text());
-		lines.add(std::move(cells));
+			lines.add_cell(row.end_text());
 	}
 	if (rows.size() > 1) {
 		world.err.print("{}\n", summary(rows));
@@ -81,26 +85,22 @@ void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 int verb_ps(const context &world, const invocation &in)
 {
 	const device from = CLI_TRY(world, open_device(world));
-	selection picked = CLI_TRY(world, select_shown(from, in.operands, in.has("all")));
-	std::vector<vm_info> rows;
+	const listed found = CLI_TRY(world, select_shown(from, in.operands, in.has("all")));
 
-	for (const error &missing : picked.missing)
+	for (const error &missing : found.missing)
 		world.complain(missing);
-	rows.reserve(picked.vms.size());
-	for (chosen &one : picked.vms)
-		rows.push_back(std::move(one.row));
 	if (in.has("json")) {
 		json_array array(world.out);
 
-		for (const vm_info &row : rows)
-			array.add(to_json(row));
+		for (const vm_info &row : found.rows)
+			array.add_text(json_text(row));
 	} else if (in.has("quiet")) {
-		for (const vm_info &row : rows)
+		for (const vm_info &row : found.rows)
 			world.out.print("{}\n", row.id);
 	} else {
-		print_rows(world, rows, in.has("all-rows"));
+		print_rows(world, found.rows, in.has("all-rows"));
 	}
-	return picked.missing.empty() ? status::ok : status::some_failed;
+	return found.missing.empty() ? status::ok : status::some_failed;
 }
 
 int verb_inspect(const context &world, const invocation &in)

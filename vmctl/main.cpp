@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // vmctl: the command line of the Mayfly hypervisor.
+#include <cstdio>
 #include <exception>
 #include <filesystem>
 
@@ -52,6 +53,9 @@ int main(int argc, char **argv)
 	world.out_is_terminal = ::isatty(STDOUT_FILENO) != 0;
 	world.err_is_terminal = ::isatty(STDERR_FILENO) != 0;
 	world.in = STDIN_FILENO;
+	// What fits into a pipe: `ps --json` of a million VMs writes 300 MB.
+	if (!world.out_is_terminal)
+		std::setvbuf(stdout, nullptr, _IOFBF, 1 << 16);
 	world.image_folders = image_folders();
 	try {
 		return cli::dispatch(world, {argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});

@@ -111,17 +111,14 @@ outcome<audience> audience::gather(const device &from, std::span<const std::stri
 
 outcome<sample> audience::look(const device &from) const
 {
-	const auto picked = select_shown(from, words_, ended_too_);
+	auto shown = select_shown(from, words_, ended_too_);
 	sample made{.taken = sample_clock::now(), .vms = {}};
 
-	if (!picked)
-		return std::unexpected(picked.error());
-	made.vms.reserve(picked->vms.size());
-	for (const chosen &one : picked->vms) {
-		reading &row = made.vms.emplace_back(reading{.taken = made.taken});
-
-		row.stat.info = one.row;
-	}
+	if (!shown)
+		return std::unexpected(shown.error());
+	made.vms.reserve(shown->rows.size());
+	for (vm_info &row : shown->rows)
+		made.vms.emplace_back(reading{.taken = made.taken}).stat.info = std::move(row);
 	return made;
 }
 

@@ -173,12 +173,28 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 	return made;
 }
 
-outcome<selection> select_shown(const device &from, std::span<const std::string> words, bool ended_too)
+outcome<listed> select_shown(const device &from, std::span<const std::string> words, bool ended_too)
 {
-	auto made = select(from, words, words.empty());
+	listed made;
 
-	if (made && words.empty() && !ended_too)
-		std::erase_if(made->vms, [](const chosen &one) { return one.row.ended(); });
+	if (words.empty()) {
+		auto rows = from.list();
+
+		if (!rows)
+			return give_up(status::broken, rows.error());
+		made.rows = std::move(*rows);
+		if (!ended_too)
+			std::erase_if(made.rows, [](const vm_info &row) { return row.ended(); });
+		return made;
+	}
+
+	auto picked = select(from, words, false);
+
+	if (!picked)
+		return std::unexpected(picked.error());
+	for (chosen &one : picked->vms)
+		made.rows.push_back(std::move(one.row));
+	made.missing = std::move(picked->missing);
 	return made;
 }
 

@@ -61,9 +61,15 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 // of them are given.
 outcome<selection> select(const device &from, const invocation &in);
 
-// What a list shows: the VMs that `words` mean, and without words all, those that
-// have ended only if `ended_too`.
-outcome<selection> select_shown(const device &from, std::span<const std::string> words, bool ended_too);
+// What a list shows.
+struct listed {
+	std::vector<vm_info> rows;
+	std::vector<error> missing; // selectors that mean nothing
+};
+
+// The VMs that `words` mean, and without words all, those that have ended only if
+// `ended_too`.
+outcome<listed> select_shown(const device &from, std::span<const std::string> words, bool ended_too);
 
 // The same over rows at hand.
 outcome<selection> select(std::span<const vm_info> rows, std::span<const selector> selectors);

@@ -135,7 +135,7 @@ table usage_table(std::span<const reading> shown, const totals &all)
 		// Nobody asked those that are not shown how often they have parked.
 		if (shown.size() < all.vms)
 			cells.back() = '-';
-		made.add(std::move(cells));
+		made.add(cells);
 	}
 	return made;
 }

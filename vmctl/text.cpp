@@ -5,6 +5,8 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cstring>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -100,15 +102,16 @@ std::uint64_t tenths_of(std::uint64_t value, std::uint64_t unit)
 	return value / unit * 10 + (value % unit * 10 + unit / 2) / unit;
 }
 
-// "12.3 KiB" for 123. Tables have a hundred thousand of these: no floating point.
-std::string tenths_text(std::uint64_t tenths, const char *unit)
+// "12.3 KiB" for 123. Tables have millions of these: no floating point, no format.
+std::string tenths_text(std::uint64_t tenths, std::string_view unit)
 {
-	std::string text = std::to_string(tenths / 10);
+	std::array<char, 32> text;
+	char *end = std::to_chars(text.begin(), text.end(), tenths / 10).ptr;
 
-	text += '.';
-	text += static_cast<char>('0' + tenths % 10);
-	text += ' ';
-	return text += unit;
+	*end++ = '.';
+	*end++ = static_cast<char>('0' + tenths % 10);
+	*end++ = ' ';
+	return {text.begin(), std::ranges::copy(unit, end).out};
 }
 
 } // namespace
@@ -153,21 +156,36 @@ std::string age_text(std::uint64_t nanoseconds)
 	return std::to_string(seconds / 86400) + 'd';
 }
 
-std::string age_of(std::uint64_t created_ns)
+std::uint64_t now_ns()
 {
-	const auto now = static_cast<std::uint64_t>(
+	return static_cast<std::uint64_t>(
 		std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
+}
 
+std::string age_of(std::uint64_t created_ns, std::uint64_t now)
+{
 	return age_text(now - std::min(created_ns, now));
 }
+
+namespace
+{
+
+bool is_plain(char letter)
+{
+	return letter >= ' ' && letter <= '~';
+}
+
+} // namespace
 
 std::string printable(std::string_view text)
 {
 	constexpr std::string_view ellipsis = "…"; // the only other character of our messages
 	std::string clean;
 
+	if (std::ranges::all_of(text, is_plain))
+		return std::string(text);
 	for (std::size_t at = 0; at < text.size(); at++) {
-		if (text[at] >= ' ' && text[at] <= '~') {
+		if (is_plain(text[at])) {
 			clean += text[at];
 		} else if (text.substr(at).starts_with(ellipsis)) {
 			clean += ellipsis;
@@ -196,60 +214,59 @@ int exit_status(const vm_info &row)
 	}
 }
 
-table::table(std::vector<std::string> titles, std::vector<bool> numbers) : numbers_(std::move(numbers))
+table::table(const std::vector<std::string> &titles, std::vector<bool> numbers)
+	: numbers_(std::move(numbers)), widths_(titles.size())
 {
-	add(std::move(titles));
+	add(titles);
 }
 
-void table::add(std::vector<std::string> cells)
+void table::add(const std::vector<std::string> &cells)
 {
-	rows_.push_back(std::move(cells));
+	for (const std::string &cell : cells)
+		add_cell(cell);
 }
 
-std::vector<std::size_t> table::widths() const
+void table::add_cell(std::string_view cell)
 {
-	std::vector<std::size_t> widest(numbers_.size());
+	std::size_t &width = widths_[sizes_.size() % widths_.size()];
 
-	for (const auto &row : rows_)
-		for (std::size_t i = 0; i < row.size(); i++)
-			widest[i] = std::max(widest[i], row[i].size());
-	return widest;
+	width = std::max(width, cell.size());
+	cells_ += cell;
+	sizes_.push_back(static_cast<std::uint32_t>(cell.size()));
 }
 
-void table::add_line(std::string &to, const std::vector<std::string> &row, std::span<const std::size_t> widths) const
+template <class Take> void table::each_line(Take take) const
 {
-	for (std::size_t i = 0; i < row.size(); i++) {
-		const bool last = i + 1 == row.size();
-		const std::size_t room = widths[i] - row[i].size();
+	std::string line(std::reduce(widths_.begin(), widths_.end(), 2 * widths_.size()), ' ');
+	const char *cell = cells_.data();
 
-		if (numbers_[i])
-			to.append(room, ' ').append(row[i]);
-		else
-			to.append(row[i]).append(last ? 0 : room, ' ');
-		to.append(last ? "\n" : "  ");
+	for (auto size = sizes_.begin(); size != sizes_.end();) {
+		std::size_t start = 0, end = 0;
+
+		std::ranges::fill(line, ' ');
+		for (std::size_t i = 0; i < widths_.size(); i++, cell += *size++) {
+			const std::size_t at = start + (numbers_[i] ? widths_[i] - *size : 0);
+
+			std::memcpy(&line[at], cell, *size);
+			end = at + *size;
+			start += widths_[i] + 2;
+		}
+		line[end] = '\n';
+		take(std::string_view(line).substr(0, end + 1));
 	}
 }
 
 std::vector<std::string> table::lines() const
 {
-	const auto widest = widths();
 	std::vector<std::string> made;
 
-	for (const auto &row : rows_)
-		add_line(made.emplace_back(), row, widest);
+	each_line([&](std::string_view line) { made.emplace_back(line); });
 	return made;
 }
 
 void table::print(stream &out) const
 {
-	const auto widest = widths();
-	std::string line;
-
-	for (const auto &row : rows_) {
-		line.clear();
-		add_line(line, row, widest);
-		out.write(line);
-	}
+	each_line([&](std::string_view line) { out.write(line); });
 }
 
 } // namespace vmctl::cli

@@ -32,8 +32,9 @@ std::string time_text(std::uint64_t nanoseconds);
 
 // How long ago in one unit: "12s", "5m", "2h", "3d".
 std::string age_text(std::uint64_t nanoseconds);
-// The same for what was made then: nanoseconds of Unix time.
-std::string age_of(std::uint64_t created_ns);
+// The same for what was made then: nanoseconds of Unix time, as now_ns() tells.
+std::uint64_t now_ns();
+std::string age_of(std::uint64_t created_ns, std::uint64_t now);
 
 // `text` with everything a terminal could take for a command replaced by '?'.
 std::string printable(std::string_view text);
@@ -48,18 +49,22 @@ int exit_status(const vm_info &row);
 class table
 {
 public:
-	table(std::vector<std::string> titles, std::vector<bool> numbers);
-	void add(std::vector<std::string> cells);
+	table(const std::vector<std::string> &titles, std::vector<bool> numbers);
+	// As many cells as there are titles, at once or one after the other.
+	void add(const std::vector<std::string> &cells);
+	void add_cell(std::string_view cell);
 	// Lines that end with a newline each.
 	[[nodiscard]] std::vector<std::string> lines() const;
 	void print(stream &out) const;
 
 private:
-	[[nodiscard]] std::vector<std::size_t> widths() const;
-	void add_line(std::string &to, const std::vector<std::string> &row, std::span<const std::size_t> widths) const;
+	template <class Take> void each_line(Take take) const;
 
 	std::vector<bool> numbers_;
-	std::vector<std::vector<std::string>> rows_;
+	std::vector<std::size_t> widths_;
+	// All cells, one after the other, and how long each is: there may be millions.
+	std::string cells_;
+	std::vector<std::uint32_t> sizes_;
 };
 
 } // namespace vmctl::cli

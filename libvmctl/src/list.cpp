@@ -25,6 +25,7 @@ result<void> sweep(const descriptor &handle, unsigned long command, const char *
 	std::unique_ptr<std::byte[]> batch;
 	std::uint64_t size = 1024, room = 0;
 	mayfly_list list{};
+	Raw row{};
 
 	list.next = from;
 	do {
@@ -47,8 +48,6 @@ result<void> sweep(const descriptor &handle, unsigned long command, const char *
 		if (ret < 0)
 			return fail(-ret, fmt::format("listing {}: ", what) + errno_text(-ret));
 		for (std::uint64_t i = 0; i < std::min<std::uint64_t>(list.count, size); i++) {
-			Raw row{};
-
 			std::memcpy(&row, batch.get() + i * row_size, row_size);
 			if (row.id <= to)
 				take(row);

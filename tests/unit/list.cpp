@@ -9,6 +9,8 @@
 namespace
 {
 
+using namespace std::string_literals;
+
 class list_test : public command_line
 {
 protected:
@@ -111,6 +113,52 @@ TEST_F(list_test, ps_json_has_what_scripts_need)
 	EXPECT_EQ(rows[1]["status"], -1);
 	EXPECT_EQ(rows[2]["reason"], "triple-fault");
 	EXPECT_TRUE(rows[2]["status"].is_null());
+}
+
+// Text that no library has made.
+TEST_F(list_test, ps_json_is_exact)
+{
+	const auto row_end = R"(,"exits":3,"cpu_ns":0,"memory":16777216,"private_bytes":36864,"created":0,)"s;
+	const auto add = [&](const char *name, const char *image, std::uint32_t reason) {
+		auto &row = fake.add(name);
+
+		std::strcpy(row.image, image);
+		fake.end(row, reason, -7);
+		row.ended_ns = 8;
+		row.rip = 0xffffffff80020000;
+		row.address = 0x1000;
+		row.detail = 0x80000021;
+	};
+
+	fake.add("one");
+	add("two", R"("a\b")", MAYFLY_END_EXITED);
+	add("three", "caf\xe9 \xc3\xa9\x01\n", MAYFLY_END_BAD_ACCESS);
+	add("four", "", MAYFLY_END_ENTRY_FAILED);
+	ASSERT_EQ(run({"ps", "-a", "--json"}), 0);
+	EXPECT_EQ(
+		out,
+		"[\n"
+		R"({"id":1,"name":"one","state":"parked","image":"hello","image_id":0,"reason":null,"status":null)" +
+			row_end +
+			R"("ended":null,"uid":0,"detached":true,"started":true,"cold":false},)"
+			"\n"
+			R"({"id":2,"name":"two","state":"ended","image":"\"a\\b\"","image_id":0,"reason":"exited","status":-7)" +
+			row_end +
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"end":"exited with status -7"},)"
+			"\n"
+			"{\"id\":3,\"name\":\"three\",\"state\":\"ended\",\"image\":\"caf\xef\xbf\xbd \xc3\xa9\\u0001\\n\","
+			R"("image_id":0,"reason":"bad-access","status":null)" +
+			row_end +
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,)"
+			R"("end":"bad access to guest-physical 0x1000 at rip 0xffffffff80020000",)"
+			R"("rip":"0xffffffff80020000","address":"0x1000"},)"
+			"\n"
+			R"({"id":4,"name":"four","state":"ended","image":"","image_id":0,"reason":"entry-failed","status":null)" +
+			row_end +
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,)"
+			R"("end":"the CPU refused to enter the guest (code 0x80000021) at rip 0xffffffff80020000",)"
+			R"("rip":"0xffffffff80020000","detail":"0x80000021"})"
+			"\n]\n");
 }
 
 TEST_F(list_test, json_is_json_whatever_else_is_asked_for)
