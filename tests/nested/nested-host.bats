@@ -53,9 +53,12 @@ setup()
 	done
 }
 
-@test "a hang is status 124" {
+@test "a hang is status 124 and shows where each CPU is" {
 	run "${nested[@]}" --timeout 15 -- sleep 1000
 	[ "$status" -eq 124 ]
+	[[ $output == *"CPU#0"*RIP=*"CPU#1"*RIP=*"end of the CPUs"* ]]
+	# With symbols. Both are idle.
+	[[ $output == *"NMI backtrace for cpu 0"*"safe_halt+"*"NMI backtrace for cpu 1"*"safe_halt+"* ]]
 }
 
 @test "a CPU without SVM that uses 5-level paging, and one CPU that counts instructions" {
