@@ -10,18 +10,18 @@ setup()
 	nested=(scripts/nested-host --cpu vmx --kernel-series "${KERNEL_SERIES:-6.1}" --debug --no-load --timeout 590 --cmdline crashkernel=32M)
 }
 
-@test "VT-x: KVM and Mayfly get EBUSY from each other; kvm_intel goes and comes; a crash kernel starts" {
+@test "VT-x: KVM and Mayfly get EBUSY from each other; kvm_intel goes and comes; suspend; a crash kernel starts" {
 	# The slot for crashes goes to kvm_intel and comes back before the panic.
 	# shellcheck disable=SC2016 # the nested shell expands it
 	run "${nested[@]}" -- bash -c '
-		bats --tap -f "VM first: EBUSY|first: KVM loads|goes and comes while our" tests/host
+		bats --tap -f "VM first: EBUSY|first: KVM loads|goes and comes while our|^suspend" tests/host
 		insmod "$MAYFLY_KO" && vmctl spawn -q -n 20 daytime | wc -l
 		modprobe kvm_intel && modprobe -r kvm_intel && echo "kvm_intel was here"
 		build/tests/host/next_kernel --crash
 		taskset -c 0 sh -c "echo c >/proc/sysrq-trigger"'
 	echo "$output"
 	[ "$status" -eq 125 ] # by the panic in its log
-	[[ $output == $'1..3\nok 1 '*$'\nok 2 '*$'\nok 3 '* ]]
+	[[ $output == $'1..4\nok 1 '*$'\nok 2 '*$'\nok 3 '*$'\nok 4 suspend'* ]]
 	[[ $output == *$'\n20\nkvm_intel was here\nnext kernel: SVM is off\nnext kernel: the other CPU starts\n'* ]]
 	[[ $output != *"WARNING: "* && $output == *"Kernel panic - not syncing: sysrq triggered crash"* ]]
 }
