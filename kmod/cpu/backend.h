@@ -36,10 +36,10 @@ struct vm_exit;
  * @load: copy @vcpu into this CPU's control block; interrupts off. 0, or -EAGAIN
  *	when this CPU is not enabled.
  * @run: enter the guest once and describe the exit; interrupts off, NMI safe.
- *	rax, rsp, rip, rflags and all other general registers in @vcpu->state are
- *	valid afterwards. The rest is valid only after @save, or after
- *	MAYFLY_EXIT_INVALID: then it is the refused state, without an exception
- *	that was pending.
+ *	rip and all general registers but rsp in @vcpu->state are valid afterwards,
+ *	and may be changed; rflags is valid after MAYFLY_EXIT_EXCEPTION. The rest is
+ *	valid only after @save, or after MAYFLY_EXIT_INVALID: then it is the refused
+ *	state, without an exception that was pending.
  * @save: copy everything back into @vcpu->state; interrupts off
  */
 struct backend_ops {

@@ -52,12 +52,12 @@ struct vcpu {
 /**
  * struct vm_exit - why the CPU left guest mode, in neutral terms
  * @reason: MAYFLY_EXIT_*
- * @length: bytes of the instruction that was intercepted, 0 where none was
+ * @length: bytes of the instruction, where it is one that is answered
  * @vector: MAYFLY_EXIT_EXCEPTION and MAYFLY_EXIT_DENIED: exception to raise
  * @write: MAYFLY_EXIT_MEMORY and MAYFLY_EXIT_MSR: it was a write
  * @execute: MAYFLY_EXIT_MEMORY: it was an instruction fetch
  * @refused: MAYFLY_EXIT_INVALID: the CPU did not enter at all
- * @cpl: current privilege level of the guest
+ * @cpl: MAYFLY_EXIT_HYPERCALL and MAYFLY_EXIT_EXCEPTION: privilege level of the guest
  * @gpa: MAYFLY_EXIT_MEMORY: guest-physical address
  * @detail: the vendor's exit code and qualification, for people only
  */

@@ -245,6 +245,9 @@ static void check_vmcs_guest(const struct vcpu *vcpu)
 	};
 	const char *wrong;
 
+	expect_control(GUEST_RIP, vcpu->state.rip);
+	if (!guest.interruptibility != !(vcpu->state.flags & MAYFLY_STATE_SHADOW))
+		shadow_report(SHADOW_CONTROL, "interruptibility %#x", guest.interruptibility);
 	read_segments(&guest);
 	wrong = shadow_guest_wrong(&guest, boot_cpu_data.x86_phys_bits);
 	if (!wrong)

@@ -111,10 +111,11 @@ static inline void vmx_invvpid_all(void)
 
 /*
  * Enters the guest of the current VMCS with its general registers except rsp in
- * @regs; returns at the next exit, interrupts off. Returns true when the CPU refused
- * before it looked at the guest's state (VM_INSTRUCTION_ERROR says why).
+ * @regs; returns at the next exit, interrupts off. @host_rsp is what the VMCS has as the
+ * host's stack pointer. Returns true when the CPU refused before it looked at the guest's
+ * state (VM_INSTRUCTION_ERROR says why).
  */
-asmlinkage bool vmx_enter(u64 *regs, bool launched);
+asmlinkage bool vmx_enter(u64 *regs, bool launched, u64 *host_rsp);
 
 /* Where an exit continues; HOST_RIP. */
 extern const char vmx_exit[];

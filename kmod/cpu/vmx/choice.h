@@ -25,7 +25,7 @@ struct vmx_choice {
  */
 static inline bool vmx_choose(u64 capability, struct vmx_choice choice, u32 *result)
 {
-	u32 must = capability, may = capability >> 32;
+	u32 must = (u32)capability, may = (u32)(capability >> 32);
 
 	*result = choice.want | (choice.like & may) | must;
 	return !(choice.want & ~may) && !(must & choice.unwanted);

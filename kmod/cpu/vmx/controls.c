@@ -227,6 +227,9 @@ void vmx_controls_write(void)
 	vmx_write(GUEST_IA32_PAT, PAT_ALL_WB);
 	vmx_write(GUEST_DR7, DR7_OFF);
 	vmx_write(GUEST_ACTIVITY_STATE, 0);
+	/* Exits do not save how much of it is left. */
+	if (vmx_controls.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
+		vmx_write(VMX_PREEMPTION_TIMER_VALUE, vmx_controls.timer);
 	mutate_controls();
 }
 

@@ -40,13 +40,17 @@
 
 .text
 
-/* bool vmx_enter(u64 *regs, bool launched) */
+/* bool vmx_enter(u64 *regs, bool launched, u64 *host_rsp) */
 SYM_FUNC_START(vmx_enter)
 	push_callee_saved
 	push	%rdi			/* regs */
 
+	cmp	%rsp, (%rdx)
+	je	.Lsame_stack
+	mov	%rsp, (%rdx)
 	mov	$HOST_RSP, %eax
 	vmwrite	%rsp, %rax
+.Lsame_stack:
 
 	write_spec_ctrl without=SPEC_CTRL_IBRS
 

@@ -28,11 +28,12 @@
 
 #define PENDING_BS	(1u << 14)
 
-static void vmx_prepare_exception(struct mayfly_vcpu_state *state)
+static void vmx_prepare_exception(struct vmx_cpu *cpu, struct mayfly_vcpu_state *state)
 {
 	u32 info = state->exception | INTR_TYPE_HARD_EXCEPTION | INTR_INFO_VALID_MASK;
 
-	if (!(state->flags & MAYFLY_STATE_EXCEPTION))
+	cpu->injected = state->flags & MAYFLY_STATE_EXCEPTION;
+	if (!cpu->injected)
 		return;
 	if (state_has_error_code(state->exception)) {
 		info |= INTR_INFO_DELIVER_CODE_MASK;
@@ -43,34 +44,49 @@ static void vmx_prepare_exception(struct mayfly_vcpu_state *state)
 }
 
 /* SDM 3C 27.3.1.5: shadow, IF, TF and the pending single step must agree. */
-static void prepare_shadow(const struct mayfly_vcpu_state *state)
+static void prepare_shadow(struct vmx_cpu *cpu, bool shadow)
 {
-	bool shadow = state->flags & MAYFLY_STATE_SHADOW;
-	u32 kind = state->rflags & X86_EFLAGS_IF ? GUEST_INTR_STATE_STI :
-						   GUEST_INTR_STATE_MOV_SS;
+	u64 rflags = vmx_read(GUEST_RFLAGS);
+	u32 kind = rflags & X86_EFLAGS_IF ? GUEST_INTR_STATE_STI : GUEST_INTR_STATE_MOV_SS;
 
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, shadow ? kind : 0);
 	vmx_write(GUEST_PENDING_DBG_EXCEPTIONS,
-		  shadow && state->rflags & X86_EFLAGS_TF ? PENDING_BS : 0);
+		  shadow && rflags & X86_EFLAGS_TF ? PENDING_BS : 0);
+	cpu->blocked = shadow;
+}
+
+/*
+ * Each VMWRITE is an exit, where a hypervisor below runs us. An interrupt may have given
+ * a kernel thread another address space to borrow.
+ */
+static void update_host(struct vmx_host *host)
+{
+	u64 cr3 = __read_cr3(), cr4 = cr4_read_shadow();
+
+	if (unlikely(host->cr3 != cr3)) {
+		host->cr3 = cr3;
+		vmx_write(HOST_CR3, cr3);
+	}
+	if (unlikely(host->cr4 != cr4)) {
+		host->cr4 = cr4;
+		vmx_write(HOST_CR4, cr4);
+	}
 }
 
 static void vmx_before_entry(struct vmx_cpu *cpu, struct vcpu *vcpu)
 {
 	struct mayfly_vcpu_state *state = &vcpu->state;
 
-	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
 	/* In compatibility mode the byte after the last one below 4 GiB is at 0. */
 	if (unlikely(state->rip >> 32 == 1) &&
 	    !(vmx_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
 		state->rip = (u32)state->rip;
-	vmx_write(GUEST_RIP, state->rip);
-	vmx_write(GUEST_RFLAGS, state->rflags);
-	vmx_write(HOST_CR3, __read_cr3());
-	vmx_write(HOST_CR4, cr4_read_shadow());
-	if (vmx_controls.pin & PIN_BASED_VMX_PREEMPTION_TIMER)
-		vmx_write(VMX_PREEMPTION_TIMER_VALUE, vmx_controls.timer);
-	prepare_shadow(state);
-	vmx_prepare_exception(state);
+	if (state->rip != cpu->rip)
+		vmx_write(GUEST_RIP, state->rip);
+	update_host(&cpu->host);
+	if (unlikely(cpu->blocked || state->flags & MAYFLY_STATE_SHADOW))
+		prepare_shadow(cpu, state->flags & MAYFLY_STATE_SHADOW);
+	vmx_prepare_exception(cpu, state);
 	if (native_read_cr2() != state->cr2)
 		native_write_cr2(state->cr2);
 	if (unlikely(vcpu->tag.flushed != vcpu->s2->changes) &&
@@ -89,23 +105,46 @@ static void vmx_resume_exception(u32 info, struct mayfly_vcpu_state *state)
 			    vmx_read(IDT_VECTORING_ERROR_CODE) : 0);
 }
 
-static void vmx_after_exit(struct vcpu *vcpu)
+/*
+ * Only these can come in the middle of a delivery, and let the guest live. 28.2.4. A
+ * hypervisor below may be less exact where we have injected something.
+ */
+static bool may_interrupt_delivery(const struct vm_exit *exit)
+{
+	return exit->detail == EXIT_REASON_EXCEPTION_NMI ||
+	       exit->detail == EXIT_REASON_EPT_VIOLATION;
+}
+
+static void vmx_after_exit(struct vmx_cpu *cpu, struct vcpu *vcpu, const struct vm_exit *exit)
 {
 	struct mayfly_vcpu_state *state = &vcpu->state;
-	u32 vectoring = vmx_read(IDT_VECTORING_INFO_FIELD);
+	u32 vectoring = may_interrupt_delivery(exit) || cpu->injected ?
+				vmx_read(IDT_VECTORING_INFO_FIELD) : 0;
+	u32 blocked = vmx_read(GUEST_INTERRUPTIBILITY_INFO);
 
-	state->regs[MAYFLY_RSP] = vmx_read(GUEST_RSP);
 	state->rip = vmx_read(GUEST_RIP);
-	state->rflags = vmx_read(GUEST_RFLAGS);
 	state->cr2 = native_read_cr2();
-	state->flags = vmx_read(GUEST_INTERRUPTIBILITY_INFO) &
-				       (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS) ?
+	cpu->rip = state->rip;
+	/* Blocked NMIs, which an NMI may leave, are not to stay so: they are the host's. */
+	cpu->blocked = blocked;
+	state->flags = blocked & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS) ?
 			       MAYFLY_STATE_SHADOW : 0;
 	if (unlikely(vectoring & VECTORING_INFO_VALID_MASK))
 		vmx_resume_exception(vectoring, state);
 }
 
-static void exception_exit(struct vm_exit *exit)
+static u8 guest_cpl(void)
+{
+	return vmx_read(GUEST_SS_AR_BYTES) >> 5 & 3;
+}
+
+static void instruction_exit(struct vm_exit *exit, u8 reason)
+{
+	exit->reason = reason;
+	exit->length = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+}
+
+static void exception_exit(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	u32 info = vmx_read(VM_EXIT_INTR_INFO);
 	u32 vector = info & INTR_INFO_VECTOR_MASK;
@@ -122,6 +161,8 @@ static void exception_exit(struct vm_exit *exit)
 	} else {
 		exit->reason = MAYFLY_EXIT_EXCEPTION;
 		exit->vector = vector;
+		exit->cpl = guest_cpl();
+		vcpu->state.rflags = vmx_read(GUEST_RFLAGS);
 	}
 }
 
@@ -135,13 +176,11 @@ static void vmx_memory_exit(struct vm_exit *exit)
 	exit->execute = qualification & EPT_VIOLATION_ACC_INSTR;
 }
 
-static void vmx_describe(struct vm_exit *exit)
+static void vmx_describe(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	u32 reason = vmx_read(VM_EXIT_REASON);
 
 	*exit = (struct vm_exit){
-		.cpl = vmx_read(GUEST_SS_AR_BYTES) >> 5 & 3,
-		.length = vmx_read(VM_EXIT_INSTRUCTION_LEN),
 		.refused = reason & VMX_EXIT_REASONS_FAILED_VMENTRY,
 		.detail = reason,
 	};
@@ -153,25 +192,26 @@ static void vmx_describe(struct vm_exit *exit)
 		exit->reason = MAYFLY_EXIT_INTERRUPT;
 		break;
 	case EXIT_REASON_EXCEPTION_NMI:
-		exception_exit(exit);
+		exception_exit(vcpu, exit);
 		break;
 	case EXIT_REASON_EPT_VIOLATION:
 		vmx_memory_exit(exit);
 		break;
 	case EXIT_REASON_VMCALL:
-		exit->reason = MAYFLY_EXIT_HYPERCALL;
+		instruction_exit(exit, MAYFLY_EXIT_HYPERCALL);
+		exit->cpl = guest_cpl();
 		break;
 	case EXIT_REASON_CPUID:
-		exit->reason = MAYFLY_EXIT_CPUID;
+		instruction_exit(exit, MAYFLY_EXIT_CPUID);
 		break;
 	case EXIT_REASON_HLT:
-		exit->reason = MAYFLY_EXIT_HLT;
+		instruction_exit(exit, MAYFLY_EXIT_HLT);
 		break;
 	case EXIT_REASON_MSR_READ:
-		exit->reason = MAYFLY_EXIT_MSR;
+		instruction_exit(exit, MAYFLY_EXIT_MSR);
 		break;
 	case EXIT_REASON_MSR_WRITE:
-		exit->reason = MAYFLY_EXIT_MSR;
+		instruction_exit(exit, MAYFLY_EXIT_MSR);
 		exit->write = true;
 		break;
 	case EXIT_REASON_TRIPLE_FAULT:
@@ -214,7 +254,7 @@ void vmx_run(struct vcpu *vcpu, struct vm_exit *exit)
 	shadow_host_before(SHADOW_EXIT_FEW);
 	if (static_cpu_has_bug(X86_BUG_L1TF))
 		vmx_l1d_flush();
-	refused = vmx_enter(vcpu->state.regs, cpu->launched);
+	refused = vmx_enter(vcpu->state.regs, cpu->launched, &cpu->host.rsp);
 	vmx_host_after_exit(&cpu->host);
 	tlbmodel_leave(vcpu->s2);
 	shadow_host_after(SHADOW_EXIT_FEW);
@@ -227,11 +267,11 @@ void vmx_run(struct vcpu *vcpu, struct vm_exit *exit)
 			.detail = vmx_read(VM_INSTRUCTION_ERROR),
 		};
 	} else {
-		vmx_describe(exit);
+		vmx_describe(vcpu, exit);
 		/* A guest refused at a later check has changed nothing either. */
 		if (likely(!exit->refused)) {
 			cpu->launched = true;
-			vmx_after_exit(vcpu);
+			vmx_after_exit(cpu, vcpu, exit);
 		}
 	}
 	if (unlikely(exit->reason == MAYFLY_EXIT_INVALID)) {

@@ -20,16 +20,36 @@
 #include "uapi/mayfly.h"
 
 /**
+ * vmx_host_read - when a CPU is taken: read what never changes
+ * @host: this CPU's
+ *
+ * The kernel sets these MSRs once for each CPU. KERNEL_GS_BASE is not one of them: it is
+ * the user's.
+ *
+ * Context: preemption off, no guest's MSRs are loaded.
+ */
+void vmx_host_read(struct vmx_host *host)
+{
+	unsigned int i;
+
+	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
+		if (vmx_syscall_msrs[i] != MSR_KERNEL_GS_BASE)
+			rdmsrq(vmx_syscall_msrs[i], host->msrs[i]);
+}
+
+/**
  * vmx_host_write - write the state that every exit loads into the current, new VMCS
- * @cpu: this CPU's number
+ * @host: this CPU's; what is in it is forgotten
  *
  * Context: preemption off.
  */
-void vmx_host_write(int cpu)
+void vmx_host_write(struct vmx_host *host)
 {
+	int cpu = smp_processor_id();
 	struct desc_ptr idt;
 	u64 value;
 
+	host->cr3 = host->cr4 = host->rsp = 0;	/* None is 0: they will be written. */
 	vmx_write(HOST_CR0, read_cr0());
 	vmx_write(HOST_CS_SELECTOR, __KERNEL_CS);
 	vmx_write(HOST_SS_SELECTOR, __KERNEL_DS);
@@ -62,10 +82,7 @@ void vmx_host_write(int cpu)
 /* In the order of vmx_syscall_msrs. */
 static void switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state *state)
 {
-	unsigned int i;
-
-	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
-		rdmsrq(vmx_syscall_msrs[i], host->msrs[i]);
+	rdmsrq(MSR_KERNEL_GS_BASE, host->msrs[VMX_SYSCALL_MSRS - 1]);
 	wrmsrq(MSR_STAR, state->star);
 	wrmsrq(MSR_LSTAR, state->lstar);
 	wrmsrq(MSR_CSTAR, state->cstar);

@@ -17,7 +17,10 @@ struct mayfly_vcpu_state;
 
 /**
  * struct vmx_host - a CPU's host registers while it runs a guest
- * @msrs: vmx_syscall_msrs, during a slice
+ * @cr3: in the VMCS
+ * @cr4: likewise
+ * @rsp: likewise
+ * @msrs: vmx_syscall_msrs, of which all but the last never change
  * @perf_switched: perf's MSRs have other values, during an entry
  * @debugctl: DEBUGCTL, during an entry
  * @ldt: selector, during an entry
@@ -27,13 +30,15 @@ struct mayfly_vcpu_state;
  * @gs: selector
  */
 struct vmx_host {
+	u64 cr3, cr4, rsp;
 	u64 msrs[VMX_SYSCALL_MSRS];
 	bool perf_switched;
 	u64 debugctl;
 	u16 ldt, ds, es, fs, gs;
 };
 
-void vmx_host_write(int cpu);
+void vmx_host_read(struct vmx_host *host);
+void vmx_host_write(struct vmx_host *host);
 void vmx_host_leave(struct vmx_host *host, const struct mayfly_vcpu_state *state);
 void vmx_host_return(const struct vmx_host *host, struct mayfly_vcpu_state *state);
 bool vmx_switch_perf(bool guest);

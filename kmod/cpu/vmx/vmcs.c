@@ -89,7 +89,7 @@ void vmx_renew_vmcs(struct vmx_cpu *cpu)
 	*(u32 *)page_address(cpu->vmcs) = vmx_controls.revision;
 	vmx_load(vmcs);
 	vmx_controls_write();
-	vmx_host_write(smp_processor_id());
+	vmx_host_write(&cpu->host);
 	cpu->launched = false;
 	cpu->loaded = 0;
 	cpu->next_vpid = MAX_VPID + 1;	/* The next new tag flushes all. */
@@ -102,13 +102,19 @@ static u64 eptp_of(const struct vcpu *vcpu)
 
 /**
  * vmx_load_state - copy a vCPU into the current VMCS
- * @vcpu: the vCPU; vmx_run() copies the registers that change at each exit
+ * @cpu: this CPU's
+ * @vcpu: the vCPU; vmx_run() handles what has to be known after each exit
  */
-void vmx_load_state(const struct vcpu *vcpu)
+void vmx_load_state(struct vmx_cpu *cpu, const struct vcpu *vcpu)
 {
 	const struct mayfly_vcpu_state *state = &vcpu->state;
 
 	vmx_load_segments(state);
+	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
+	vmx_write(GUEST_RIP, state->rip);
+	vmx_write(GUEST_RFLAGS, state->rflags);
+	cpu->rip = state->rip;
+	cpu->blocked = true;	/* Another guest's may have been. */
 	vmx_write(GUEST_CR0, state->cr0);
 	vmx_write(CR0_READ_SHADOW, state->cr0);
 	vmx_write(GUEST_CR3, state->cr3);
@@ -129,6 +135,8 @@ void vmx_load_state(const struct vcpu *vcpu)
 void vmx_save_state(struct mayfly_vcpu_state *state)
 {
 	vmx_save_segments(state);
+	state->regs[MAYFLY_RSP] = vmx_read(GUEST_RSP);
+	state->rflags = vmx_read(GUEST_RFLAGS);
 	state->cr3 = vmx_read(GUEST_CR3);
 	state->sysenter_cs = vmx_read(GUEST_SYSENTER_CS);
 	state->sysenter_esp = vmx_read(GUEST_SYSENTER_ESP);

@@ -25,6 +25,9 @@ struct vcpu;
  * @last_user: uid of the vCPU that ran last
  * @generation: of VPIDs; goes up when they are used up
  * @next_vpid: next unused VPID of this generation
+ * @rip: the guest's, in @vmcs
+ * @blocked: interrupts or NMIs may be, in @vmcs
+ * @injected: an exception, at the last entry
  * @host: host registers that an exit does not restore
  *
  * Each CPU uses only its own, with preemption off. @enabled, and what it implies,
@@ -39,6 +42,9 @@ struct vmx_cpu {
 	uid_t last_user;
 	u64 generation;
 	u32 next_vpid;
+	u64 rip;
+	bool blocked;
+	bool injected;
 	struct vmx_host host;
 };
 
@@ -48,7 +54,7 @@ int vmx_make_vmcs(void);
 void vmx_free_vmcs(void);
 void vmx_renew_vmcs(struct vmx_cpu *cpu);
 
-void vmx_load_state(const struct vcpu *vcpu);
+void vmx_load_state(struct vmx_cpu *cpu, const struct vcpu *vcpu);
 void vmx_save_state(struct mayfly_vcpu_state *state);
 void vmx_take_new_tag(struct vmx_cpu *cpu, struct vcpu *vcpu);
 

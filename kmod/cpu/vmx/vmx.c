@@ -98,6 +98,7 @@ static int vmx_enable_cpu(void)
 		return ret;
 	}
 	cpu->last_user = NOBODY;	/* Another hypervisor may have run guests. */
+	vmx_host_read(&cpu->host);
 	vmx_renew_vmcs(cpu);
 	cpu->enabled = true;
 	return 0;
@@ -151,7 +152,7 @@ static int vmx_load_vcpu(struct vcpu *vcpu)
 	change_user(&cpu->last_user, vcpu->uid);
 	if (cpu->loaded != vcpu->id || vcpu->tag.cpu != smp_processor_id() ||
 	    vcpu->state_changed) {
-		vmx_load_state(vcpu);
+		vmx_load_state(cpu, vcpu);
 		vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
 		cpu->loaded = vcpu->id;
 		vcpu->state_changed = false;
