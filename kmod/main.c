@@ -31,6 +31,7 @@
 static const struct pool_events pool_events = {
 	.deadline = life_on_deadline,
 	.fetch = fetch_serve,
+	.help = worker_add,
 	.stop_workers = worker_stop_all,
 };
 

@@ -62,6 +62,7 @@ static void serve_starved(struct vm *vm)
 	if (!test_bit(VM_REQUEST_KILL, &vm->requests))
 		verdict = fetch_memory(vm);
 	life_release(vm, verdict);
+	pool_wake(vm->pool);
 	vm_put(vm);	/* The line's reference. */
 }
 

@@ -2,9 +2,9 @@
 /*
  * worker.c - the threads that run VMs, and whose turn it is.
  *
- * A pool's workers are in its cgroup. There is one at first; while VMs wait that
- * nobody runs, a worker makes one more, until there are as many as the cgroup has CPUs.
- * They share one queue; a turn is one millisecond.
+ * A pool's workers are in its cgroup. There is one at first; while VMs wait and all
+ * workers are busy, the pool's work item makes one more, until there are as many as the
+ * cgroup has CPUs. They share one queue; a turn is one millisecond.
  */
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
@@ -44,7 +44,6 @@ struct worker {
 	struct idle_worker idle;	/* [P]; its @task is [I] this thread */
 	struct list_head node;		/* [W] in pool->workers */
 	struct pool *pool;		/* [I] the pool it serves */
-	bool wants_help;		/* [t] VMs wait, and all workers are busy */
 	struct hrtimer timer;		/* [t] ends the slice */
 	struct slice slice;		/* [t] of the VM that runs, or ran last */
 };
@@ -96,7 +95,6 @@ static struct vm *claim_next(struct worker *worker)
 		list_add(&worker->idle.node, &pool->idle);
 		set_current_state(TASK_IDLE | TASK_FREEZABLE);
 	}
-	worker->wants_help = !list_empty(&pool->ready) && list_empty(&pool->idle);
 	pool_unlock_irq(pool);
 	return vm;
 }
@@ -146,6 +144,9 @@ static void run_turn(struct worker *worker, struct vm *vm)
 		verdict = run_timed_slice(worker, vm);
 	pay_for_turn(vm, vm->cpu_ns - before);
 	life_release(vm, verdict);
+	/* If this worker cannot go on at once, another may take the VM. */
+	if (verdict == VERDICT_MOVE || compat_need_resched())
+		pool_wake(worker->pool);
 	if (verdict == VERDICT_MOVE)	/* This CPU is going offline. */
 		schedule_timeout_uninterruptible(1);
 }
@@ -180,8 +181,6 @@ static void run_or_sleep(struct worker *worker)
 	try_to_freeze();
 }
 
-static void get_help(struct worker *worker);
-
 static int worker_main(void *data)
 {
 	struct worker *worker = data;
@@ -190,14 +189,9 @@ static int worker_main(void *data)
 	set_freezable();
 	while (!kthread_should_stop()) {
 		wait_for_thaw(pool);
-		if (unlikely(worker->wants_help))
-			get_help(worker);
 		run_or_sleep(worker);
 		compat_cond_resched();
 	}
-	spin_lock_irq(&pool->lock);
-	list_del_init(&worker->idle.node);
-	spin_unlock_irq(&pool->lock);
 	return 0;
 }
 
@@ -210,8 +204,8 @@ static const struct sched_attr worker_policy = {
 	.sched_policy = SCHED_BATCH,
 };
 
-/* Not yet woken. In the cgroups of the calling thread, which must be the pool's. */
-static struct task_struct *make_thread(struct worker *worker)
+/* Not yet woken. In the cgroups of @model, which should be the pool's. */
+static struct task_struct *make_thread(struct worker *worker, struct task_struct *model)
 {
 	struct pool *pool = worker->pool;
 	struct task_struct *task;
@@ -220,17 +214,30 @@ static struct task_struct *make_thread(struct worker *worker)
 	task = kthread_create(worker_main, worker, "mayfly/%u", pool->nr_workers);
 	if (IS_ERR(task))
 		return task;
-	ret = cgroup_attach_task_all(current, task);
+	ret = cgroup_attach_task_all(model, task);
 	if (!ret)
 		ret = sched_setattr_nocheck(task, &worker_policy);
-	/* The caller may have been moved meanwhile. */
+	/* @model may have been moved meanwhile. */
 	if (!ret && pool_is_of(pool, task))
 		return get_task_struct(task);
 	kthread_stop(task);
 	return ERR_PTR(-EXDEV);
 }
 
-static int make_worker(struct pool *pool)
+/* Idle at first: it is there for a VM that is started next. */
+static void enlist(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
+
+	list_add(&worker->node, &pool->workers);
+	WRITE_ONCE(pool->nr_workers, pool->nr_workers + 1);
+	spin_lock_irq(&pool->lock);
+	list_add(&worker->idle.node, &pool->idle);
+	pool_unlock_irq(pool);
+	wake_up_process(worker->idle.task);
+}
+
+static int make_worker(struct pool *pool, struct task_struct *model)
 {
 	struct worker *worker;
 	struct task_struct *task;
@@ -247,14 +254,12 @@ static int make_worker(struct pool *pool)
 	INIT_LIST_HEAD(&worker->idle.node);
 	hrtimer_setup(&worker->timer, on_slice_end, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_PINNED_HARD);
-	task = make_thread(worker);
+	task = make_thread(worker, model);
 	ret = PTR_ERR_OR_ZERO(task);
 	if (ret)
 		goto out_worker;
 	worker->idle.task = task;
-	list_add(&worker->node, &pool->workers);
-	WRITE_ONCE(pool->nr_workers, pool->nr_workers + 1);
-	wake_up_process(task);
+	enlist(worker);
 	return 0;
 out_worker:
 	kfree(worker);
@@ -263,23 +268,36 @@ out_count:
 	return ret;
 }
 
-/* How many CPUs may this pool's workers have? A worker's are those of its cpuset. */
-static bool has_cpu_for_more(const struct pool *pool)
+/* A worker's CPUs are those of its cpuset. */
+static bool has_cpu_for_more(const struct pool *pool, const struct worker *worker)
 {
-	return READ_ONCE(pool->nr_workers) <
-	       min_t(unsigned int, current->nr_cpus_allowed, num_online_cpus());
+	return pool->nr_workers < min_t(unsigned int, worker->idle.task->nr_cpus_allowed,
+					num_online_cpus());
 }
 
-/* Without more threads or memory, the workers that there are go on alone. */
-static void get_help(struct worker *worker)
+static bool has_worker_for_model(const struct pool *pool, const struct worker *worker)
 {
-	struct pool *pool = worker->pool;
+	return worker && pool_is_of(pool, worker->idle.task);
+}
 
-	/* Whoever has the lock makes one, or stops this worker. */
-	if (!has_cpu_for_more(pool) || !mutex_trylock(&pool->workers_lock))
-		return;
-	if (has_cpu_for_more(pool))
-		make_worker(pool);
+/**
+ * worker_add - a pool's work item: make one more worker
+ * @pool: the pool; it exists until its work item has been cancelled
+ *
+ * Not done by a worker: the first is often the only one, and this waits for locks that
+ * all cgroups share. Without more threads or memory, those that there are go on alone.
+ *
+ * Context: workqueue.
+ */
+void worker_add(struct pool *pool)
+{
+	struct worker *first;
+
+	mutex_lock(&pool->workers_lock);
+	first = list_first_entry_or_null(&pool->workers, struct worker, node);
+	if (has_worker_for_model(pool, first) && has_cpu_for_more(pool, first) &&
+	    !make_worker(pool, first->idle.task))
+		WRITE_ONCE(pool->help_due, jiffies);	/* There may be more to do. */
 	mutex_unlock(&pool->workers_lock);
 }
 
@@ -292,6 +310,9 @@ static void stop_worker(struct worker *worker)
 	cgroup_attach_task_all(current, worker->idle.task);
 	kthread_stop(worker->idle.task);
 	hrtimer_cancel(&worker->timer);
+	spin_lock_irq(&worker->pool->lock);
+	list_del(&worker->idle.node);
+	spin_unlock_irq(&worker->pool->lock);
 	put_task_struct(worker->idle.task);
 	owner_remove_thread(worker->pool->owner);
 	list_del(&worker->node);
@@ -308,7 +329,6 @@ void worker_stop_all(struct pool *pool)
 {
 	struct worker *worker, *next;
 
-	/* Held: a worker may just be making another one. */
 	mutex_lock(&pool->workers_lock);
 	list_for_each_entry_safe(worker, next, &pool->workers, node)
 		stop_worker(worker);
@@ -326,7 +346,7 @@ static int make_first_worker(struct pool *pool, struct owner *owner)
 		return -EXDEV;
 	pool->owner = owner;
 	pool->max_threads = owner_max_threads();
-	ret = make_worker(pool);
+	ret = make_worker(pool, current);
 	if (ret)
 		pool->owner = NULL;
 	else

@@ -9,6 +9,7 @@ struct owner;
 struct pool;
 
 int __must_check worker_make_first(struct pool *pool, struct owner *owner);
+void worker_add(struct pool *pool);
 void worker_stop_all(struct pool *pool);
 
 #endif

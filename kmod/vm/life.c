@@ -253,6 +253,9 @@ struct vm *life_take_starved(struct pool *pool)
  *	reference of its own
  * @verdict: how its last slice ended
  *
+ * No worker is woken if it is ready: a worker that gives it back takes the next one
+ * itself, others call pool_wake().
+ *
  * Context: may sleep.
  */
 void life_release(struct vm *vm, enum verdict verdict)
@@ -291,7 +294,7 @@ void life_release(struct vm *vm, enum verdict verdict)
 	awaited = wq_has_sleeper(&vm->wait);
 	if (unlikely(awaited))
 		vm_get(vm);
-	pool_unlock_irqrestore(pool, flags);
+	spin_unlock_irqrestore(&pool->lock, flags);
 	if (unlikely(awaited)) {
 		wake_up_all(&vm->wait);
 		vm_put(vm);
@@ -584,13 +587,15 @@ int life_borrow(struct vm *vm)
 
 /**
  * life_give_back - the VM stands again as it did before life_borrow()
- * @vm: borrowed. It has ended if somebody has killed it meanwhile.
+ * @vm: borrowed; the caller has a reference. It has ended if somebody has killed it
+ *	meanwhile.
  *
  * Context: may sleep.
  */
 void life_give_back(struct vm *vm)
 {
 	life_release(vm, VERDICT_LEAVE);
+	pool_wake(vm->pool);
 }
 
 /**

@@ -10,6 +10,7 @@
  * root, can be in several of v1: VMs share a pool if both are the same.
  */
 #include <linux/cgroup.h>
+#include <linux/jiffies.h>
 #include <linux/memcontrol.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
@@ -24,6 +25,9 @@ static DEFINE_MUTEX(pools_lock);
 static LIST_HEAD(pools);
 static atomic_long_t nr_pools = ATOMIC_LONG_INIT(0);
 static struct workqueue_struct *fetch_workqueue, *dispose_workqueue;
+
+/* In jiffies: how soon after a pool had its last chance of a new worker it gets another. */
+#define HELP_AGAIN	HZ
 static const struct pool_events *events __ro_after_init;
 
 /**
@@ -41,6 +45,11 @@ static void on_fetch_work(struct work_struct *work)
 	events->fetch(container_of(work, struct pool, fetch_work));
 }
 
+static void on_help_work(struct work_struct *work)
+{
+	events->help(container_of(work, struct pool, help_work));
+}
+
 static enum hrtimer_restart on_deadline(struct hrtimer *timer)
 {
 	events->deadline(container_of(timer, struct pool, timer));
@@ -50,6 +59,7 @@ static enum hrtimer_restart on_deadline(struct hrtimer *timer)
 /* The pool has no VMs, so nobody else uses it. */
 static void dispose_of_pool(struct pool *pool)
 {
+	cancel_work_sync(&pool->help_work);
 	events->stop_workers(pool);
 	cancel_work_sync(&pool->fetch_work);
 	hrtimer_cancel(&pool->timer);
@@ -110,6 +120,8 @@ static struct pool *make_pool(struct cgroup *cgroup, struct mem_cgroup *memcg)
 	mutex_init(&pool->workers_lock);
 	INIT_LIST_HEAD(&pool->workers);
 	INIT_WORK(&pool->fetch_work, on_fetch_work);
+	INIT_WORK(&pool->help_work, on_help_work);
+	pool->help_due = jiffies;
 	INIT_WORK(&pool->dispose_work, on_dispose_work);
 	atomic_long_inc(&nr_pools);
 	return pool;
@@ -166,12 +178,18 @@ out_cgroups:
 	return pool;
 }
 
+/* In v2 a cgroup has another memory cgroup when its controller is turned on or off. */
+static bool memory_is_v1(const struct pool *pool)
+{
+	return pool->memcg && !cgroup_subsys_on_dfl(memory_cgrp_subsys);
+}
+
 /**
  * pool_is_of - does a task belong to a pool's cgroups?
  * @pool: the pool
  * @task: the task
  *
- * Return: true if VMs that it made now would be the pool's.
+ * Return: true if its threads may run the pool's VMs.
  */
 bool pool_is_of(const struct pool *pool, struct task_struct *task)
 {
@@ -179,7 +197,7 @@ bool pool_is_of(const struct pool *pool, struct task_struct *task)
 
 	rcu_read_lock();
 	same = task_dfl_cgroup(task) == pool->cgroup &&
-	       (!pool->memcg || mem_cgroup_from_task(task) == pool->memcg);
+	       (!memory_is_v1(pool) || mem_cgroup_from_task(task) == pool->memcg);
 	rcu_read_unlock();
 	return same;
 }
@@ -205,6 +223,15 @@ void pool_put(struct pool *pool)
 	kref_put_mutex(&pool->ref, free_pool, &pools_lock);
 }
 
+/* VMs are ready, and all workers are busy. */
+static void call_for_help(struct pool *pool)
+{
+	if (time_before(jiffies, READ_ONCE(pool->help_due)))
+		return;
+	WRITE_ONCE(pool->help_due, jiffies + HELP_AGAIN);
+	queue_work(fetch_workqueue, &pool->help_work);
+}
+
 /* Takes a worker for the VMs that are ready, with a reference. NULL if none is idle. */
 static struct task_struct *take_idle_worker(struct pool *pool)
 {
@@ -214,8 +241,10 @@ static struct task_struct *take_idle_worker(struct pool *pool)
 	if (list_empty(&pool->ready))
 		return NULL;
 	idle = list_first_entry_or_null(&pool->idle, struct idle_worker, node);
-	if (!idle)
+	if (!idle) {
+		call_for_help(pool);
 		return NULL;
+	}
 	list_del_init(&idle->node);
 	return get_task_struct(idle->task);
 }
@@ -241,6 +270,16 @@ void pool_unlock_irq(struct pool *pool) __releases(&pool->lock)
 
 	spin_unlock_irq(&pool->lock);
 	wake_worker(worker);
+}
+
+/**
+ * pool_wake - wake a worker if VMs are ready
+ * @pool: the pool
+ */
+void pool_wake(struct pool *pool)
+{
+	spin_lock_irq(&pool->lock);
+	pool_unlock_irq(pool);
 }
 
 /**

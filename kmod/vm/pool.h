@@ -54,6 +54,8 @@ struct pool {
 	unsigned int nr_workers;	/* [W] how many; read by others */
 	struct owner *owner;		/* [W] the user the workers count for */
 	unsigned long max_threads;	/* [W] that this user may have */
+	struct work_struct help_work;	/* makes one more worker */
+	unsigned long help_due;		/* jiffies: it is not called earlier; stale is fine */
 
 	struct work_struct fetch_work;	/* serves the VMs in @starved */
 	unsigned int over_high;		/* [F] pages above memory.high, not waited for */
@@ -64,6 +66,7 @@ struct pool {
  * struct pool_events - what happens when a timer or a work item of a pool fires
  * @deadline: the first sleeper's deadline has come; in hard interrupts
  * @fetch: serve one VM that waits for memory; may sleep
+ * @help: make one more worker, if the pool may have it; may sleep
  * @stop_workers: the last VM has gone; may sleep
  *
  * The pool itself calls nobody above it.
@@ -71,6 +74,7 @@ struct pool {
 struct pool_events {
 	void (*deadline)(struct pool *pool);
 	void (*fetch)(struct pool *pool);
+	void (*help)(struct pool *pool);
 	void (*stop_workers)(struct pool *pool);
 };
 
@@ -80,6 +84,7 @@ struct pool *pool_get_current(void);
 bool pool_is_of(const struct pool *pool, struct task_struct *task);
 void pool_put(struct pool *pool);
 void pool_call_fetcher(struct pool *pool);
+void pool_wake(struct pool *pool);
 void pool_unlock_irq(struct pool *pool) __releases(&pool->lock);
 void pool_unlock_irqrestore(struct pool *pool, unsigned long flags)
 	__releases(&pool->lock);
