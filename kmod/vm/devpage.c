@@ -16,7 +16,7 @@
 #include "vm/devpage.h"
 #include "vm/vm.h"
 
-/* How far Unix time may be off, if only because two clocks cannot be read at once. */
+/* How far Unix time may be off. */
 #define WALL_SLACK_NS	(10 * NSEC_PER_USEC)
 /* How often it is compared with the host's, which may be slewed. In jiffies */
 #define WALL_CHECK	HZ
@@ -40,6 +40,27 @@ bool devpage_clock_is_stable(void)
 u64 devpage_guest_now(const struct vm *vm)
 {
 	return clock_ns(rdtsc() + vm->vcpu.state.tsc_offset);
+}
+
+/*
+ * When a guest's clock began, in Unix time. Two clocks cannot be read at once, and an SMI
+ * or a hypervisor below may come in between: returns false if that is so.
+ */
+static bool measure_wall(const struct vm *vm, u64 *wall_ns)
+{
+	unsigned int tries = 3;
+	unsigned long flags;
+	u64 before, took, unix_ns;
+
+	local_irq_save(flags);
+	do {
+		before = rdtsc_ordered();
+		unix_ns = ktime_get_real_ns();
+		took = rdtsc_ordered() - before;
+	} while (clock_ns(took) > WALL_SLACK_NS && --tries);
+	local_irq_restore(flags);
+	*wall_ns = unix_ns - clock_ns(before + took / 2 + vm->vcpu.state.tsc_offset);
+	return tries;
 }
 
 static u32 clock_flags(void)
@@ -72,17 +93,23 @@ static void set_wall(struct vm *vm, u64 wall_ns)
  */
 void devpage_set_clock(struct vm *vm, u64 tsc_offset)
 {
+	u64 wall_ns;
+
 	if (vm->vcpu.state.tsc_offset == tsc_offset)
 		return;
 	vm->vcpu.state.tsc_offset = tsc_offset;
-	set_wall(vm, ktime_get_real_ns() - devpage_guest_now(vm));
+	measure_wall(vm, &wall_ns);
+	set_wall(vm, wall_ns);
 }
 
 static void compare_with_host(struct vm *vm)
 {
-	u64 wall_ns = ktime_get_real_ns() - devpage_guest_now(vm);
+	s64 offset = ktime_mono_to_real(0);
+	u64 wall_ns;
 
-	vm->host_offset = ktime_mono_to_real(0);
+	if (!measure_wall(vm, &wall_ns) && vm->host_offset == offset)
+		return;	/* Later. */
+	vm->host_offset = offset;
 	vm->wall_due = jiffies + WALL_CHECK;
 	if (wall_ns - vm->wall_ns + WALL_SLACK_NS > 2 * WALL_SLACK_NS)
 		set_wall(vm, wall_ns);
@@ -95,7 +122,7 @@ static void compare_with_host(struct vm *vm)
  * Its Unix time is then the guest's, too: at once if it has been set, or else within
  * a second. The guest's own clock never changes: it shows how long the VM has lived.
  *
- * Context: interrupts off.
+ * Context: preemption off.
  */
 void devpage_follow_host(struct vm *vm)
 {
@@ -119,7 +146,7 @@ void devpage_begin(struct vm *vm)
 	for (i = 0; i < ARRAY_SIZE(vm->seed); i++)
 		vm->seed[i] = get_random_u64();
 	vm->vcpu.state.tsc_offset = -rdtsc();
-	vm->wall_ns = ktime_get_real_ns();
+	measure_wall(vm, &vm->wall_ns);
 	vm->host_offset = ktime_mono_to_real(0);
 	vm->wall_due = jiffies + WALL_CHECK;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include <sched.h>
@@ -285,14 +286,17 @@ TEST_F(HostEvents, GuestsLearnThatTheClockWasSet)
 	using namespace std::chrono_literals;
 	const all_sorts vms(device);
 	const host_clock clock;
+	std::map<const machine *, std::chrono::nanoseconds> before;
+	std::chrono::nanoseconds steps = 0ns;
 
-	for (const std::chrono::nanoseconds step : {1h, -2h})
+	vms.for_each([&](const machine &vm) { before[&vm] = wall(vm); });
+	for (const std::chrono::nanoseconds step : {1h, -2h}) {
+		host_clock::set(host_clock::unix_clock::now() + step);
+		steps += step;
 		vms.for_each([&](const machine &vm) {
-			const auto before = wall(vm);
-			const auto is_set = [&] { return std::chrono::abs(wall(vm) - before - step) < 1s; };
+			const auto is_set = [&] { return std::chrono::abs(wall(vm) - before[&vm] - steps) < 1s; };
 
-			host_clock::set(host_clock::unix_clock::now() + step);
-			EXPECT_TRUE(live::eventually(is_set)) << (wall(vm) - before).count();
+			EXPECT_TRUE(live::eventually(is_set)) << (wall(vm) - before[&vm]).count();
 
 			const auto age = host_clock::unix_clock::now().time_since_epoch() -
 					 std::chrono::nanoseconds(vm.info().created_ns);
@@ -300,6 +304,7 @@ TEST_F(HostEvents, GuestsLearnThatTheClockWasSet)
 			EXPECT_GE(age, 0s);
 			EXPECT_LT(age, 1h) << "it is not older for that";
 		});
+	}
 }
 
 TEST_F(HostEvents, GuestsFollowAClockThatIsSlewed)
@@ -310,9 +315,13 @@ TEST_F(HostEvents, GuestsFollowAClockThatIsSlewed)
 
 	host_clock::run_fast(true);
 	vms.for_each([&](const machine &vm) {
-		const auto before = wall(vm);
+		// The first time may be for what was before.
+		for (int round = 0; round < 2; round++) {
+			const auto before = wall(vm);
 
-		EXPECT_TRUE(live::eventually([&] { return wall(vm) - before > 20ms; })) << (wall(vm) - before).count();
+			EXPECT_TRUE(live::eventually([&] { return wall(vm) - before > 20ms; }))
+				<< (wall(vm) - before).count();
+		}
 	});
 }
 
