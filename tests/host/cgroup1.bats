@@ -15,7 +15,8 @@ setup()
 	# Kernels may be built without it.
 	mount -t cgroup -o memory cgroup "$memory" || skip "no memory controller of cgroup v1"
 	mkdir "$memory/first" "$memory/second"
-	load_module
+	# What has gone cold is charged less.
+	load_module cold_after_ms=0
 }
 
 teardown()

@@ -300,7 +300,6 @@ TEST_F(Mutations, AnOpenPortIsSeen)
 	expect_seen(io_bitmap, {is_svm() ? "io-bitmap" : "intercept"});
 }
 
-/// Rule 27: no check has to fire, as nothing of it is used.
 TEST_F(Mutations, AChangedFieldThatIsSaidToBeCleanIsSeen)
 {
 	if (!is_svm())
@@ -317,6 +316,7 @@ TEST_F(Mutations, AChangedFieldThatIsSaidToBeCleanIsSeen)
 	run(guests::exit42, 42);
 }
 
+/// Rule 27: no check has to fire, as nothing of it is used.
 TEST_F(Mutations, NothingIsTakenFromAControlBlockAfterAShutdown)
 {
 	if (!is_svm())
