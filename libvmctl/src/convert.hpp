@@ -50,6 +50,9 @@ template <class Row> mayfly_row row_argument(Row &row)
 // What this library needs and a module with these features lacks, for people; or empty.
 [[nodiscard]] std::string missing_features(std::uint64_t features);
 
+// Which limit on bytes there is next to no room below.
+[[nodiscard]] error bytes_error(const module_info &info);
+
 // INFO of the device \p fd.
 [[nodiscard]] result<module_info> ask_module(system &calls, int fd);
 

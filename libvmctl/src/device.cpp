@@ -98,7 +98,13 @@ error limit_error(const module_info &info, std::uint64_t count)
 	if (info.vms >= info.max_vms || count > info.max_vms - info.vms)
 		return {EDQUOT, fmt::format("there are {} of at most {} VMs", info.vms, info.max_vms),
 			raise("max_vms")};
+	return bytes_error(info);
+}
 
+} // namespace
+
+error bytes_error(const module_info &info)
+{
 	const std::uint64_t own = room(info.user_bytes, info.max_bytes_user), all = room(info.bytes, info.max_bytes);
 
 	if (own == UINT64_MAX && all == UINT64_MAX)
@@ -107,8 +113,6 @@ error limit_error(const module_info &info, std::uint64_t count)
 		return too_many_bytes("your VMs and images", info.user_bytes, info.max_bytes_user, "max_bytes_user");
 	return too_many_bytes("all VMs and images", info.bytes, info.max_bytes, "max_bytes");
 }
-
-} // namespace
 
 result<device> device::open(system &calls, const std::string &path)
 {

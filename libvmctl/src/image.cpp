@@ -42,16 +42,9 @@ std::vector<mayfly_segment> segments_of(const elf_image &elf, std::span<const st
 
 error load_error(int code, const image_options &options)
 {
-	switch (code) {
-	case EOPNOTSUPP:
+	if (code == EOPNOTSUPP)
 		return {code, fmt::format("this host's CPU lacks what {} needs", to_string(options.level))};
-	case EDQUOT:
-		return {code, "with this image you would hold more bytes than you, or all users, may",
-			fmt::format("remove images or VMs, or as root write more to {} or {}",
-				    parameter_path("max_bytes_user"), parameter_path("max_bytes"))};
-	default:
-		return {code, "loading the image: " + errno_text(code)};
-	}
+	return {code, "loading the image: " + errno_text(code)};
 }
 
 error tag_error(int code, std::string_view name)
@@ -165,6 +158,8 @@ result<image> device::load_image(const elf_image &elf, std::string_view label, c
 
 	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_CREATE, &create);
 
+	if (ret == -EDQUOT)
+		return std::unexpected(bytes_error(VMCTL_TRY(info())));
 	if (ret < 0)
 		return std::unexpected(load_error(-ret, options));
 	return image(descriptor(handle_.calls(), create.fd));
