@@ -54,9 +54,9 @@ static bool measure_wall(const struct vm *vm, u64 *wall_ns)
 
 	local_irq_save(flags);
 	do {
-		before = rdtsc_ordered();
+		before = rdtsc();
 		unix_ns = ktime_get_real_ns();
-		took = rdtsc_ordered() - before;
+		took = rdtsc() - before;
 	} while (clock_ns(took) > WALL_SLACK_NS && --tries);
 	local_irq_restore(flags);
 	*wall_ns = unix_ns - clock_ns(before + took / 2 + vm->vcpu.state.tsc_offset);
