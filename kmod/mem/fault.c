@@ -4,10 +4,10 @@
  *
  * A guest that touches pages at random gets them one by one. A guest that walks
  * through memory gets as many pages as its walk has had so far, and soon large ones,
- * also if it walks in a few places by turns: an honest walker holds at most twice what it uses, and exits a few dozen times per
- * 256 MiB. All of that is done in the VM's own time, on the worker, so it counts as
- * CPU time of the VM and of its cgroup. Only memory that must be reclaimed first is
- * left to the work item.
+ * also if it walks in a few places by turns: an honest walker holds at most twice what
+ * it uses, and exits a few dozen times per 256 MiB. All of that is done in the VM's own
+ * time, on the worker, so it counts as CPU time of the VM and of its cgroup. Only memory
+ * that must be reclaimed first is left to the work item.
  */
 #include <linux/align.h>
 #include <linux/io.h>

@@ -54,17 +54,6 @@ static u64 *image_table(void *context)
 	return page ? page_address(page) : NULL;
 }
 
-/* Counts what has been taken since the last time, as vm_account() does. */
-static int charge_owner(struct image *image)
-{
-	u64 held = image_bytes(image);
-	int ret = owner_charge(image->owner, held - image->charged);
-
-	if (!ret)
-		image->charged = held;
-	return ret;
-}
-
 static int load_page(struct image *image, u64 gpa, u64 source, size_t length,
 		     u32 flags)
 {
@@ -86,7 +75,7 @@ static int load_page(struct image *image, u64 gpa, u64 source, size_t length,
 	if (flags & MAYFLY_SEGMENT_WRITE)
 		leaf |= format->cow;
 	stage2_set(&image->s2, entry, leaf);
-	return charge_owner(image);
+	return owner_account(image->owner, &image->charged, image_bytes(image));
 }
 
 static int load_segment(struct image *image, const struct mayfly_segment *segment)

@@ -46,6 +46,22 @@ unsigned long owner_max_threads(void);
 int __must_check owner_add_thread(struct owner *owner, unsigned long limit);
 void owner_remove_thread(struct owner *owner);
 
+/*
+ * Charges what somebody holds beyond *@charged, which is what has been charged so far, or
+ * gives back. As owner_charge().
+ */
+static inline int owner_account(struct owner *owner, u64 *charged, u64 held)
+{
+	int ret;
+
+	if (held == *charged)
+		return 0;
+	ret = owner_charge(owner, held - *charged);
+	if (!ret)
+		*charged = held;
+	return ret;
+}
+
 void owner_report(struct mayfly_info *info);
 int owner_setup(void);
 void owner_teardown(void);

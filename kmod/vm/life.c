@@ -96,7 +96,7 @@ static void set_timer(struct pool *pool, ktime_t expires)
 	hrtimer_start(&pool->timer, max(expires, soonest), HRTIMER_MODE_ABS_HARD);
 }
 
-/* A worker is woken by pool_unlock(). */
+/* A worker is woken by pool_unlock_irq(). */
 static void make_ready(struct vm *vm)
 {
 	set_run_state(vm, MAYFLY_READY);

@@ -123,16 +123,7 @@ u64 vm_private_bytes(const struct vm *vm)
  */
 int vm_account(struct vm *vm)
 {
-	u64 held = vm_private_bytes(vm);
-	s64 more = held - vm->charged;
-	int ret;
-
-	if (!more)
-		return 0;
-	ret = owner_charge(vm->owner, more);
-	if (!ret)
-		vm->charged = held;
-	return ret;
+	return owner_account(vm->owner, &vm->charged, vm_private_bytes(vm));
 }
 
 static void init_vm(struct vm *vm, const struct vm_template *template)
