@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -25,17 +26,24 @@ namespace fuzz
 {
 
 /// Memory of one thread to point at, some of it not as it should be.
+///
+/// It has 4 GiB to itself: where the low word of a pointer into it is replaced, the kernel
+/// still finds nothing of ours to write to, such as the heap of a thread, which often
+/// begins where the low words are small.
 class arena final
 {
 public:
 	arena()
 	{
-		base_ = static_cast<std::byte *>(mmap(nullptr, size, PROT_READ | PROT_WRITE,
-						      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		reserved_ = mmap(nullptr, 2 * low_words, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (reserved_ == MAP_FAILED)
+			throw std::bad_alloc();
+		base_ = reinterpret_cast<std::byte *>(
+			(live::address(reserved_) + low_words - 1) / low_words * low_words + base_at);
+		mprotect(base_, size - page_size, PROT_READ | PROT_WRITE);
 		mprotect(base_ + read_only_at, page_size, PROT_READ);
-		mprotect(base_ + size - page_size, page_size, PROT_NONE);
 	}
-	~arena() { munmap(base_, size); }
+	~arena() { munmap(reserved_, 2 * low_words); }
 	arena(const arena &) = delete;
 	arena &operator=(const arena &) = delete;
 
@@ -70,7 +78,9 @@ public:
 private:
 	static constexpr std::size_t read_only_at = 48 * page_size;
 	static constexpr std::size_t most = read_only_at - 16; // and one byte more where it is not aligned
-	static constexpr std::size_t size = 52 * page_size;
+	static constexpr std::size_t size = 52 * page_size;    // the last page is not there
+	static constexpr std::size_t low_words = 1ull << 32;
+	static constexpr std::size_t base_at = 0x5a5a5000; // no number that is tried often
 
 	std::uint64_t place_badly(random &r, std::span<const std::byte> bytes)
 	{
@@ -110,6 +120,7 @@ private:
 		}
 	}
 
+	void *reserved_;
 	std::byte *base_;
 	std::size_t used_ = 0;
 };
