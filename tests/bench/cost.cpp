@@ -50,6 +50,7 @@ void print_table(const costs &ours, const costs &theirs, const parts &parts)
 	print_part("  wake from cold", parts.wake_cold, "<= 20000", "the same after all have gone cold");
 	print_part("  kill", parts.kill, "", "of destroy");
 	print_part("  remove", parts.remove, "", "of destroy");
+	print_part("  list", parts.list, "", "LIST of 1000, per VM");
 }
 
 void print_json(const costs &costs)

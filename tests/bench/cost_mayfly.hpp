@@ -80,6 +80,7 @@ struct parts {
 	double wake_cold = 0;  ///< the same after all have gone cold
 	double kill = 0;       ///< of destroy
 	double remove = 0;     ///< of destroy
+	double list = 0;       ///< LIST of all, a row of MAYFLY_VM_INFO_GLANCE bytes each
 	double cold_first = 0; ///< create_cold of the very first batch
 };
 
@@ -200,10 +201,25 @@ private:
 		}
 	}
 
+	/// All that there are: the batch, and the keeper.
+	void list()
+	{
+		mayfly_list list{};
+
+		list.rows = reinterpret_cast<std::uintptr_t>(rows_.data());
+		list.row_size = MAYFLY_VM_INFO_GLANCE;
+		list.count = static_cast<std::uint32_t>(rows_.size() / MAYFLY_VM_INFO_GLANCE);
+		call(device_, MAYFLY_LIST, &list, "MAYFLY_LIST");
+		if (list.count != vms + 1 || list.next) {
+			std::fprintf(stderr, "bench: %u VMs are listed\n", list.count);
+			std::exit(1);
+		}
+	}
+
 	void measure_life(int image, costs &result, parts &parts)
 	{
 		std::vector<double> colds, colds_own, destroys, own, deferred, kills, removes, spawns, runs, wakes,
-			wakes_cold;
+			wakes_cold, lists;
 
 		for (unsigned i = 0; i < batches; i++) {
 			taken_by_others(quiet);
@@ -216,6 +232,7 @@ private:
 				control(MAYFLY_OP_NOTIFY, 1);
 				wait_for_parking();
 			}));
+			lists.push_back(per_vm([&] { list(); }));
 			chill();
 			wakes_cold.push_back(per_vm([&] {
 				control(MAYFLY_OP_NOTIFY, 1);
@@ -247,6 +264,7 @@ private:
 			 .wake_cold = median(wakes_cold),
 			 .kill = median(kills),
 			 .remove = median(removes),
+			 .list = median(lists),
 			 .cold_first = colds[0]};
 	}
 
@@ -282,6 +300,7 @@ private:
 
 	int device_;
 	std::vector<std::uint64_t> ids_;
+	std::vector<std::byte> rows_ = std::vector<std::byte>((vms + 2) * MAYFLY_VM_INFO_GLANCE);
 	std::uint64_t parked_ = 0;
 };
 
