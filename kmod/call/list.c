@@ -35,7 +35,7 @@ static int visit_vm(u64 *id, bool all, u64 row, u32 row_size)
 	if (!vm)
 		return -ENOENT;
 	if (all || vm_is_callers(vm->key.uid)) {
-		inspect_vm(vm, &info);
+		inspect_vm(vm, &info, row_size);
 		ret = row_put(row, row_size, &info, sizeof(info)) ?: 1;
 	}
 	vm_put(vm);

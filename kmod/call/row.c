@@ -43,7 +43,9 @@ int row_put(u64 row, u32 row_size, const void *data, size_t size)
 
 	if (!row_size_is_sane(row_size))
 		return -EINVAL;
-	if (copy_to_user(user, data, n) || clear_user(user + n, row_size - n))
+	if (copy_to_user(user, data, n))
+		return -EFAULT;
+	if (n < row_size && clear_user(user + n, row_size - n))
 		return -EFAULT;
 	return 0;
 }

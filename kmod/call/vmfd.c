@@ -122,7 +122,7 @@ static long do_stat(struct vm *vm, void __user *user)
 
 	if (copy_from_user(&args, user, sizeof(args)))
 		return -EFAULT;
-	inspect_vm(vm, &info);
+	inspect_vm(vm, &info, sizeof(info));
 	return row_answer(user, &args, &info, sizeof(info));
 }
 

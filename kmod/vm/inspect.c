@@ -15,6 +15,8 @@
 #include "vm/pool.h"
 #include "vm/vm.h"
 
+static_assert(offsetof(struct mayfly_vm_info, exits_by) == MAYFLY_VM_INFO_GLANCE);
+
 static uid_t caller_sees(uid_t uid)
 {
 	return from_kuid_munged(current_user_ns(), make_kuid(&init_user_ns, uid));
@@ -69,25 +71,30 @@ static void describe_life(struct vm *vm, struct mayfly_vm_info *info)
 	spin_unlock_irq(&vm->pool->lock);
 }
 
-static void describe_memory(const struct vm *vm, struct mayfly_vm_info *info)
+/* What a glance does not show. */
+static void describe_rest(struct vm *vm, struct mayfly_vm_info *info)
 {
-	info->memory = vm->memory.size;
-	info->private_bytes = vm_private_bytes(vm);
+	int i;
+
+	for (i = 0; i < MAYFLY_EXIT_REASONS; i++)
+		info->exits_by[i] = READ_ONCE(vm->vcpu.exits[i]);
 	info->guest_pages = READ_ONCE(vm->memory.guest_pages);
 	info->table_pages = READ_ONCE(vm->memory.table_pages);
 	info->device_pages = READ_ONCE(vm->memory.device_pages);
 	info->struct_bytes = sizeof(*vm);
+	info->console_bytes = READ_ONCE(vm->console.head);
+	info->console_lost = console_lost(&vm->console);
+	info->parked = READ_ONCE(vm->parked);
 }
 
 /**
  * inspect_vm - fill a VM's row
  * @vm: the VM
  * @info: to fill; all zero
+ * @size: bytes of the row that somebody will read
  */
-void inspect_vm(struct vm *vm, struct mayfly_vm_info *info)
+void inspect_vm(struct vm *vm, struct mayfly_vm_info *info, size_t size)
 {
-	int i;
-
 	info->id = vm->id;
 	info->uid = caller_sees(vm->key.uid);
 	info->image_id = vm->image->id;
@@ -95,13 +102,11 @@ void inspect_vm(struct vm *vm, struct mayfly_vm_info *info)
 	memcpy(info->name, vm->key.name, sizeof(info->name));
 	memcpy(info->image, vm->image->label, sizeof(info->image));
 	info->exits = total_exits(vm);
-	for (i = 0; i < MAYFLY_EXIT_REASONS; i++)
-		info->exits_by[i] = READ_ONCE(vm->vcpu.exits[i]);
-	info->console_bytes = READ_ONCE(vm->console.head);
-	info->console_lost = console_lost(&vm->console);
-	info->parked = READ_ONCE(vm->parked);
-	describe_memory(vm, info);
+	info->memory = vm->memory.size;
+	info->private_bytes = vm_private_bytes(vm);
 	describe_life(vm, info);
+	if (size > MAYFLY_VM_INFO_GLANCE)
+		describe_rest(vm, info);
 }
 
 /* Neither a lookup's reference nor the name's is a user. */
