@@ -78,6 +78,7 @@ static void complete_state(const struct vm *vm, struct access_state *state,
 static void put_state(struct vm *vm, const struct access_state *state)
 {
 	lockdep_assert_held(&vm->pool->lock);
+	cold_wait(vm);
 	devpage_set_clock(vm, state->registers.tsc_offset);
 	vm->vcpu.state = state->registers;
 	memcpy(vm->vcpu.fpu, state->fpu, sizeof(vm->vcpu.fpu));

@@ -158,7 +158,7 @@ void cold_offer(struct vm *vm)
 	struct pool *pool = vm->pool;
 
 	lockdep_assert_held(&pool->lock);
-	if (!is_worth_it(vm))
+	if (vm->chilling || !is_worth_it(vm))
 		return;
 	list_add_tail(&vm->queue, &pool->warm);
 	pool->nr_warm++;
@@ -166,21 +166,39 @@ void cold_offer(struct vm *vm)
 
 /**
  * cold_chill - make a VM cold
- * @vm: claimed by the caller and warm, or parked with pool->lock held; it has few
- *	pages, as one that was cold before
+ * @vm: claimed by the caller and warm, or @chilling; it has few pages, as one that was
+ *	cold before
  *
- * Context: task; does not sleep.
+ * Context: task; does not sleep. Without pool->lock: pages are compared.
  * Return: pages given back.
  */
 unsigned int cold_chill(struct vm *vm)
 {
 	unsigned int freed;
 
+	lockdep_assert_not_held(&vm->pool->lock);
 	vm->device_page = NULL;
 	atomic64_inc(&nr_cold);
 	freed = forget_derived(&vm->memory);
 	vm_account(vm);
 	return freed;
+}
+
+/*
+ * The VM is not claimed: whoever wants it waits until it is cold. So nobody has to be
+ * told what happened meanwhile, which could not be done here, in the midst of reclaim.
+ */
+static struct vm *begin_to_chill(struct pool *pool, unsigned long before)
+{
+	struct vm *vm;
+
+	lockdep_assert_held(&pool->lock);
+	vm = list_first_entry_or_null(&pool->warm, struct vm, queue);
+	if (!vm || !time_before_eq(vm->parked_at, before))
+		return NULL;
+	cold_withdraw(vm);
+	WRITE_ONCE(vm->chilling, true);
+	return vm;
 }
 
 /**
@@ -197,13 +215,17 @@ unsigned int cold_chill_first(struct pool *pool, unsigned long before)
 	unsigned long flags;
 	struct vm *vm;
 
-	spin_lock_irqsave(&pool->lock, flags);
-	vm = list_first_entry_or_null(&pool->warm, struct vm, queue);
-	if (vm && time_before_eq(vm->parked_at, before)) {
-		cold_withdraw(vm);
+	/* Off as long as somebody may wait for this CPU with the lock held. */
+	local_irq_save(flags);
+	spin_lock(&pool->lock);
+	vm = begin_to_chill(pool, before);
+	spin_unlock(&pool->lock);
+	if (vm) {
 		freed = cold_chill(vm);
+		/* Pairs with cold_wait(), after which the VM may be gone. */
+		smp_store_release(&vm->chilling, false);
 	}
-	spin_unlock_irqrestore(&pool->lock, flags);
+	local_irq_restore(flags);
 	return freed;
 }
 

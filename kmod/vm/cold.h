@@ -8,6 +8,7 @@
 #include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/types.h>
+#include <asm/barrier.h>
 
 #include "vm/pool.h"
 #include "vm/vm.h"
@@ -34,6 +35,20 @@ static inline void cold_withdraw(struct vm *vm)
 		return;
 	list_del_init(&vm->queue);
 	vm->pool->nr_warm--;
+}
+
+/**
+ * cold_wait - wait for whoever is making a VM cold
+ * @vm: the VM
+ *
+ * That takes microseconds, and happens to few VMs that have slept for long.
+ *
+ * Context: pool->lock held, so that nobody begins.
+ */
+static inline void cold_wait(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	smp_cond_load_acquire(&vm->chilling, !VAL);
 }
 
 #endif

@@ -85,6 +85,7 @@ static __always_inline void withdraw_vm(struct vm *vm)
 void life_claim(struct vm *vm, struct task_struct *runner)
 {
 	withdraw_vm(vm);
+	cold_wait(vm);
 	set_run_state(vm, MAYFLY_RUNNING);
 	vm->runner = runner;
 }

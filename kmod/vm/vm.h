@@ -58,7 +58,7 @@ struct vm_end_info {
 /*
  * Who protects a field:
  *   I  immutable once the VM can be found
- *   C  the claimant; for a parked VM's memory also the holder of pool->lock
+ *   C  the claimant; a parked VM's memory has whoever makes it cold, see cold.h
  *   P  pool->lock
  *   a  atomic, or read with READ_ONCE where stale is good enough
  *   r  reference count
@@ -79,6 +79,7 @@ struct vm {
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
 	u8 borrowed;			/* [P] BORROWED_* */
+	bool chilling;			/* cold.c's: somebody is making it cold */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
 	struct list_head queue;		/* [P] in pool->ready, ->warm or ->starved */
 	unsigned long parked_at;	/* [P] jiffies, while parked */

@@ -179,6 +179,9 @@ TEST_F(Cold, EventsRaceWithGoingCold)
 		shrink();
 		for (const machine &vm : vms)
 			ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 5), 0) << "status " << vm.info().status;
+		ASSERT_EQ(vms[0].control(MAYFLY_OP_PAUSE), 0);
+		ASSERT_EQ(vms[0].set_state(vms[0].state()), 0);
+		ASSERT_EQ(vms[0].control(MAYFLY_OP_RESUME), 0);
 	}
 	for (const machine &vm : vms)
 		expect_good_end(vm);
