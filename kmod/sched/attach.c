@@ -62,15 +62,23 @@ static int claim_attached(struct vm *vm, u32 flags)
 	return 0;
 }
 
-/* Returns 0 to go on, or an outcome, or -ERESTARTNOHAND. */
-static int run_attached(struct vm *vm, u32 flags)
+/* No timer ends this slice; the scheduler asks for the CPU. */
+static enum verdict run_until_wanted(struct vm *vm, u32 flags)
 {
 	struct slice slice;
 	enum verdict verdict;
 
-	/* No timer ends this slice; the scheduler asks for the CPU. */
+	preempt_disable();
 	slice_begin(&slice, 0);
 	verdict = run_slice(vm, &slice, flags & MAYFLY_RUN_UNTIL_OUTPUT);
+	preempt_enable();
+	return verdict == VERDICT_SPLIT_LOCK ? run_bear_split_lock(vm) : verdict;
+}
+
+/* Returns 0 to go on, or an outcome, or -ERESTARTNOHAND. */
+static int run_attached(struct vm *vm, u32 flags)
+{
+	enum verdict verdict = run_until_wanted(vm, flags);
 
 	if (verdict == VERDICT_FAULT)
 		verdict = fetch_memory(vm);

@@ -130,11 +130,17 @@ static enum verdict warm_up(struct vm *vm)
 	return VERDICT_END;
 }
 
-/*
+/**
+ * run_bear_split_lock - after VERDICT_SPLIT_LOCK
+ * @vm: claimed by the caller
+ *
  * The host treats it as its own processes' (split_lock_detect=): it waits here and lets
  * such locks pass on this CPU for some ms, or sends the thread SIGBUS.
+ *
+ * Context: may sleep.
+ * Return: VERDICT_SPLIT_LOCK when it may go on, or VERDICT_END.
  */
-static enum verdict bear_split_lock(struct vm *vm)
+enum verdict run_bear_split_lock(struct vm *vm)
 {
 	if (compat_guest_split_lock(vm->vcpu.state.rip))
 		return VERDICT_SPLIT_LOCK;
@@ -150,7 +156,7 @@ static enum verdict bear_split_lock(struct vm *vm)
  * @slice: this turn, begun; its @over ends it from outside
  * @stop_on_output: come back when the console has grown
  *
- * Context: may sleep before and after; preemption is off in between.
+ * Context: preemption is off since slice_begin(): other threads' time is not the VM's.
  * Return: why it stopped; never VERDICT_ENTER.
  */
 enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
@@ -164,7 +170,6 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 		verdict = VERDICT_MOVE;
 	}
 	mutate_guest(vm);
-	preempt_disable();
 	local_irq_disable();
 	devpage_follow_host(vm);
 	shadow_host_before(SHADOW_SLICE);
@@ -177,6 +182,5 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 		count_time(vm, slice);
 	}
 	local_irq_enable();
-	preempt_enable();
-	return verdict == VERDICT_SPLIT_LOCK ? bear_split_lock(vm) : verdict;
+	return verdict;
 }

@@ -26,7 +26,10 @@ struct slice {
 	bool over;
 };
 
-/* A timer that would end the slice must see that it has begun: see on_slice_end(). */
+/*
+ * With preemption off. A timer that would end the slice must see that it has begun: see
+ * on_slice_end().
+ */
 static inline void slice_begin(struct slice *slice, u64 length)
 {
 	slice->counted = local_clock();
@@ -37,6 +40,7 @@ static inline void slice_begin(struct slice *slice, u64 length)
 }
 
 enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output);
+enum verdict run_bear_split_lock(struct vm *vm);
 
 /**
  * run_is_wanted_outside - must this thread go back to user mode?

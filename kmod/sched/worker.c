@@ -133,20 +133,35 @@ static enum verdict run_timed_slice(struct worker *worker, struct vm *vm)
 	return run_slice(vm, &worker->slice, false);
 }
 
+static enum verdict run_despite_split_lock(struct worker *worker, struct vm *vm)
+{
+	enum verdict verdict = run_timed_slice(worker, vm);
+
+	if (likely(verdict != VERDICT_SPLIT_LOCK))
+		return verdict;
+	preempt_enable();
+	verdict = run_bear_split_lock(vm);
+	preempt_disable();
+	/* On this CPU, and soon, or it comes no further. */
+	return verdict == VERDICT_SPLIT_LOCK ? run_timed_slice(worker, vm) : verdict;
+}
+
 static void run_turn(struct worker *worker, struct vm *vm)
 {
 	u64 before = vm->cpu_ns;
 	enum verdict verdict;
+	enum life_rest rest;
 
-	verdict = run_timed_slice(worker, vm);
-	/* On this CPU, and soon, or it comes no further. */
-	if (verdict == VERDICT_SPLIT_LOCK)
-		verdict = run_timed_slice(worker, vm);
+	/* Preempted, this worker would keep the VM from the others. */
+	preempt_disable();
+	verdict = run_despite_split_lock(worker, vm);
 	pay_for_turn(vm, vm->cpu_ns - before);
-	life_release(vm, verdict);
+	rest = life_hand_back(vm, verdict);
 	/* If this worker cannot go on at once, another may take the VM. */
 	if (verdict == VERDICT_MOVE || compat_need_resched())
 		pool_wake(worker->pool);
+	preempt_enable();
+	life_finish(vm, rest);
 	if (verdict == VERDICT_MOVE)	/* This CPU is going offline. */
 		schedule_timeout_uninterruptible(1);
 }

@@ -190,13 +190,12 @@ void life_on_deadline(struct pool *pool)
 
 /*
  * Ends a VM that the caller has claimed, and gives the claim back. Without a reference
- * of its own the caller must not use it afterwards. @end may be &vm->end.
+ * of its own the caller must not use it afterwards.
  */
-static void end_claimed(struct vm *vm, const struct vm_end_info *end)
+static void end_claimed(struct vm *vm)
 {
 	unsigned long flags;
 
-	vm->end = *end;
 	cold_forget(vm);
 	memory_free(&vm->memory);
 	vm->device_page = NULL;
@@ -248,39 +247,21 @@ struct vm *life_take_starved(struct pool *pool)
 	return vm;
 }
 
-/**
- * life_release - give a claim back
- * @vm: claimed by the caller, who must not use it afterwards without a
- *	reference of its own
- * @verdict: how its last slice ended
- *
- * No worker is woken if it is ready: a worker that gives it back takes the next one
- * itself, others call pool_wake().
- *
- * Context: may sleep.
- */
-void life_release(struct vm *vm, enum verdict verdict)
+/* Gives the claim back, unless the VM is to end. */
+static enum life_rest hand_back(struct vm *vm, enum verdict verdict)
 {
 	struct pool *pool = vm->pool;
-	unsigned long flags;
-	bool awaited;
 
-	if (verdict == VERDICT_END) {
-		end_claimed(vm, &vm->end);
-		return;
-	}
-	spin_lock_irqsave(&pool->lock, flags);
+	lockdep_assert_held(&pool->lock);
 	vm->runner = NULL;
 	if (test_bit(VM_REQUEST_KILL, &vm->requests)) {
 		vm->borrowed = BORROWED_NOT;
-		spin_unlock_irqrestore(&pool->lock, flags);
-		end_claimed(vm, &killed);
-		return;
+		vm->end = killed;
+		return LIFE_ENDS;
 	}
 	if (verdict == VERDICT_FAULT) {
 		wait_for_memory(vm);
-		spin_unlock_irqrestore(&pool->lock, flags);
-		return;
+		return LIFE_DONE;
 	}
 	if (test_and_clear_bit(VM_REQUEST_PAUSE, &vm->requests) ||
 	    vm->borrowed == BORROWED_PAUSED)
@@ -292,14 +273,67 @@ void life_release(struct vm *vm, enum verdict verdict)
 	 * There may be many waiters, so not under the lock; without a reference the VM
 	 * may be gone after it.
 	 */
-	awaited = wq_has_sleeper(&vm->wait);
-	if (unlikely(awaited))
-		vm_get(vm);
+	if (likely(!wq_has_sleeper(&vm->wait)))
+		return LIFE_DONE;
+	vm_get(vm);
+	return LIFE_AWAITED;
+}
+
+/**
+ * life_hand_back - give a claim back, as far as that is possible without sleeping
+ * @vm: claimed by the caller
+ * @verdict: how its last slice ended
+ *
+ * No worker is woken if it is ready: a worker that gives it back takes the next one
+ * itself, others call pool_wake().
+ *
+ * Context: any task.
+ * Return: what is left for life_finish(). After LIFE_DONE the caller must not use the VM
+ * without a reference of its own.
+ */
+enum life_rest life_hand_back(struct vm *vm, enum verdict verdict)
+{
+	struct pool *pool = vm->pool;
+	enum life_rest rest;
+	unsigned long flags;
+
+	if (verdict == VERDICT_END)
+		return LIFE_ENDS;
+	spin_lock_irqsave(&pool->lock, flags);
+	rest = hand_back(vm, verdict);
 	spin_unlock_irqrestore(&pool->lock, flags);
-	if (unlikely(awaited)) {
-		wake_up_all(&vm->wait);
-		vm_put(vm);
+	return rest;
+}
+
+/**
+ * life_finish - do what life_hand_back() has left
+ * @vm: the VM; the caller must not use it afterwards without a reference of its own
+ * @rest: what is left
+ *
+ * Context: may sleep.
+ */
+void life_finish(struct vm *vm, enum life_rest rest)
+{
+	if (likely(rest == LIFE_DONE))
+		return;
+	if (rest == LIFE_ENDS) {
+		end_claimed(vm);
+		return;
 	}
+	wake_up_all(&vm->wait);
+	vm_put(vm);
+}
+
+/**
+ * life_release - give a claim back
+ * @vm: as for life_hand_back()
+ * @verdict: likewise
+ *
+ * Context: may sleep.
+ */
+void life_release(struct vm *vm, enum verdict verdict)
+{
+	life_finish(vm, life_hand_back(vm, verdict));
 }
 
 /* Asks the claimant to stop; the kick makes the guest exit at once. */
@@ -332,7 +366,8 @@ static int begin_kill(struct vm *vm)
 	else
 		life_claim(vm, NULL);
 	spin_unlock_irq(&vm->pool->lock);
-	end_claimed(vm, &killed);
+	vm->end = killed;
+	end_claimed(vm);
 	if (starved)
 		vm_put(vm);	/* The line's reference. */
 	return 0;

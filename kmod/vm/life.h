@@ -23,11 +23,20 @@ enum verdict {
 	VERDICT_MOVE,		/* this CPU cannot run guests now */
 };
 
+/* What is left to do for a VM whose claim has been handed back. */
+enum life_rest {
+	LIFE_DONE,
+	LIFE_AWAITED,	/* somebody waits for it; there is a reference to put */
+	LIFE_ENDS,	/* it ends, and is still claimed */
+};
+
 /* With pool->lock held. */
 void life_claim(struct vm *vm, struct task_struct *runner);
 void life_settle(struct vm *vm);
 int life_stands_still(const struct vm *vm);
 
+enum life_rest life_hand_back(struct vm *vm, enum verdict verdict);
+void life_finish(struct vm *vm, enum life_rest rest);
 void life_release(struct vm *vm, enum verdict verdict);
 struct vm *life_take_starved(struct pool *pool);
 
