@@ -28,7 +28,13 @@
 /* The most small pages it gets at once where there are no large ones. */
 #define SMALL_MAX	64
 
-static void add_guest_page(struct vm_memory *memory, struct page *page, u64 gpa)
+/**
+ * memory_add_page - a page is the VM's from now on
+ * @memory: the VM's
+ * @page: small or large
+ * @gpa: where it will be mapped
+ */
+void memory_add_page(struct vm_memory *memory, struct page *page, u64 gpa)
 {
 	pages_set_gpa(page, gpa);
 	list_add(&page->lru, &memory->pages);
@@ -73,7 +79,7 @@ static int add_zero(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 				      pages_alloc(gfp | __GFP_ZERO);
 	if (!page)
 		return -ENOMEM;
-	add_guest_page(memory, page, gpa);
+	memory_add_page(memory, page, gpa);
 	memory_map_private(memory, entry, 0, page);
 	return 0;
 }
@@ -182,7 +188,7 @@ static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gf
 		pages_free(page);
 		return -EHWPOISON;
 	}
-	add_guest_page(memory, page, gpa);
+	memory_add_page(memory, page, gpa);
 	memory_map_private(memory, entry, shared, page);
 	return 0;
 }

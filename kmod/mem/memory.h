@@ -83,7 +83,8 @@ void memory_free(struct vm_memory *memory);
 int memory_setup(const void *stub, size_t length);
 void memory_teardown(void);
 
-/* For fault.c and cold.c. */
+/* For fault.c, collapse.c and cold.c. */
+void memory_add_page(struct vm_memory *memory, struct page *page, u64 gpa);
 u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp);
 int __must_check memory_lay_out(struct vm_memory *memory, struct page *args,
 				void **device_page, gfp_t gfp);

@@ -12,7 +12,13 @@
 #include "debug/tlbmodel.h"
 #include "mem/stage2.h"
 
-static u64 *table_of(u64 entry)
+/**
+ * stage2_table - the table that an entry points to
+ * @entry: present, and no leaf
+ *
+ * Return: its 512 entries.
+ */
+u64 *stage2_table(u64 entry)
 {
 	return __va(entry & STAGE2_ADDRESS);
 }
@@ -46,6 +52,23 @@ u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
 	       (execute ? format->execute : format->no_execute);
 }
 
+/* The entry at a level or, if that comes first, a large leaf; NULL without a table. */
+static u64 *find_at(const struct stage2 *s2, u64 gpa, int leaf)
+{
+	u64 *entry, *table = s2->root;
+	int level;
+
+	for (level = s2->format->levels; level > leaf; level--) {
+		entry = &table[index_of(gpa, level)];
+		if (!is_present(s2, *entry))
+			return NULL;
+		if (*entry & s2->format->large)
+			return entry;
+		table = stage2_table(*entry);
+	}
+	return &table[index_of(gpa, leaf)];
+}
+
 /**
  * stage2_find - look up a page
  * @s2: the tree
@@ -56,19 +79,21 @@ u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
  */
 u64 *stage2_find(const struct stage2 *s2, u64 gpa)
 {
-	u64 *table = s2->root;
-	int level;
+	return find_at(s2, gpa, STAGE2_SMALL);
+}
 
-	for (level = s2->format->levels; level > 1; level--) {
-		u64 entry = table[index_of(gpa, level)];
+/**
+ * stage2_find_large - look up what maps 2 MiB
+ * @s2: the tree
+ * @gpa: any address in them
+ *
+ * Return: the entry, a table's or a large leaf, or NULL when there is neither.
+ */
+u64 *stage2_find_large(const struct stage2 *s2, u64 gpa)
+{
+	u64 *entry = find_at(s2, gpa, STAGE2_LARGE);
 
-		if (!is_present(s2, entry))
-			return NULL;
-		if (entry & s2->format->large)
-			return &table[index_of(gpa, level)];
-		table = table_of(entry);
-	}
-	return &table[index_of(gpa, 1)];
+	return entry && is_present(s2, *entry) ? entry : NULL;
 }
 
 /**
@@ -123,14 +148,14 @@ u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 		u64 *child;
 
 		if (is_present(s2, old) && (old & s2->owned) == s2->owned) {
-			table = table_of(old);
+			table = stage2_table(old);
 			continue;
 		}
 		child = alloc(context);
 		if (!child)
 			return NULL;
 		if (is_present(s2, old))
-			memcpy(child, table_of(old), PAGE_SIZE);
+			memcpy(child, stage2_table(old), PAGE_SIZE);
 		stage2_set(s2, entry,
 			   __pa(child) | s2->format->table | s2->owned);
 		table = child;

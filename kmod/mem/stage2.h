@@ -75,6 +75,8 @@ struct stage2 {
 typedef u64 *stage2_alloc_fn(void *context);
 
 u64 *stage2_find(const struct stage2 *s2, u64 gpa);
+u64 *stage2_find_large(const struct stage2 *s2, u64 gpa);
+u64 *stage2_table(u64 entry);
 u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 		void *context);
 void stage2_split(struct stage2 *s2, u64 *entry, u64 *table);
