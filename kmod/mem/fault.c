@@ -17,6 +17,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "mem/collapse.h"
 #include "mem/image.h"
 #include "mem/memory.h"
 #include "mem/room.h"
@@ -161,7 +162,11 @@ static int demand_zero(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 		left--;
 	}
 	walk->end = at;
-	return at == gpa ? ret : 0;
+	if (at == gpa)
+		return ret;
+	if (at == gpa + PAGE_SIZE && !(gfp & __GFP_DIRECT_RECLAIM))
+		memory_collapse(memory, gpa);
+	return 0;
 }
 
 /* Returns false when the page to copy from is broken. */

@@ -544,6 +544,44 @@
 	exit	0
 	end_guest
 
+// Writes to r9 of the 512 pages from GPA r8 on, by jumps of five, and discards the first
+// r10. Ends with the word that is at r8 then, or with -1 if one of the first r10 pages in
+// the order of the jumps did not have what was written, or zero.
+	guest touch_by_jumps
+	prepare
+	mov	$DIRECT_MAP, %rax
+	add	%rax, %r8
+	xor	%ecx, %ecx
+1:	imul	$5, %ecx, %edx
+	and	$511, %edx
+	shl	$12, %edx
+	inc	%ecx
+	mov	%rcx, (%r8, %rdx)
+	cmp	%rcx, %r9
+	jne	1b
+	xor	%ecx, %ecx
+2:	imul	$5, %ecx, %edx
+	and	$511, %edx
+	shl	$12, %edx
+	xor	%eax, %eax
+	cmp	%rcx, %r9
+	jbe	3f
+	lea	1(%rcx), %eax
+3:	cmp	%rax, (%r8, %rdx)
+	jne	4f
+	inc	%ecx
+	cmp	%rcx, %r10
+	jne	2b
+	mov	$DIRECT_MAP, %rax
+	mov	%r8, %rdi
+	sub	%rax, %rdi
+	mov	%r10, %rsi
+	hypercall MAYFLY_HC_DISCARD
+	mov	(%r8), %edi
+	exit_rdi
+4:	exit	-1
+	end_guest
+
 // Puts code into each page from GPA r8 on, r9 of them, and waits; after an event it
 // runs that in the last one and waits again, and ends with 0.
 	guest walk_run

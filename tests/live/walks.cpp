@@ -25,6 +25,15 @@ protected:
 		vm.set_parameters(4 * mib, count, stride);
 		return vm;
 	}
+	/// One that touches \p count of 512 pages by jumps, and looks at \p seen of them.
+	[[nodiscard]] machine jumped(std::uint64_t count, std::uint64_t seen)
+	{
+		const live::fd image = live::make_image(device, guests::touch_by_jumps);
+		machine vm(image, device, 0, 64 * mib);
+
+		vm.set_parameters(4 * mib, count, seen);
+		return vm;
+	}
 	/// Runs it up to its end, which frees its memory; says how much it had before.
 	static std::uint64_t most_pages(const machine &vm)
 	{
@@ -73,6 +82,45 @@ TEST_F(Walks, AJumperGetsWhatItTouches)
 	const machine vm = touched(200, 600);
 
 	EXPECT_LE(most_pages(vm), 200u + 16);
+}
+
+TEST_F(Walks, JumpsThatFillHalfOf2MibGetTheOtherHalf)
+{
+	for (const std::uint64_t count : {300u, 512u}) {
+		const machine vm = jumped(count, 512);
+
+		ASSERT_EQ(vm.run(), 0);
+		EXPECT_EQ(vm.info().status, 0);
+		// Every 32nd page is followed by a look.
+		EXPECT_LE(vm.info().exits_by[MAYFLY_EXIT_MEMORY], 256u + 32 + 8);
+	}
+}
+
+TEST_F(Walks, JumpsThatFillLessGetWhatTheyTouch)
+{
+	EXPECT_LE(most_pages(jumped(255, 255)), 255u + 8);
+}
+
+TEST_F(Walks, JumpsOverAPageOfTheImageFindItAgain)
+{
+	const std::array<std::uint64_t, 1> word{77};
+	live::image_request request(guests::touch_by_jumps);
+	const std::array segments{request.segments[0], request.segments[1],
+				  mayfly_segment{.gpa = 4 * mib,
+						 .length = sizeof(word),
+						 .source = live::address(word.data()),
+						 .flags = MAYFLY_SEGMENT_WRITE,
+						 .reserved = 0}};
+
+	request.create.segments = live::address(segments.data());
+	request.create.nr_segments = segments.size();
+
+	const live::fd image(live::create_image(device, request.create));
+	machine vm(image, device, 0, 64 * mib);
+
+	vm.set_parameters(4 * mib, 512, 512);
+	ASSERT_EQ(vm.run(), 0);
+	EXPECT_EQ(vm.info().status, 77);
 }
 
 TEST_F(Walks, PiecesOfLargePagesCanBeDiscarded)

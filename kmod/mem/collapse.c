@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * collapse.c - a guest that fills 2 MiB in no order gets a large page, too.
+ *
+ * A heap is touched here and there, and no walk is seen. Once half of an aligned 2 MiB has
+ * come page by page, it is moved to a large page: so like a walker, an honest guest holds
+ * at most twice what it uses, and the other half costs it no more exits.
+ */
+#include <linux/align.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+
+#include "debug/tlbmodel.h"
+#include "mem/collapse.h"
+#include "mem/image.h"
+#include "mem/memory.h"
+#include "mem/room.h"
+#include "uapi/mayfly_guest.h"
+
+/* Of so many pages one is followed by a look at its 2 MiB. */
+#define LOOK_EVERY	32
+#define ENOUGH		(PAGES_LARGE / 2)
+#define LARGE_SIZE	((u64)PAGES_LARGE * PAGE_SIZE)
+
+/* The entry over the 2 MiB at @base if they may become a large page, or NULL. */
+static u64 *find_table(const struct vm_memory *memory, u64 base)
+{
+	u64 *entry;
+
+	/* What lies over an image's page must become that again when it is discarded. */
+	if (!memory->s2.format->large_pages || base < MAYFLY_GPA_IMAGE ||
+	    memory->size - base < LARGE_SIZE || stage2_find(&memory->image->s2, base))
+		return NULL;
+	entry = stage2_find_large(&memory->s2, base);
+	return entry && !(*entry & memory->s2.format->large) ? entry : NULL;
+}
+
+static bool is_present(const struct vm_memory *memory, u64 entry)
+{
+	return entry & memory->s2.format->present;
+}
+
+/* How many pages a table maps. */
+static unsigned int count_pages(const struct vm_memory *memory, const u64 *table)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < STAGE2_ENTRIES; i++)
+		n += is_present(memory, table[i]);
+	return n;
+}
+
+/* Returns false when a page is broken. */
+static bool copy_pages(const struct vm_memory *memory, const u64 *table, struct page *large)
+{
+	unsigned int i;
+
+	for (i = 0; i < STAGE2_ENTRIES; i++) {
+		struct page *page = memory_page_at(memory, table[i], 0);
+
+		if (is_present(memory, table[i]) &&
+		    (pages_is_broken(page) ||
+		     copy_mc_to_kernel(page_address(large + i), page_address(page), PAGE_SIZE)))
+			return false;
+	}
+	return true;
+}
+
+static void free_page_of(struct vm_memory *memory, struct page *page)
+{
+	tlbmodel_page_freed(&memory->s2, page_to_phys(page), false);
+	list_del(&page->lru);
+	pages_free(page);
+}
+
+/* The vCPU is out of guest mode, and will flush what it knows of them. */
+static void free_pages_of(struct vm_memory *memory, u64 *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < STAGE2_ENTRIES; i++) {
+		struct page *page = memory_page_at(memory, table[i], 0);
+
+		if (!is_present(memory, table[i]))
+			continue;
+		stage2_set(&memory->s2, &table[i], 0);
+		memory->guest_pages--;
+		free_page_of(memory, page);
+	}
+}
+
+static void replace_table(struct vm_memory *memory, u64 base, u64 *entry, struct page *large)
+{
+	u64 *table = stage2_table(*entry);
+
+	memory_add_page(memory, large, base);
+	memory_map_private(memory, entry, 0, large);
+	free_pages_of(memory, table);
+	memory->table_pages--;
+	free_page_of(memory, virt_to_page(table));
+}
+
+/**
+ * memory_collapse - after a page has been added: give the guest a large one if it is time
+ * @memory: the VM's
+ * @gpa: the new page's
+ *
+ * Without memory, or if one of the pages is broken, all stays as it is.
+ *
+ * Context: any task, as the active memcg is set; does not sleep.
+ */
+void memory_collapse(struct vm_memory *memory, u64 gpa)
+{
+	u64 base = ALIGN_DOWN(gpa, LARGE_SIZE);
+	struct page *large;
+	u64 *entry;
+
+	if (memory->guest_pages % LOOK_EVERY)
+		return;
+	entry = find_table(memory, base);
+	if (!entry || count_pages(memory, stage2_table(*entry)) < ENOUGH ||
+	    !room_for(memory->memcg, PAGES_LARGE, MEMORY_ATOMIC))
+		return;
+	large = pages_alloc_large(MEMORY_ATOMIC);
+	if (!large)
+		return;
+	if (copy_pages(memory, stage2_table(*entry), large))
+		replace_table(memory, base, entry, large);
+	else
+		pages_free(large);
+}
