@@ -31,6 +31,7 @@ enum mutation {
 	MUTATION_CONTROL,	/* a field that does not affect a well-behaved guest */
 	MUTATION_INTERCEPT,	/* #AC is not intercepted */
 	MUTATION_MSR_BITMAP,	/* TSC_AUX can be read */
+	MUTATION_SYSCALLS,	/* SYSCALL is on and finds the host's MSRs; VT-x */
 	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
 	MUTATION_CLEAN,		/* what has changed is said to be as it was; SVM */
 	MUTATION_SHUTDOWN,	/* a shutdown leaves rubbish as the guest's state; SVM */

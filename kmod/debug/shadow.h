@@ -73,8 +73,8 @@ static inline void shadow_vmx_access(void)
 }
 
 void shadow_vmx_setup(void);
-void shadow_vmx_bitmap(const void *bitmap);
-void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap);
+void shadow_vmx_bitmap(const void *bitmap, bool open);
+void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap, bool open);
 #else
 static inline void shadow_host_setup(void) {}
 static inline void shadow_host_before(enum shadow_span span) {}
@@ -88,8 +88,9 @@ static inline void shadow_svm_exit(const struct vmcb *vmcb) {}
 
 static inline void shadow_vmx_access(void) {}
 static inline void shadow_vmx_setup(void) {}
-static inline void shadow_vmx_bitmap(const void *bitmap) {}
-static inline void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap) {}
+static inline void shadow_vmx_bitmap(const void *bitmap, bool open) {}
+static inline void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap,
+				    bool open) {}
 #endif
 
 #endif

@@ -39,9 +39,11 @@
 /* Load debug controls, IA-32e guest, load PAT and EFER. */
 #define ENTRY		(BIT(2) | BIT(9) | BIT(14) | BIT(15))
 #define EXCEPTION	(BIT(1) | BIT(17) | BIT(18))	/* #DB #AC #MC */
+#define INVALID_OPCODE	BIT(6)
 
 #define EPTP_WB_4_LEVELS 0x1e
 #define MSR_BITMAP_BITS	(4096 * 8)
+#define SYSCALL_MSRS	4
 #define TRUE_CONTROLS	BIT_ULL(55)
 
 /* 25.8.3 */
@@ -118,12 +120,12 @@ static void check_vmcs_event(void)
 		shadow_report(SHADOW_CONTROL, "event %#x", event);
 }
 
-static void check_vmcs_intercepts(void)
+static void check_vmcs_intercepts(bool open)
 {
 	u32 bits = vmx_read(EXCEPTION_BITMAP), controls = vmx_read(CPU_BASED_VM_EXEC_CONTROL);
 	u32 pin = vmx_read(PIN_BASED_VM_EXEC_CONTROL);
 
-	if (bits != EXCEPTION)
+	if (bits != (EXCEPTION | (open ? 0 : INVALID_OPCODE)))
 		shadow_report(SHADOW_INTERCEPT, "exceptions %#x", bits);
 	if (controls != (PRIMARY | forced_primary))
 		shadow_report(SHADOW_INTERCEPT, "primary controls %#x, not %#lx", controls,
@@ -140,9 +142,21 @@ static void check_vmcs_intercepts(void)
 	expect_field(SHADOW_INTERCEPT, CR4_GUEST_HOST_MASK, ~0ull);
 }
 
-static void check_vmcs_controls(const struct vcpu *vcpu, phys_addr_t bitmap)
+/* The host's LSTAR is no guest's business: not to read, and not to jump to. */
+static void check_syscalls(const struct mayfly_vcpu_state *state, bool open)
 {
-	check_vmcs_intercepts();
+	u64 efer = vmx_read(GUEST_IA32_EFER);
+
+	if (efer != (open ? state->efer : state->efer & ~(u64)EFER_SCE))
+		shadow_report(SHADOW_INTERCEPT, "EFER %#llx, open %d", efer, open);
+	if (!open && (state->star || state->lstar || state->cstar || state->sfmask))
+		shadow_report(SHADOW_CONTROL, "a guest has system calls, and not its MSRs");
+}
+
+static void check_vmcs_controls(const struct vcpu *vcpu, phys_addr_t bitmap, bool open)
+{
+	check_vmcs_intercepts(open);
+	check_syscalls(&vcpu->state, open);
 	expect_control(VM_EXIT_CONTROLS, EXIT | forced_exit);
 	expect_control(VM_ENTRY_CONTROLS, ENTRY | forced_entry);
 	expect_control(CR3_TARGET_COUNT, 0);
@@ -271,23 +285,33 @@ static unsigned int read_bit(u32 msr)
 	return msr < 0x2000 ? msr : msr - 0xc0000000 + 0x2000;
 }
 
+/* STAR LSTAR CSTAR FMASK */
+static bool is_syscall_msr(u32 msr)
+{
+	return msr >= 0xc0000081 && msr < 0xc0000081 + SYSCALL_MSRS;
+}
+
 /**
  * shadow_vmx_bitmap - is any MSR open that should not be?
  * @bitmap: of all MSRs
+ * @open: those of system calls should be, too
  *
  * The bits of the listed MSRs are clear, and the number of clear bits is theirs: so
  * no others are.
  */
-void shadow_vmx_bitmap(const void *bitmap)
+void shadow_vmx_bitmap(const void *bitmap, bool open)
 {
 	unsigned int clear = MSR_BITMAP_BITS - bitmap_weight(bitmap, MSR_BITMAP_BITS);
+	unsigned int closed = open ? 0 : SYSCALL_MSRS;
 	unsigned int i;
 
-	if (clear != 2 * SHADOW_OPEN_MSRS)
+	if (clear != 2 * (SHADOW_OPEN_MSRS - closed))
 		shadow_report(SHADOW_MSR_BITMAP, "%u bits are clear", clear);
 	for (i = 0; i < SHADOW_OPEN_MSRS; i++) {
 		unsigned int bit = read_bit(shadow_open_msrs[i]);
 
+		if (!open && is_syscall_msr(shadow_open_msrs[i]))
+			continue;
 		if (test_bit(bit, bitmap) || test_bit(bit + 0x4000, bitmap))
 			shadow_report(SHADOW_MSR_BITMAP, "MSR %#x is intercepted",
 				      shadow_open_msrs[i]);
@@ -298,12 +322,13 @@ void shadow_vmx_bitmap(const void *bitmap)
  * shadow_vmx_entry - may the guest be entered with the current VMCS?
  * @vcpu: the vCPU that will run
  * @bitmap: address of the bitmap of MSRs
+ * @open: the guest can make system calls
  *
  * Context: interrupts off, the CPU's VMCS is current.
  */
-void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap)
+void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap, bool open)
 {
-	check_vmcs_controls(vcpu, bitmap);
+	check_vmcs_controls(vcpu, bitmap, open);
 	check_vmcs_host();
 	check_vmcs_guest(vcpu);
 }

@@ -96,6 +96,7 @@ GUEST(registers_park)
 GUEST(xmm_park)
 
 // What no guest may do.
+GUEST(own_system_calls)
 GUEST(msr_walk)
 GUEST(port_walk)
 GUEST(cpuid_walk)

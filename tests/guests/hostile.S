@@ -52,6 +52,46 @@
 94:
 	.endm
 
+// A guest that has set up no system calls reads its MSRs, and makes one: it is to find
+// zeros, and to jump to 0. Ends with 0, or with 1 or 2 if it finds something else.
+	guest own_system_calls
+	prepare
+	xor	%ebx, %ebx
+	mov	$0xc0000081, %ecx
+1:	rdmsr
+	or	%eax, %ebx
+	or	%edx, %ebx
+	inc	%ecx
+	cmp	$0xc0000085, %ecx
+	jne	1b
+	mov	$1, %edi
+	test	%ebx, %ebx
+	jnz	3f
+	lea	9f(%rip), %rax
+	lgdt	(%rax)
+	mov	$COUNTER, %rdi
+	lea	2f(%rip), %rax
+	gate	14
+	push	%rdi
+	pushw	$15 * 16 - 1
+	lidt	(%rsp)
+	mov	$STACK_TOP, %rsp
+	// In its next slice.
+	wait_ns	1000000
+	syscall
+2:	mov	8(%rsp), %rax			// RIP, behind the error code
+	mov	%cr2, %rdx
+	xor	%edi, %edi
+	or	%rdx, %rax
+	jz	3f
+	mov	$2, %edi
+3:	exit_rdi
+	.balign	8
+8:	.quad	0, 0x00af9b000000ffff
+9:	.word	15
+	.quad	WINDOW + 0x100000 + (8b - guest_own_system_calls)
+	end_guest
+
 // Reads r9 MSRs from r8 on, and writes r10 to each. Prints the number of each that
 // can be read, with a 0, and that can be written, with a 1; parks, and ends with 0.
 	guest msr_walk

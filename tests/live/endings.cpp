@@ -40,6 +40,7 @@ const expectation table[] = {
 	{"discard_all", guests::discard_all, exited, 0},
 	{"touch_all", guests::touch_all, exited, 0, 0, MAYFLY_EXIT_MEMORY},
 	{"user_syscall", guests::user_syscall, exited, 43},
+	{"own_system_calls", guests::own_system_calls, exited, 0},
 	{"triple_fault", guests::triple_fault, triple, 0, 0, MAYFLY_EXIT_SHUTDOWN},
 	{"null_read", guests::null_read, triple, 0, 0, MAYFLY_EXIT_SHUTDOWN},
 	{"out_port", guests::out_port, triple, 0, 0, MAYFLY_EXIT_DENIED},

@@ -34,6 +34,7 @@ enum mutation {
 	control_field,
 	intercept,
 	msr_bitmap,
+	syscalls,
 	io_bitmap,
 	clean,
 	shutdown,
@@ -293,6 +294,13 @@ TEST_F(Mutations, AMissingInterceptIsSeen)
 TEST_F(Mutations, AnOpenMsrIsSeen)
 {
 	expect_seen(msr_bitmap, {"msr-bitmap"});
+}
+
+TEST_F(Mutations, SystemCallsWithTheHostsMsrsAreSeen)
+{
+	if (is_svm())
+		GTEST_SKIP() << "needs VT-x: SVM always switches them";
+	expect_seen(syscalls, {"intercept"});
 }
 
 TEST_F(Mutations, AnOpenPortIsSeen)

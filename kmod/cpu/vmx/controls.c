@@ -78,13 +78,16 @@ static const struct vmx_choice entry_choice = {
 struct vmx_controls vmx_controls;
 
 const u32 vmx_syscall_msrs[VMX_SYSCALL_MSRS] = {
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
 };
 
-/* MSRs that the VMCS switches. The guest has its own of these and of the above. */
-static const u32 vmcs_msrs[] = {
+/*
+ * The VMCS switches these, and host.c the one that SWAPGS uses. The guest has its own of
+ * these and of the above.
+ */
+static const u32 own_msrs[] = {
 	MSR_FS_BASE, MSR_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
-	MSR_IA32_SYSENTER_EIP,
+	MSR_IA32_SYSENTER_EIP, MSR_KERNEL_GS_BASE,
 };
 
 static int __init choose_control(u32 *result, const char *what, struct vmx_choice choice,
@@ -149,20 +152,29 @@ static void __init pass_msr(u8 *bitmap, u32 msr)
 	reads[0x800 + bit / 8] &= ~(1 << bit % 8);
 }
 
-static int __init make_bitmap(void)
+static struct page * __init make_bitmap(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	unsigned int i;
+
+	if (!page)
+		return NULL;
+	memset(page_address(page), 0xff, PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(own_msrs); i++)
+		pass_msr(page_address(page), own_msrs[i]);
+	return page;
+}
+
+static int __init make_bitmaps(void)
 {
 	unsigned int i;
-	u8 *bitmap;
 
-	vmx_controls.msr_bitmap = alloc_page(GFP_KERNEL);
-	if (!vmx_controls.msr_bitmap)
+	vmx_controls.closed_bitmap = make_bitmap();
+	vmx_controls.msr_bitmap = make_bitmap();
+	if (!vmx_controls.closed_bitmap || !vmx_controls.msr_bitmap)
 		return -ENOMEM;
-	bitmap = page_address(vmx_controls.msr_bitmap);
-	memset(bitmap, 0xff, PAGE_SIZE);
 	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
-		pass_msr(bitmap, vmx_syscall_msrs[i]);
-	for (i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
-		pass_msr(bitmap, vmcs_msrs[i]);
+		pass_msr(page_address(vmx_controls.msr_bitmap), vmx_syscall_msrs[i]);
 	return 0;
 }
 
@@ -176,7 +188,7 @@ int __init vmx_controls_setup(void)
 {
 	int ret = choose_controls();
 
-	return ret ?: make_bitmap();
+	return ret ?: make_bitmaps();
 }
 
 /**
@@ -184,16 +196,30 @@ int __init vmx_controls_setup(void)
  */
 void vmx_controls_teardown(void)
 {
+	if (vmx_controls.closed_bitmap)
+		__free_page(vmx_controls.closed_bitmap);
 	if (vmx_controls.msr_bitmap)
 		__free_page(vmx_controls.msr_bitmap);
+}
+
+/**
+ * vmx_controls_open_syscalls - let the guest have system calls, or notice the next one
+ * @open: it has its MSRs
+ */
+void vmx_controls_open_syscalls(bool open)
+{
+	u32 exceptions = EXCEPTIONS | (open ? 0 : 1u << X86_TRAP_UD);
+
+	if (mutation_is(MUTATION_INTERCEPT))
+		exceptions &= ~(1u << X86_TRAP_AC);
+	vmx_write(MSR_BITMAP, page_to_phys(vmx_controls_bitmap(open)));
+	vmx_write(EXCEPTION_BITMAP, exceptions);
 }
 
 static void mutate_controls(void)
 {
 	if (mutation_is(MUTATION_CONTROL))
 		vmx_write(CR3_TARGET_COUNT, 1);
-	if (mutation_is(MUTATION_INTERCEPT))
-		vmx_write(EXCEPTION_BITMAP, EXCEPTIONS & ~(1u << X86_TRAP_AC));
 	if (mutation_is(MUTATION_IO_BITMAP))
 		vmx_write(CPU_BASED_VM_EXEC_CONTROL,
 			  vmx_controls.cpu & ~CPU_BASED_UNCOND_IO_EXITING);
@@ -201,15 +227,16 @@ static void mutate_controls(void)
 
 /**
  * vmx_controls_write - write the controls into the current VMCS, which is new
+ * @open: system calls are open
  */
-void vmx_controls_write(void)
+void vmx_controls_write(bool open)
 {
 	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_controls.pin);
 	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx_controls.cpu);
 	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx_controls.cpu2);
 	vmx_write(VM_EXIT_CONTROLS, vmx_controls.exit);
 	vmx_write(VM_ENTRY_CONTROLS, vmx_controls.entry);
-	vmx_write(EXCEPTION_BITMAP, EXCEPTIONS);
+	vmx_controls_open_syscalls(open);
 	vmx_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmx_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	if (vmx_controls.cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
@@ -219,7 +246,6 @@ void vmx_controls_write(void)
 	vmx_write(VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmx_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmx_write(VM_ENTRY_INTR_INFO_FIELD, 0);
-	vmx_write(MSR_BITMAP, page_to_phys(vmx_controls.msr_bitmap));
 	vmx_write(CR0_GUEST_HOST_MASK, ~0ull);
 	vmx_write(CR4_GUEST_HOST_MASK, ~0ull);
 	vmx_write(VMCS_LINK_POINTER, ~0ull);
@@ -233,12 +259,18 @@ void vmx_controls_write(void)
 	mutate_controls();
 }
 
+/* One bit, so that other CPUs never see the rest half-made. */
+static void mutate_bitmap(struct page *bitmap)
+{
+	assign_bit(0x400 * 8 + (MSR_TSC_AUX & 0x1fff), page_address(bitmap),
+		   !mutation_is(MUTATION_MSR_BITMAP));
+}
+
 /**
- * vmx_controls_mutate - rebuild the MSR bitmap after the mutation changed
+ * vmx_controls_mutate - rebuild the bitmaps of MSRs after the mutation changed
  */
 void vmx_controls_mutate(void)
 {
-	/* One bit, so that other CPUs never see the rest half-made. */
-	assign_bit(0x400 * 8 + (MSR_TSC_AUX & 0x1fff), page_address(vmx_controls.msr_bitmap),
-		   !mutation_is(MUTATION_MSR_BITMAP));
+	mutate_bitmap(vmx_controls.msr_bitmap);
+	mutate_bitmap(vmx_controls.closed_bitmap);
 }

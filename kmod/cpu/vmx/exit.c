@@ -21,6 +21,7 @@
 #include "cpu/vmx/exit.h"
 #include "cpu/vmx/host.h"
 #include "cpu/vmx/l1d.h"
+#include "cpu/vmx/syscalls.h"
 #include "cpu/vmx/vmcs.h"
 #include "debug/mutation.h"
 #include "debug/shadow.h"
@@ -144,6 +145,21 @@ static void instruction_exit(struct vm_exit *exit, u8 reason)
 	exit->length = vmx_read(VM_EXIT_INSTRUCTION_LEN);
 }
 
+/* These exits come only while system calls are closed. The guest goes on at once. */
+static void syscall_exit(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	vmx_syscalls_open(this_cpu_ptr(&vmx_cpus), &vcpu->state);
+	exit->reason = MAYFLY_EXIT_INTERRUPT;
+}
+
+static void msr_exit(struct vcpu *vcpu, struct vm_exit *exit)
+{
+	if (vmx_syscalls_have_msr(vcpu->state.regs[MAYFLY_RCX]))
+		syscall_exit(vcpu, exit);
+	else
+		instruction_exit(exit, MAYFLY_EXIT_MSR);
+}
+
 static void exception_exit(struct vcpu *vcpu, struct vm_exit *exit)
 {
 	u32 info = vmx_read(VM_EXIT_INTR_INFO);
@@ -158,6 +174,8 @@ static void exception_exit(struct vcpu *vcpu, struct vm_exit *exit)
 		exit->vector = X86_TRAP_UD;	/* ICEBP, whose vector is #DB's */
 	} else if (vector == X86_TRAP_MC) {
 		machine_check(exit);
+	} else if (vector == X86_TRAP_UD) {
+		syscall_exit(vcpu, exit);
 	} else {
 		exit->reason = MAYFLY_EXIT_EXCEPTION;
 		exit->vector = vector;
@@ -208,10 +226,10 @@ static void vmx_describe(struct vcpu *vcpu, struct vm_exit *exit)
 		instruction_exit(exit, MAYFLY_EXIT_HLT);
 		break;
 	case EXIT_REASON_MSR_READ:
-		instruction_exit(exit, MAYFLY_EXIT_MSR);
+		msr_exit(vcpu, exit);
 		break;
 	case EXIT_REASON_MSR_WRITE:
-		instruction_exit(exit, MAYFLY_EXIT_MSR);
+		msr_exit(vcpu, exit);
 		exit->write = true;
 		break;
 	case EXIT_REASON_TRIPLE_FAULT:
@@ -248,7 +266,8 @@ void vmx_run(struct vcpu *vcpu, struct vm_exit *exit)
 		return;
 	}
 	vmx_before_entry(cpu, vcpu);
-	shadow_vmx_entry(vcpu, page_to_phys(vmx_controls.msr_bitmap));
+	shadow_vmx_entry(vcpu, page_to_phys(vmx_controls_bitmap(cpu->syscalls_open)),
+			 cpu->syscalls_open);
 	tlbmodel_enter_ept(vcpu->s2, vcpu->id, vcpu->tag.asid);
 	vmx_host_before_entry(&cpu->host);
 	shadow_host_before(SHADOW_EXIT_FEW);

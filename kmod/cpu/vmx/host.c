@@ -20,24 +20,6 @@
 #include "uapi/mayfly.h"
 
 /**
- * vmx_host_read - when a CPU is taken: read what never changes
- * @host: this CPU's
- *
- * The kernel sets these MSRs once for each CPU. KERNEL_GS_BASE is not one of them: it is
- * the user's.
- *
- * Context: preemption off, no guest's MSRs are loaded.
- */
-void vmx_host_read(struct vmx_host *host)
-{
-	unsigned int i;
-
-	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
-		if (vmx_syscall_msrs[i] != MSR_KERNEL_GS_BASE)
-			rdmsrq(vmx_syscall_msrs[i], host->msrs[i]);
-}
-
-/**
  * vmx_host_write - write the state that every exit loads into the current, new VMCS
  * @host: this CPU's; what is in it is forgotten
  *
@@ -79,30 +61,6 @@ void vmx_host_write(struct vmx_host *host)
 		vmx_write(HOST_IA32_SYSENTER_CS, vmx_read(HOST_IA32_SYSENTER_CS) ^ 8);
 }
 
-/* In the order of vmx_syscall_msrs. */
-static void switch_msrs_in(struct vmx_host *host, const struct mayfly_vcpu_state *state)
-{
-	rdmsrq(MSR_KERNEL_GS_BASE, host->msrs[VMX_SYSCALL_MSRS - 1]);
-	wrmsrq(MSR_STAR, state->star);
-	wrmsrq(MSR_LSTAR, state->lstar);
-	wrmsrq(MSR_CSTAR, state->cstar);
-	wrmsrq(MSR_SYSCALL_MASK, state->sfmask);
-	wrmsrq(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
-}
-
-static void switch_msrs_out(const struct vmx_host *host, struct mayfly_vcpu_state *state)
-{
-	unsigned int i;
-
-	rdmsrq(MSR_STAR, state->star);
-	rdmsrq(MSR_LSTAR, state->lstar);
-	rdmsrq(MSR_CSTAR, state->cstar);
-	rdmsrq(MSR_SYSCALL_MASK, state->sfmask);
-	rdmsrq(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
-	for (i = 0; i < VMX_SYSCALL_MSRS; i++)
-		wrmsrq(vmx_syscall_msrs[i], host->msrs[i]);
-}
-
 /* SDM 3C 28.5 */
 static void remember_segments(struct vmx_host *host)
 {
@@ -142,7 +100,7 @@ static void restore_segments(const struct vmx_host *host)
 
 /**
  * vmx_host_leave - begin a slice: switch registers that no interrupt handler needs
- * @host: where the host's selectors and system call MSRs are kept
+ * @host: where the host's selectors and KERNEL_GS_BASE, which is the user's, are kept
  * @state: the guest's registers
  *
  * Context: preemption off, the VMCS is current.
@@ -150,19 +108,21 @@ static void restore_segments(const struct vmx_host *host)
 void vmx_host_leave(struct vmx_host *host, const struct mayfly_vcpu_state *state)
 {
 	remember_segments(host);
-	switch_msrs_in(host, state);
+	rdmsrq(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+	wrmsrq(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
 }
 
 /**
  * vmx_host_return - end a slice: restore those registers of the host
  * @host: after vmx_host_leave()
- * @state: where the guest's system call MSRs are kept
+ * @state: where the guest's are kept
  *
  * Context: preemption off.
  */
 void vmx_host_return(const struct vmx_host *host, struct mayfly_vcpu_state *state)
 {
-	switch_msrs_out(host, state);
+	rdmsrq(MSR_KERNEL_GS_BASE, state->kernel_gs_base);
+	wrmsrq(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
 	restore_segments(host);
 }
 

@@ -11,7 +11,6 @@
 #include <asm/processor.h>
 
 #include "cpu/vendor.h"
-#include "cpu/vmx/controls.h"
 
 struct mayfly_vcpu_state;
 
@@ -20,7 +19,7 @@ struct mayfly_vcpu_state;
  * @cr3: in the VMCS
  * @cr4: likewise
  * @rsp: likewise
- * @msrs: vmx_syscall_msrs, of which all but the last never change
+ * @kernel_gs_base: the user's, during a slice
  * @perf_switched: perf's MSRs have other values, during an entry
  * @debugctl: DEBUGCTL, during an entry
  * @ldt: selector, during an entry
@@ -31,13 +30,12 @@ struct mayfly_vcpu_state;
  */
 struct vmx_host {
 	u64 cr3, cr4, rsp;
-	u64 msrs[VMX_SYSCALL_MSRS];
+	u64 kernel_gs_base;
 	bool perf_switched;
 	u64 debugctl;
 	u16 ldt, ds, es, fs, gs;
 };
 
-void vmx_host_read(struct vmx_host *host);
 void vmx_host_write(struct vmx_host *host);
 void vmx_host_leave(struct vmx_host *host, const struct mayfly_vcpu_state *state);
 void vmx_host_return(const struct vmx_host *host, struct mayfly_vcpu_state *state);

@@ -88,7 +88,7 @@ void vmx_renew_vmcs(struct vmx_cpu *cpu)
 	memset(page_address(cpu->vmcs), 0, PAGE_SIZE);
 	*(u32 *)page_address(cpu->vmcs) = vmx_controls.revision;
 	vmx_load(vmcs);
-	vmx_controls_write();
+	vmx_controls_write(cpu->syscalls_open);
 	vmx_host_write(&cpu->host);
 	cpu->launched = false;
 	cpu->loaded = 0;
@@ -103,7 +103,8 @@ static u64 eptp_of(const struct vcpu *vcpu)
 /**
  * vmx_load_state - copy a vCPU into the current VMCS
  * @cpu: this CPU's
- * @vcpu: the vCPU; vmx_run() handles what has to be known after each exit
+ * @vcpu: the vCPU; vmx_run() handles what has to be known after each exit, and
+ *	vmx_syscalls_write_efer() EFER
  */
 void vmx_load_state(struct vmx_cpu *cpu, const struct vcpu *vcpu)
 {
@@ -120,7 +121,6 @@ void vmx_load_state(struct vmx_cpu *cpu, const struct vcpu *vcpu)
 	vmx_write(GUEST_CR3, state->cr3);
 	vmx_write(GUEST_CR4, state->cr4 | X86_CR4_VMXE);
 	vmx_write(CR4_READ_SHADOW, state->cr4);
-	vmx_write(GUEST_IA32_EFER, state->efer);
 	vmx_write(GUEST_SYSENTER_CS, state->sysenter_cs);
 	vmx_write(GUEST_SYSENTER_ESP, state->sysenter_esp);
 	vmx_write(GUEST_SYSENTER_EIP, state->sysenter_eip);

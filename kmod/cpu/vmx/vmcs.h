@@ -9,6 +9,7 @@
 #include <linux/types.h>
 #include <linux/uidgid.h>
 
+#include "cpu/vmx/controls.h"
 #include "cpu/vmx/host.h"
 
 struct mayfly_vcpu_state;
@@ -28,6 +29,8 @@ struct vcpu;
  * @rip: the guest's, in @vmcs
  * @blocked: interrupts or NMIs may be, in @vmcs
  * @injected: an exception, at the last entry
+ * @syscalls_open: the guest in @vmcs can make system calls, see syscalls.c
+ * @host_syscalls: the host's vmx_syscall_msrs
  * @host: host registers that an exit does not restore
  *
  * Each CPU uses only its own, with preemption off. @enabled, and what it implies,
@@ -45,6 +48,8 @@ struct vmx_cpu {
 	u64 rip;
 	bool blocked;
 	bool injected;
+	bool syscalls_open;
+	u64 host_syscalls[VMX_SYSCALL_MSRS];
 	struct vmx_host host;
 };
 

@@ -25,6 +25,7 @@
 #include "cpu/vmx/exit.h"
 #include "cpu/vmx/host.h"
 #include "cpu/vmx/l1d.h"
+#include "cpu/vmx/syscalls.h"
 #include "cpu/vmx/vmcs.h"
 #include "debug/mutation.h"
 #include "debug/shadow.h"
@@ -98,7 +99,7 @@ static int vmx_enable_cpu(void)
 		return ret;
 	}
 	cpu->last_user = NOBODY;	/* Another hypervisor may have run guests. */
-	vmx_host_read(&cpu->host);
+	vmx_syscalls_read_host(cpu);
 	vmx_renew_vmcs(cpu);
 	cpu->enabled = true;
 	return 0;
@@ -149,10 +150,12 @@ static int vmx_load_vcpu(struct vcpu *vcpu)
 		return -EAGAIN;
 	vmx_mutate(cpu);
 	vmx_host_leave(&cpu->host, &vcpu->state);
+	vmx_syscalls_load(cpu, &vcpu->state);
 	change_user(&cpu->last_user, vcpu->uid);
 	if (cpu->loaded != vcpu->id || vcpu->tag.cpu != smp_processor_id() ||
 	    vcpu->state_changed) {
 		vmx_load_state(cpu, vcpu);
+		vmx_syscalls_write_efer(cpu, &vcpu->state);
 		vmx_write(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
 		cpu->loaded = vcpu->id;
 		vcpu->state_changed = false;
@@ -160,7 +163,8 @@ static int vmx_load_vcpu(struct vcpu *vcpu)
 	if (vcpu->tag.cpu != smp_processor_id() ||
 	    vcpu->tag.generation != cpu->generation)
 		vmx_take_new_tag(cpu, vcpu);
-	shadow_vmx_bitmap(page_address(vmx_controls.msr_bitmap));
+	shadow_vmx_bitmap(page_address(vmx_controls_bitmap(cpu->syscalls_open)),
+			  cpu->syscalls_open);
 	return 0;
 }
 
@@ -170,6 +174,7 @@ static void vmx_save_vcpu(struct vcpu *vcpu)
 
 	if (cpu->enabled && cpu->loaded == vcpu->id)
 		vmx_save_state(&vcpu->state);
+	vmx_syscalls_save(cpu, &vcpu->state);
 	vmx_host_return(&cpu->host, &vcpu->state);
 }
 
