@@ -142,7 +142,7 @@ static enum verdict run_despite_split_lock(struct worker *worker, struct vm *vm)
 	preempt_enable();
 	verdict = run_bear_split_lock(vm);
 	preempt_disable();
-	/* On this CPU, and soon, or it comes no further. */
+	/* On this CPU, and soon, or it comes no further. The next turn bears another. */
 	return verdict == VERDICT_SPLIT_LOCK ? run_timed_slice(worker, vm) : verdict;
 }
 

@@ -158,7 +158,8 @@ void cold_offer(struct vm *vm)
 	struct pool *pool = vm->pool;
 
 	lockdep_assert_held(&pool->lock);
-	if (vm->chilling || !is_worth_it(vm))
+	/* Once that is over it is cold, and is seen to be. */
+	if (smp_load_acquire(&vm->chilling) || !is_worth_it(vm))
 		return;
 	list_add_tail(&vm->queue, &pool->warm);
 	pool->nr_warm++;

@@ -302,6 +302,8 @@ enum life_rest life_hand_back(struct vm *vm, enum verdict verdict)
 	spin_lock_irqsave(&pool->lock, flags);
 	rest = hand_back(vm, verdict);
 	spin_unlock_irqrestore(&pool->lock, flags);
+	if (unlikely(rest == LIFE_AWAITED))
+		wake_up_all(&vm->wait);
 	return rest;
 }
 
@@ -314,14 +316,10 @@ enum life_rest life_hand_back(struct vm *vm, enum verdict verdict)
  */
 void life_finish(struct vm *vm, enum life_rest rest)
 {
-	if (likely(rest == LIFE_DONE))
-		return;
-	if (rest == LIFE_ENDS) {
+	if (unlikely(rest == LIFE_ENDS))
 		end_claimed(vm);
-		return;
-	}
-	wake_up_all(&vm->wait);
-	vm_put(vm);
+	else if (unlikely(rest == LIFE_AWAITED))
+		vm_put(vm);
 }
 
 /**

@@ -17,7 +17,7 @@ enum verdict {
 	VERDICT_PARK,		/* the guest waits */
 	VERDICT_OUTPUT,		/* enter again, but the console has grown */
 	VERDICT_FAULT,		/* memory is needed that may take time to get */
-	VERDICT_SPLIT_LOCK,	/* a locked access across two cache lines, which may pass now */
+	VERDICT_SPLIT_LOCK,	/* a locked access across two cache lines */
 	VERDICT_END,		/* vm->end says why */
 	VERDICT_LEAVE,		/* nothing wrong; its time is up or somebody asked */
 	VERDICT_MOVE,		/* this CPU cannot run guests now */
@@ -26,7 +26,7 @@ enum verdict {
 /* What is left to do for a VM whose claim has been handed back. */
 enum life_rest {
 	LIFE_DONE,
-	LIFE_AWAITED,	/* somebody waits for it; there is a reference to put */
+	LIFE_AWAITED,	/* there is a reference to put */
 	LIFE_ENDS,	/* it ends, and is still claimed */
 };
 

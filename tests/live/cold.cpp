@@ -172,6 +172,8 @@ TEST_F(Cold, CanBePausedReadKilledAndRunAttached)
 TEST_F(Cold, EventsRaceWithGoingCold)
 {
 	const std::vector<machine> vms = sleepers(20, 2);
+	const std::vector<machine> others = sleepers(1, 30);
+	const machine &paused_now_and_then = others[0];
 	const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(2);
 
 	set_age(1);
@@ -179,9 +181,12 @@ TEST_F(Cold, EventsRaceWithGoingCold)
 		shrink();
 		for (const machine &vm : vms)
 			ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 5), 0) << "status " << vm.info().status;
-		ASSERT_EQ(vms[0].control(MAYFLY_OP_PAUSE), 0);
-		ASSERT_EQ(vms[0].set_state(vms[0].state()), 0);
-		ASSERT_EQ(vms[0].control(MAYFLY_OP_RESUME), 0);
+		// Its clock is on the device page.
+		ASSERT_EQ(paused_now_and_then.control(MAYFLY_OP_PAUSE), 0);
+		live::vcpu_state state = paused_now_and_then.state();
+		state.tsc_offset++;
+		ASSERT_EQ(paused_now_and_then.set_state(state), 0);
+		ASSERT_EQ(paused_now_and_then.control(MAYFLY_OP_RESUME), 0);
 	}
 	for (const machine &vm : vms)
 		expect_good_end(vm);
