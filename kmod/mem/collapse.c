@@ -33,7 +33,9 @@ static u64 *find_table(const struct vm_memory *memory, u64 base)
 	    memory->size - base < LARGE_SIZE || stage2_find(&memory->image->s2, base))
 		return NULL;
 	entry = stage2_find_large(&memory->s2, base);
-	return entry && !(*entry & memory->s2.format->large) ? entry : NULL;
+	if (!entry || *entry & (memory->s2.format->large | memory->s2.format->cow))
+		return NULL;	/* What was split once would be split again and again. */
+	return entry;
 }
 
 static bool is_present(const struct vm_memory *memory, u64 entry)
@@ -41,17 +43,22 @@ static bool is_present(const struct vm_memory *memory, u64 entry)
 	return entry & memory->s2.format->present;
 }
 
-/* How many pages a table maps. */
-static unsigned int count_pages(const struct vm_memory *memory, const u64 *table)
+/* Half of the pages, and none of them broken. */
+static bool are_enough(const struct vm_memory *memory, const u64 *table)
 {
 	unsigned int i, n = 0;
 
-	for (i = 0; i < STAGE2_ENTRIES; i++)
-		n += is_present(memory, table[i]);
-	return n;
+	for (i = 0; i < STAGE2_ENTRIES; i++) {
+		if (!is_present(memory, table[i]))
+			continue;
+		if (pages_is_broken(memory_page_at(memory, table[i], 0)))
+			return false;
+		n++;
+	}
+	return n >= ENOUGH;
 }
 
-/* Returns false when a page is broken. */
+/* Returns false when a page turns out to be broken. */
 static bool copy_pages(const struct vm_memory *memory, const u64 *table, struct page *large)
 {
 	unsigned int i;
@@ -60,8 +67,7 @@ static bool copy_pages(const struct vm_memory *memory, const u64 *table, struct 
 		struct page *page = memory_page_at(memory, table[i], 0);
 
 		if (is_present(memory, table[i]) &&
-		    (pages_is_broken(page) ||
-		     copy_mc_to_kernel(page_address(large + i), page_address(page), PAGE_SIZE)))
+		    copy_mc_to_kernel(page_address(large + i), page_address(page), PAGE_SIZE))
 			return false;
 	}
 	return true;
@@ -119,7 +125,7 @@ void memory_collapse(struct vm_memory *memory, u64 gpa)
 	if (memory->guest_pages % LOOK_EVERY)
 		return;
 	entry = find_table(memory, base);
-	if (!entry || count_pages(memory, stage2_table(*entry)) < ENOUGH ||
+	if (!entry || !are_enough(memory, stage2_table(*entry)) ||
 	    !room_for(memory->memcg, PAGES_LARGE, MEMORY_ATOMIC))
 		return;
 	large = pages_alloc_large(MEMORY_ATOMIC);

@@ -2,7 +2,7 @@
 /*
  * fault.c - guests get memory when they touch it: demand-zero, copy-on-write.
  *
- * A guest that touches pages at random gets them one by one. A guest that walks
+ * A guest that touches pages at random gets them one by one, see also collapse.c. A guest that walks
  * through memory gets as many pages as its walk has had so far, and soon large ones,
  * also if it walks in a few places by turns: an honest walker holds at most twice what
  * it uses, and exits a few dozen times per 256 MiB. All of that is done in the VM's own

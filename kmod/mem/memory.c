@@ -3,8 +3,8 @@
  * memory.c - a VM's address space: laid out, read, given back.
  *
  * An address space is the image's tables with private pages laid over them. Only the
- * claimant calls these functions, or for a parked VM the holder of pool->lock, so
- * there are no locks here. All pages are charged to the VM's memcg. fault.c gives
+ * claimant calls these functions, or whoever makes a parked VM cold, so there are no
+ * locks here. All pages are charged to the VM's memcg. fault.c gives
  * guests their pages.
  */
 #include <linux/io.h>

@@ -40,7 +40,7 @@ struct memory_walk {
  * @table_pages: how many are tables
  * @device_pages: how many are device pages
  *
- * Only the claimant may use it; while the VM is parked, the holder of pool->lock.
+ * Only the claimant may use it, or whoever makes a parked VM cold, see vm/cold.h.
  * Other threads read the counters.
  */
 struct vm_memory {

@@ -118,7 +118,7 @@ void stage2_set(struct stage2 *s2, u64 *entry, u64 value)
  */
 void stage2_drop(struct stage2 *s2)
 {
-	s2->root = NULL;
+	WRITE_ONCE(s2->root, NULL);
 	s2->changes++;
 	tlbmodel_dropped(s2);
 }
@@ -176,5 +176,5 @@ void stage2_split(struct stage2 *s2, u64 *entry, u64 *table)
 
 	for (i = 0; i < STAGE2_ENTRIES; i++)
 		stage2_set(s2, &table[i], leaf + ((u64)i << 12));
-	stage2_set(s2, entry, __pa(table) | s2->format->table | s2->owned);
+	stage2_set(s2, entry, __pa(table) | s2->format->table | s2->owned | s2->format->cow);
 }

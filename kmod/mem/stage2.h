@@ -34,7 +34,8 @@
  * @no_execute: set in a leaf that cannot
  * @large: set in an entry of level 2 that is a leaf of 2 MiB
  * @owned: software bit: the VM holds the target alone
- * @cow: software bit: a shared leaf that a write turns into a private copy
+ * @cow: software bit: a shared leaf that a write turns into a private copy; in an entry
+ *	that points to a table: this was a large leaf, and shall not become one again
  * @levels: levels of tables, 4 or 5
  * @large_pages: 2 MiB leaves may be used
  * @large_code: they may hold code; otherwise they are split first

@@ -544,9 +544,9 @@
 	exit	0
 	end_guest
 
-// Writes to r9 of the 512 pages from GPA r8 on, by jumps of five, and discards the first
-// r10. Ends with the word that is at r8 then, or with -1 if one of the first r10 pages in
-// the order of the jumps did not have what was written, or zero.
+// Writes to r9 of the 512 pages from GPA r8 on, by jumps of five, and waits; discards the
+// first r10, reads them all, and waits again. Ends with the word at r8, or with -1 if one
+// of the first r10 pages in the order of the jumps did not have what was written, or zero.
 	guest touch_by_jumps
 	prepare
 	mov	$DIRECT_MAP, %rax
@@ -572,11 +572,22 @@
 	inc	%ecx
 	cmp	%rcx, %r10
 	jne	2b
+	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
 	mov	$DIRECT_MAP, %rax
 	mov	%r8, %rdi
 	sub	%rax, %rdi
 	mov	%r10, %rsi
 	hypercall MAYFLY_HC_DISCARD
+	mov	%r10, %rcx
+	mov	%r10, %rdx
+	shl	$12, %rdx
+5:	sub	$PAGE, %rdx			// upwards would be a walk
+	mov	(%r8, %rdx), %rax
+	dec	%rcx
+	jnz	5b
+	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
 	mov	(%r8), %edi
 	exit_rdi
 4:	exit	-1
