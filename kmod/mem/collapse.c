@@ -73,38 +73,28 @@ static bool copy_pages(const struct vm_memory *memory, const u64 *table, struct 
 	return true;
 }
 
-static void free_page_of(struct vm_memory *memory, struct page *page)
+static void free_table(struct vm_memory *memory, u64 *table)
 {
+	struct page *page = virt_to_page(table);
+
+	memory->table_pages--;
 	tlbmodel_page_freed(&memory->s2, page_to_phys(page), false);
 	list_del(&page->lru);
 	pages_free(page);
 }
 
-/* The vCPU is out of guest mode, and will flush what it knows of them. */
-static void free_pages_of(struct vm_memory *memory, u64 *table)
-{
-	unsigned int i;
-
-	for (i = 0; i < STAGE2_ENTRIES; i++) {
-		struct page *page = memory_page_at(memory, table[i], 0);
-
-		if (!is_present(memory, table[i]))
-			continue;
-		stage2_set(&memory->s2, &table[i], 0);
-		memory->guest_pages--;
-		free_page_of(memory, page);
-	}
-}
-
+/* The vCPU is out of guest mode, and will flush what it knows of the small pages. */
 static void replace_table(struct vm_memory *memory, u64 base, u64 *entry, struct page *large)
 {
 	u64 *table = stage2_table(*entry);
+	unsigned int i;
 
 	memory_add_page(memory, large, base);
 	memory_map_private(memory, entry, 0, large);
-	free_pages_of(memory, table);
-	memory->table_pages--;
-	free_page_of(memory, virt_to_page(table));
+	for (i = 0; i < STAGE2_ENTRIES; i++)
+		if (is_present(memory, table[i]))
+			memory_give_back(memory, &table[i], 0);
+	free_table(memory, table);
 }
 
 /**

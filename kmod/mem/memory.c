@@ -4,8 +4,7 @@
  *
  * An address space is the image's tables with private pages laid over them. Only the
  * claimant calls these functions, or whoever makes a parked VM cold, so there are no
- * locks here. All pages are charged to the VM's memcg. fault.c gives
- * guests their pages.
+ * locks here. All pages are charged to the VM's memcg. fault.c gives guests their pages.
  */
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -280,7 +279,13 @@ void memory_write(struct vm_memory *memory, u64 gpa, const void *buffer, size_t 
 	       buffer, length);
 }
 
-static void give_page_back(struct vm_memory *memory, u64 *entry, u64 shared)
+/**
+ * memory_give_back - free a guest page
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @entry: the page's leaf
+ * @shared: what the leaf becomes: the image's, or 0
+ */
+void memory_give_back(struct vm_memory *memory, u64 *entry, u64 shared)
 {
 	struct page *page = memory_page_at(memory, *entry, 0);
 	bool late = mutation_is(MUTATION_FREE_MAPPED);
@@ -331,7 +336,7 @@ static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 		return 1;
 	if (*entry & memory->s2.format->large) {
 		if (pages >= PAGES_LARGE && IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE)) {
-			give_page_back(memory, entry, 0);
+			memory_give_back(memory, entry, 0);
 			return PAGES_LARGE;
 		}
 		if (!memory_split(memory, entry, MEMORY_ATOMIC)) {
@@ -342,7 +347,7 @@ static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 		entry = stage2_find(&memory->s2, gpa);
 	}
 	shared = stage2_find(&memory->image->s2, gpa);
-	give_page_back(memory, entry, shared ? *shared : 0);
+	memory_give_back(memory, entry, shared ? *shared : 0);
 	return 1;
 }
 

@@ -85,6 +85,7 @@ void memory_teardown(void);
 
 /* For fault.c, collapse.c and cold.c. */
 void memory_add_page(struct vm_memory *memory, struct page *page, u64 gpa);
+void memory_give_back(struct vm_memory *memory, u64 *entry, u64 shared);
 u64 *memory_own(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp);
 int __must_check memory_lay_out(struct vm_memory *memory, struct page *args,
 				void **device_page, gfp_t gfp);
