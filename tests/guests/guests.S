@@ -241,20 +241,13 @@
 // never leaves the VM by itself.
 	guest fault_loop
 	prepare
-	lea	9f(%rip), %rax
-	lgdt	(%rax)
-	mov	$COUNTER, %rdi
+	begin_idt
 	lea	1f(%rip), %rax
 	gate	6
-	push	%rdi
-	pushw	$7 * 16 - 1
-	lidt	(%rsp)
+	end_idt	7
 1:	mov	$STACK_TOP, %rsp
 	ud2
-	.balign	8
-8:	.quad	0, 0x00af9b000000ffff
-9:	.word	15
-	.quad	WINDOW + 0x100000 + (8b - guest_fault_loop)
+	flat_gdt fault_loop
 	end_guest
 
 // --- ended by what they do --------------------------------------------------

@@ -10,25 +10,17 @@
 // From here on #UD and #GP lead to where r11 says, with 1 in ebp and an empty
 // stack. The IDT is in the counter's page.
 	.macro	catch guest
-	lea	98f(%rip), %rax
-	lgdt	(%rax)
-	mov	$COUNTER, %rdi
+	begin_idt
 	.irp	vector, 6, 13
 	lea	97f(%rip), %rax
 	gate	\vector
 	.endr
-	push	%rdi
-	pushw	$14 * 16 - 1
-	lidt	(%rsp)
-	mov	$STACK_TOP, %rsp
+	end_idt	14
 	jmp	96f
 97:	mov	$STACK_TOP, %rsp
 	mov	$1, %ebp
 	jmp	*%r11
-	.balign	8
-95:	.quad	0, 0x00af9b000000ffff
-98:	.word	15
-	.quad	WINDOW + 0x100000 + (95b - guest_\guest)
+	flat_gdt \guest
 96:
 	.endm
 
@@ -67,15 +59,10 @@
 	mov	$1, %edi
 	test	%ebx, %ebx
 	jnz	3f
-	lea	9f(%rip), %rax
-	lgdt	(%rax)
-	mov	$COUNTER, %rdi
+	begin_idt
 	lea	2f(%rip), %rax
 	gate	14
-	push	%rdi
-	pushw	$15 * 16 - 1
-	lidt	(%rsp)
-	mov	$STACK_TOP, %rsp
+	end_idt	15
 	// In its next slice.
 	wait_ns	1000000
 	syscall
@@ -86,10 +73,7 @@
 	jz	3f
 	mov	$2, %edi
 3:	exit_rdi
-	.balign	8
-8:	.quad	0, 0x00af9b000000ffff
-9:	.word	15
-	.quad	WINDOW + 0x100000 + (8b - guest_own_system_calls)
+	flat_gdt own_system_calls
 	end_guest
 
 // Reads r9 MSRs from r8 on, and writes r10 to each. Prints the number of each that
