@@ -30,10 +30,10 @@ static u64 *find_table(const struct vm_memory *memory, u64 base)
 
 	/* What lies over an image's page must become that again when it is discarded. */
 	if (!memory->s2.format->large_pages || base < MAYFLY_GPA_IMAGE ||
-	    memory->size - base < LARGE_SIZE || stage2_find(&memory->image->s2, base))
+	    memory->size - base < LARGE_SIZE || stage2_look(&memory->image->s2, base).entry)
 		return NULL;
-	entry = stage2_find_large(&memory->s2, base);
-	if (!entry || *entry & (memory->s2.format->large | memory->s2.format->cow))
+	entry = stage2_find_table(&memory->s2, base);
+	if (!entry || *entry & memory->s2.format->cow)
 		return NULL;	/* What was split once would be split again and again. */
 	return entry;
 }
@@ -51,7 +51,7 @@ static bool are_enough(const struct vm_memory *memory, const u64 *table)
 	for (i = 0; i < STAGE2_ENTRIES; i++) {
 		if (!is_present(memory, table[i]))
 			continue;
-		if (pages_is_broken(memory_page_at(memory, table[i], 0)))
+		if (pages_is_broken(memory_page(table[i])))
 			return false;
 		n++;
 	}
@@ -64,7 +64,7 @@ static bool copy_pages(const struct vm_memory *memory, const u64 *table, struct 
 	unsigned int i;
 
 	for (i = 0; i < STAGE2_ENTRIES; i++) {
-		struct page *page = memory_page_at(memory, table[i], 0);
+		struct page *page = memory_page(table[i]);
 
 		if (is_present(memory, table[i]) &&
 		    copy_mc_to_kernel(page_address(large + i), page_address(page), PAGE_SIZE))

@@ -46,18 +46,17 @@ void memory_add_page(struct vm_memory *memory, struct page *page, u64 gpa)
  * memory_map_private - lay a page over the image's
  * @memory: the VM's
  * @entry: from memory_own()
- * @shared: the image's leaf there, or 0
+ * @shared: the image's leaf there, as of a small page, or 0
  * @page: the VM's own; it gets the rights that the VM has on the image's page
  */
 void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
 			struct page *page)
 {
 	const struct stage2_format *format = memory->s2.format;
-	bool is_shared = shared & format->present;
-	u64 leaf = is_shared ? (shared & ~(STAGE2_ADDRESS | format->cow)) :
-			       stage2_leaf(format, 0, true, true);
+	u64 leaf = shared ? shared & ~(STAGE2_ADDRESS | format->cow) :
+			    stage2_leaf(format, 0, true, true);
 
-	if (is_shared && shared & format->cow)
+	if (shared & format->cow)
 		leaf |= format->write;
 
 	if (pages_is_large(page)) {
@@ -87,9 +86,7 @@ static int add_zero(struct vm_memory *memory, u64 gpa, int leaf, gfp_t gfp)
 
 static bool is_mapped(const struct vm_memory *memory, u64 gpa)
 {
-	u64 *entry = stage2_find(&memory->s2, gpa);
-
-	return entry && *entry & memory->s2.format->present;
+	return stage2_look(&memory->s2, gpa).leaf;
 }
 
 /* Only where nothing exists yet, not even a table. */
@@ -97,7 +94,7 @@ static bool may_be_large(const struct vm_memory *memory, u64 gpa, u64 pages)
 {
 	return memory->s2.format->large_pages && pages >= PAGES_LARGE &&
 	       IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE) &&
-	       !stage2_find(&memory->s2, gpa) &&
+	       !stage2_look(&memory->s2, gpa).entry &&
 	       room_for(memory->memcg, PAGES_LARGE, MEMORY_ATOMIC);
 }
 
@@ -189,7 +186,7 @@ static int copy_on_write(struct vm_memory *memory, u64 gpa, u64 shared, gfp_t gf
 	page = pages_alloc(gfp);
 	if (!page)
 		return -ENOMEM;
-	if (!copy_guest_page(page, memory_page_at(memory, shared, gpa))) {
+	if (!copy_guest_page(page, memory_page(shared))) {
 		pages_free(page);
 		return -EHWPOISON;
 	}
@@ -205,11 +202,14 @@ static bool may_execute(const struct stage2_format *format, u64 leaf)
 }
 
 /* The image's pages keep their rights; a large page is split to hold code. */
-static int make_executable(struct vm_memory *memory, u64 *entry, gfp_t gfp)
+static int make_executable(struct vm_memory *memory, u64 gpa, struct stage2_found found,
+			   gfp_t gfp)
 {
-	if (!(*entry & memory->s2.format->large))
+	if (!found.large)
 		return -EFAULT;
-	return memory_split(memory, entry, gfp) ? 0 : -ENOMEM;
+	if (found.owned)
+		return memory_split(memory, found.entry, gfp) ? 0 : -ENOMEM;
+	return memory_own(memory, gpa, STAGE2_SMALL, gfp) ? 0 : -ENOMEM;
 }
 
 static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
@@ -217,19 +217,19 @@ static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *f
 {
 	const struct stage2_format *format = memory->s2.format;
 	u64 gpa = fault->gpa & PAGE_MASK;
-	u64 *entry;
+	struct stage2_found found;
 
 	if (gpa < MAYFLY_GPA_IMAGE || gpa >= memory->size)
 		return -EFAULT;
-	entry = stage2_find(&memory->s2, gpa);
-	if (!entry || !(*entry & format->present))
+	found = stage2_look(&memory->s2, gpa);
+	if (!found.leaf)
 		return demand_zero(memory, gpa, gfp);
-	if (fault->execute && !may_execute(format, *entry))
-		return make_executable(memory, entry, gfp);
-	if (!fault->write || (*entry & format->write))
+	if (fault->execute && !may_execute(format, *found.entry))
+		return make_executable(memory, gpa, found, gfp);
+	if (!fault->write || found.leaf & format->write)
 		return 0;	/* The entry allows it: the translation was stale. */
-	if (*entry & format->cow)
-		return copy_on_write(memory, gpa, *entry, gfp);
+	if (found.leaf & format->cow)
+		return copy_on_write(memory, gpa, found.leaf, gfp);
 	return -EFAULT;
 }
 
@@ -256,14 +256,14 @@ int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 /* A page of the VM's own at an address in its memory. */
 static int privatize(struct vm_memory *memory, u64 gpa, gfp_t gfp)
 {
-	u64 *entry = stage2_find(&memory->s2, gpa);
+	struct stage2_found found = stage2_look(&memory->s2, gpa);
 
 	forget_walks(memory);
-	if (!entry || !(*entry & memory->s2.format->present))
+	if (!found.leaf)
 		return demand_zero(memory, gpa, gfp);
-	if (*entry & memory->s2.owned)
-		return pages_is_broken(memory_page_at(memory, *entry, gpa)) ? -EHWPOISON : 0;
-	return copy_on_write(memory, gpa, *entry, gfp);
+	if (found.owned)
+		return pages_is_broken(memory_page(found.leaf)) ? -EHWPOISON : 0;
+	return copy_on_write(memory, gpa, found.leaf, gfp);
 }
 
 /**

@@ -141,12 +141,8 @@ static int load_segments(struct image *image,
 /* The guest's top page table must be in the image, or nothing would ever run. */
 static bool start_is_sane(const struct image *image)
 {
-	u64 *entry;
-
-	if (!PAGE_ALIGNED(image->cr3) || image->cr3 >= MAYFLY_MEMORY_MAX)
-		return false;
-	entry = stage2_find(&image->s2, image->cr3);
-	return entry && (*entry & image->s2.format->present);
+	return PAGE_ALIGNED(image->cr3) && image->cr3 < MAYFLY_MEMORY_MAX &&
+	       stage2_look(&image->s2, image->cr3).leaf;
 }
 
 static int fill_image(struct image *image, const struct mayfly_image_create *create)

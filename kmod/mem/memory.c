@@ -188,28 +188,23 @@ int memory_init(struct vm_memory *memory, struct image *image, u64 size,
 }
 
 /**
- * memory_page_at - the host page behind an address
- * @memory: the VM's
- * @entry: its leaf, present
- * @gpa: the address
+ * memory_page - the host page behind a leaf
+ * @leaf: present
  *
- * Return: the 4 KiB page, which may be part of a large one.
+ * Return: the page; of a large leaf the first one.
  */
-struct page *memory_page_at(const struct vm_memory *memory, u64 entry, u64 gpa)
+struct page *memory_page(u64 leaf)
 {
-	struct page *page = pfn_to_page((entry & STAGE2_ADDRESS) >> PAGE_SHIFT);
-
-	return entry & memory->s2.format->large ?
-		       page + (gpa >> PAGE_SHIFT) % PAGES_LARGE : page;
+	return pfn_to_page((leaf & STAGE2_ADDRESS) >> PAGE_SHIFT);
 }
 
 /* The page that the guest would read, or NULL where it may not. */
 static struct page *readable(struct vm_memory *memory, u64 gpa)
 {
-	u64 *entry = stage2_find(&memory->s2, gpa);
+	u64 leaf = stage2_look(&memory->s2, gpa).leaf;
 
-	if (entry && (*entry & memory->s2.format->present))
-		return memory_page_at(memory, *entry, gpa);
+	if (leaf)
+		return memory_page(leaf);
 	return gpa >= MAYFLY_GPA_IMAGE ? ZERO_PAGE(0) : NULL;
 }
 
@@ -273,21 +268,20 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
  */
 void memory_write(struct vm_memory *memory, u64 gpa, const void *buffer, size_t length)
 {
-	u64 *entry = stage2_find(&memory->s2, gpa);
+	struct page *page = memory_page(stage2_look(&memory->s2, gpa).leaf);
 
-	memcpy(page_address(memory_page_at(memory, *entry, gpa)) + offset_in_page(gpa),
-	       buffer, length);
+	memcpy(page_address(page) + offset_in_page(gpa), buffer, length);
 }
 
 /**
  * memory_give_back - free a guest page
  * @memory: the VM's; its vCPU is out of guest mode
- * @entry: the page's leaf
+ * @entry: the page's leaf, owned
  * @shared: what the leaf becomes: the image's, or 0
  */
 void memory_give_back(struct vm_memory *memory, u64 *entry, u64 shared)
 {
-	struct page *page = memory_page_at(memory, *entry, 0);
+	struct page *page = memory_page(*entry);
 	bool late = mutation_is(MUTATION_FREE_MAPPED);
 
 	memory->guest_pages -= pages_is_large(page) ? PAGES_LARGE : 1;
@@ -303,7 +297,7 @@ void memory_give_back(struct vm_memory *memory, u64 *entry, u64 shared)
 /**
  * memory_split - split a large page into small ones
  * @memory: the VM's
- * @entry: the page's leaf
+ * @entry: the page's leaf, owned
  * @gfp: for the table
  *
  * Return: false without memory; then nothing has changed.
@@ -311,7 +305,7 @@ void memory_give_back(struct vm_memory *memory, u64 *entry, u64 shared)
 bool memory_split(struct vm_memory *memory, u64 *entry, gfp_t gfp)
 {
 	struct supply supply = { .memory = memory, .gfp = gfp };
-	struct page *page = memory_page_at(memory, *entry, 0);
+	struct page *page = memory_page(*entry);
 	struct mem_cgroup *old = set_active_memcg(memory->memcg);
 	u64 *table = alloc_table(&supply);
 	unsigned int i;
@@ -329,25 +323,23 @@ bool memory_split(struct vm_memory *memory, u64 *entry, gfp_t gfp)
 /* Discards at one address. Returns how many pages that handled, at most @pages. */
 static u64 discard_from(struct vm_memory *memory, u64 gpa, u64 pages)
 {
-	u64 *entry = stage2_find(&memory->s2, gpa);
-	u64 *shared;
+	struct stage2_found found = stage2_look(&memory->s2, gpa);
 
-	if (!entry || !(*entry & memory->s2.owned))
+	if (!found.owned)
 		return 1;
-	if (*entry & memory->s2.format->large) {
+	if (found.large) {
 		if (pages >= PAGES_LARGE && IS_ALIGNED(gpa, PAGES_LARGE * PAGE_SIZE)) {
-			memory_give_back(memory, entry, 0);
+			memory_give_back(memory, found.entry, 0);
 			return PAGES_LARGE;
 		}
-		if (!memory_split(memory, entry, MEMORY_ATOMIC)) {
+		if (!memory_split(memory, found.entry, MEMORY_ATOMIC)) {
 			/* The VM keeps the page, zeroed like a new one. */
-			clear_page(page_address(memory_page_at(memory, *entry, gpa)));
+			clear_page(page_address(memory_page(found.leaf)));
 			return 1;
 		}
-		entry = stage2_find(&memory->s2, gpa);
+		found = stage2_look(&memory->s2, gpa);
 	}
-	shared = stage2_find(&memory->image->s2, gpa);
-	memory_give_back(memory, entry, shared ? *shared : 0);
+	memory_give_back(memory, found.entry, stage2_look(&memory->image->s2, gpa).leaf);
 	return 1;
 }
 

@@ -92,6 +92,6 @@ int __must_check memory_lay_out(struct vm_memory *memory, struct page *args,
 void memory_map_private(struct vm_memory *memory, u64 *entry, u64 shared,
 			struct page *page);
 bool __must_check memory_split(struct vm_memory *memory, u64 *entry, gfp_t gfp);
-struct page *memory_page_at(const struct vm_memory *memory, u64 entry, u64 gpa);
+struct page *memory_page(u64 leaf);
 
 #endif

@@ -52,48 +52,84 @@ u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
 	       (execute ? format->execute : format->no_execute);
 }
 
-/* The entry at a level or, if that comes first, a large leaf; NULL without a table. */
-static u64 *find_at(const struct stage2 *s2, u64 gpa, int leaf)
+/* An entry of an image, to be shared: nobody may write to what is behind it. */
+static u64 shared_entry(const struct stage2_format *format, u64 entry, int level)
 {
-	u64 *entry, *table = s2->root;
-	int level;
+	bool is_leaf = level == STAGE2_SMALL || entry & format->large;
 
-	for (level = s2->format->levels; level > leaf; level--) {
-		entry = &table[index_of(gpa, level)];
-		if (!is_present(s2, *entry))
-			return NULL;
-		if (*entry & s2->format->large)
-			return entry;
-		table = stage2_table(*entry);
-	}
-	return &table[index_of(gpa, leaf)];
+	if (!(entry & format->present))
+		return entry;
+	if (is_leaf && entry & format->write)
+		entry |= format->cow;
+	/* A table that is shared as a whole remains so. */
+	if (is_leaf || entry & format->owned)
+		entry &= ~format->write;
+	return entry & ~format->owned;
+}
+
+/* One of the small leaves that a large one may be replaced by: it may hold code. */
+static u64 small_leaf(const struct stage2_format *format, u64 large, u64 gpa)
+{
+	return ((large & ~format->large) | format->execute) +
+	       ((u64)index_of(gpa, STAGE2_SMALL) << 12);
 }
 
 /**
- * stage2_find - look up a page
+ * stage2_look - look up a page; nothing else says whose it is, or what may be done with it
  * @s2: the tree
  * @gpa: any address in the page
  *
- * Return: its leaf entry, present or not, which may be a large one; or NULL when
- * a table on the way is missing.
+ * Return: what is there.
  */
-u64 *stage2_find(const struct stage2 *s2, u64 gpa)
+struct stage2_found stage2_look(const struct stage2 *s2, u64 gpa)
 {
-	return find_at(s2, gpa, STAGE2_SMALL);
+	const struct stage2_format *format = s2->format;
+	u64 *entry, *table = s2->root;
+	u64 leaf, path = s2->owned;
+	int level = format->levels;
+
+	for (;; level--) {
+		entry = &table[index_of(gpa, level)];
+		leaf = *entry;
+		if (!(leaf & format->present))
+			return (struct stage2_found){
+				.entry = level == STAGE2_SMALL ? entry : NULL,
+			};
+		path &= leaf;
+		if (level == STAGE2_SMALL || leaf & format->large)
+			break;
+		table = stage2_table(leaf);
+	}
+	if (!path)
+		leaf = shared_entry(format, leaf, level);
+	if (level != STAGE2_SMALL)
+		leaf = small_leaf(format, leaf, gpa);
+	return (struct stage2_found){
+		.entry = entry, .leaf = leaf, .owned = path, .large = level != STAGE2_SMALL,
+	};
 }
 
 /**
- * stage2_find_large - look up what maps 2 MiB
+ * stage2_find_table - look up the table over 2 MiB
  * @s2: the tree
  * @gpa: any address in them
  *
- * Return: the entry, a table's or a large leaf, or NULL when there is neither.
+ * Return: the entry that points to it, or NULL when there is none or it is not the
+ * tree's own.
  */
-u64 *stage2_find_large(const struct stage2 *s2, u64 gpa)
+u64 *stage2_find_table(const struct stage2 *s2, u64 gpa)
 {
-	u64 *entry = find_at(s2, gpa, STAGE2_LARGE);
+	u64 *entry = NULL, *table = s2->root;
+	int level;
 
-	return entry && is_present(s2, *entry) ? entry : NULL;
+	for (level = s2->format->levels; level >= STAGE2_LARGE; level--) {
+		entry = &table[index_of(gpa, level)];
+		if (!is_present(s2, *entry) || *entry & s2->format->large ||
+		    !(*entry & s2->owned))
+			return NULL;
+		table = stage2_table(*entry);
+	}
+	return entry;
 }
 
 /**
@@ -123,16 +159,60 @@ void stage2_drop(struct stage2 *s2)
 	tlbmodel_dropped(s2);
 }
 
+/* Fills a table that will stand for an entry of an image. */
+static void copy_shared(const struct stage2_format *format, u64 *copy, u64 entry, int level)
+{
+	u64 *table = stage2_table(entry);
+	int i;
+
+	if (entry & format->write) {
+		memcpy(copy, table, PAGE_SIZE);
+		return;
+	}
+	for (i = 0; i < STAGE2_ENTRIES; i++)
+		copy[i] = shared_entry(format, table[i], level);
+}
+
+/* Fills a table with what a large leaf maps. */
+static void fill_small(const struct stage2_format *format, u64 *table, u64 large)
+{
+	u64 i;
+
+	for (i = 0; i < STAGE2_ENTRIES; i++)
+		table[i] = small_leaf(format, large, i << 12);
+}
+
+/* The tree's own table instead of what an entry has now. NULL without memory. */
+static u64 *own_child(struct stage2 *s2, u64 *entry, int level, stage2_alloc_fn *alloc,
+		      void *context)
+{
+	const struct stage2_format *format = s2->format;
+	u64 old = *entry, *child = alloc(context), was_large = 0;
+
+	if (!child)
+		return NULL;
+	if (old & format->large && is_present(s2, old)) {
+		fill_small(format, child, shared_entry(format, old, level));
+		was_large = format->cow;
+	} else if (is_present(s2, old)) {
+		copy_shared(format, child, old, level - 1);
+		was_large = old & format->cow;
+	}
+	stage2_set(s2, entry, __pa(child) | format->table | s2->owned | was_large);
+	return child;
+}
+
 /**
  * stage2_own - make the path to a page the tree's own
  * @s2: the tree
- * @gpa: any address in the page, which no large leaf maps
+ * @gpa: any address in the page, which no large leaf of the tree's own maps
  * @leaf: STAGE2_SMALL, or STAGE2_LARGE for the entry over 2 MiB
  * @alloc: gives a zeroed page that lives as long as the tree
  * @context: for @alloc
  *
- * Missing tables on the way are added, and the image's tables are copied. When
- * @alloc fails, the work done so far stays and is used the next time.
+ * Missing tables on the way are added, and the image's tables are copied; a large leaf
+ * of the image becomes a table of small ones. When @alloc fails, the work done so far
+ * stays and is used the next time.
  *
  * Return: the leaf entry, which may be changed, or NULL when @alloc failed.
  */
@@ -142,39 +222,30 @@ u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 	u64 *table = s2->root;
 	int level;
 
-	for (level = s2->format->levels; level > leaf; level--) {
+	for (level = s2->format->levels; table && level > leaf; level--) {
 		u64 *entry = &table[index_of(gpa, level)];
-		u64 old = *entry;
-		u64 *child;
 
-		if (is_present(s2, old) && (old & s2->owned) == s2->owned) {
-			table = stage2_table(old);
-			continue;
-		}
-		child = alloc(context);
-		if (!child)
-			return NULL;
-		if (is_present(s2, old))
-			memcpy(child, stage2_table(old), PAGE_SIZE);
-		stage2_set(s2, entry,
-			   __pa(child) | s2->format->table | s2->owned);
-		table = child;
+		if (is_present(s2, *entry) && !(*entry & s2->format->large) &&
+		    (*entry & s2->owned) == s2->owned)
+			table = stage2_table(*entry);
+		else
+			table = own_child(s2, entry, level, alloc, context);
 	}
-	return &table[index_of(gpa, leaf)];
+	return table ? &table[index_of(gpa, leaf)] : NULL;
 }
 
 /**
  * stage2_split - replace a large leaf by 512 small ones that may hold code
  * @s2: the tree
- * @entry: the large leaf
+ * @entry: the large leaf, the tree's own
  * @table: a zeroed page that lives as long as the tree
  */
 void stage2_split(struct stage2 *s2, u64 *entry, u64 *table)
 {
-	u64 leaf = (*entry & ~s2->format->large) | s2->format->execute;
-	int i;
+	const struct stage2_format *format = s2->format;
+	u64 i;
 
 	for (i = 0; i < STAGE2_ENTRIES; i++)
-		stage2_set(s2, &table[i], leaf + ((u64)i << 12));
-	stage2_set(s2, entry, __pa(table) | s2->format->table | s2->owned | s2->format->cow);
+		stage2_set(s2, &table[i], small_leaf(format, *entry, i << 12));
+	stage2_set(s2, entry, __pa(table) | format->table | s2->owned | format->cow);
 }

@@ -7,10 +7,15 @@
  *
  * Ownership. Tables and pages of an image are shared by all of its VMs and
  * never changed once a VM uses them. A VM's tables start as a copy of the
- * image's root. An entry with the owned bit points to a table or page that the VM
- * holds alone; an entry without it points to one that is shared. Before a mapping is
- * changed, the path to it is made owned (stage2_own): the image's tables on it are
- * copied.
+ * image's root. The VM holds a table or page alone if each entry on the path to it has
+ * the owned bit; the first without it, and all that lies below, belong to an image.
+ * Before a mapping is changed, the path to it is made owned (stage2_own): the image's
+ * tables on it are copied.
+ *
+ * Frozen. An image's tables may have been a VM's, with leaves that were writable and
+ * owned. Above them then stands an entry without the write bit, which no guest can
+ * write through: the CPU, too, goes by the whole path (APM 2 15.25.5, SDM 3C 29.3.2).
+ * Copies of such tables are made shared as a whole: what was writable becomes cow.
  */
 #ifndef MAYFLY_STAGE2_H
 #define MAYFLY_STAGE2_H
@@ -27,9 +32,10 @@
 /**
  * struct stage2_format - bits of a vendor's entries
  * @present: any of these set means the entry is there
- * @table: what an entry that points to a table carries
+ * @table: what an entry that points to a table carries, @write included
  * @leaf: what every leaf carries (readable, accessed, dirty, memory type)
- * @write: set in a leaf that can be written
+ * @write: set in a leaf that can be written; in an entry that points to a table and is
+ *	not owned: the table is shared as a whole, not frozen
  * @execute: set in a leaf that can be executed
  * @no_execute: set in a leaf that cannot
  * @large: set in an entry of level 2 that is a leaf of 2 MiB
@@ -73,10 +79,25 @@ struct stage2 {
 	u64 model;
 };
 
+/**
+ * struct stage2_found - what a tree has at an address
+ * @entry: the leaf, present or not; or NULL when a table on the way is missing
+ * @leaf: the same as a leaf of 4 KiB, with what the whole path allows; 0 when @entry
+ *	is not present. It may hold code even if @entry must be split for that
+ * @owned: the tree's own, of which the VM holds the page alone
+ * @large: @entry is a large leaf
+ */
+struct stage2_found {
+	u64 *entry;
+	u64 leaf;
+	bool owned;
+	bool large;
+};
+
 typedef u64 *stage2_alloc_fn(void *context);
 
-u64 *stage2_find(const struct stage2 *s2, u64 gpa);
-u64 *stage2_find_large(const struct stage2 *s2, u64 gpa);
+struct stage2_found stage2_look(const struct stage2 *s2, u64 gpa);
+u64 *stage2_find_table(const struct stage2 *s2, u64 gpa);
 u64 *stage2_table(u64 entry);
 u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 		void *context);

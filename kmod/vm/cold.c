@@ -33,11 +33,9 @@ static atomic64_t nr_warmed = ATOMIC64_INIT(0);
 /* Would the guest read the same bytes without this page? */
 static bool is_derived(const struct vm_memory *memory, struct page *page)
 {
-	u64 *shared = stage2_find(&memory->image->s2, pages_gpa(page));
-	struct page *other = NULL;
+	u64 shared = stage2_look(&memory->image->s2, pages_gpa(page)).leaf;
+	struct page *other = shared ? memory_page(shared) : NULL;
 
-	if (shared && *shared & memory->s2.format->present)
-		other = memory_page_at(memory, *shared, 0);
 	/* It is the guest that must find out, if it ever reads it. */
 	if (pages_is_broken(page) || (other && pages_is_broken(other)))
 		return false;
@@ -77,15 +75,15 @@ static int map_kept(struct vm_memory *memory, gfp_t gfp)
 
 	list_for_each_entry(page, &memory->pages, lru) {
 		u64 gpa = pages_gpa(page);
-		u64 *entry, *shared;
+		u64 *entry;
 
 		if (!pages_is_guests(page))
 			continue;
 		entry = memory_own(memory, gpa, STAGE2_SMALL, gfp);
 		if (!entry)
 			return -ENOMEM;
-		shared = stage2_find(&memory->image->s2, gpa);
-		memory_map_private(memory, entry, shared ? *shared : 0, page);
+		memory_map_private(memory, entry,
+				   stage2_look(&memory->image->s2, gpa).leaf, page);
 	}
 	return 0;
 }
