@@ -50,7 +50,8 @@ static long do_info(void __user *user)
 		.api_version = MAYFLY_API_VERSION,
 		.backend = backend->id,
 		.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
-			    MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY,
+			    MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY |
+			    MAYFLY_FEATURE_SNAPSHOTS,
 		.cpu_vendor = backend->cpu_vendor,
 		.cpu_level = backend_cpu_level(),
 		.images = image_count(),

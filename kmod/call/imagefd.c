@@ -6,8 +6,10 @@
  * from it. Names are the owner's.
  */
 #include <linux/anon_inodes.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -17,9 +19,11 @@
 #include "cpu/state.h"
 #include "mem/image.h"
 #include "mem/owner.h"
+#include "mem/pages.h"
 #include "vm/catalog.h"
 #include "vm/inspect.h"
 #include "vm/names.h"
+#include "vm/snapshot.h"
 #include "vm/vm.h"
 
 static long do_stat(const struct image *image, void __user *user)
@@ -115,6 +119,33 @@ static int check_create(const struct mayfly_image_create *args)
 	return 0;
 }
 
+static struct image *create_owned(const struct mayfly_image_create *args,
+				  const struct image_start *start)
+{
+	struct owner *owner = owner_get_current();
+	struct image *image;
+
+	if (!owner)
+		return ERR_PTR(-ENOMEM);
+	image = image_create(args, start, owner, backend->cpu_vendor);
+	owner_put(owner);
+	return image;
+}
+
+static struct image *create_image(const struct mayfly_image_create *args)
+{
+	struct image_start *start = kzalloc(sizeof(*start), MEMORY_SLEEP);
+	struct image *image;
+
+	if (!start)
+		return ERR_PTR(-ENOMEM);
+	state_init(&start->state, args->rip, args->rsp, args->cr3, args->rdi);
+	state_init_fpu(start->fpu);
+	image = create_owned(args, start);
+	kfree(start);
+	return image;
+}
+
 /**
  * imagefd_create - the IMAGE_CREATE call
  * @user: the caller's argument
@@ -126,7 +157,6 @@ long imagefd_create(void __user *user)
 {
 	struct mayfly_image_create args;
 	struct image *image;
-	struct owner *owner;
 	int ret;
 
 	if (copy_from_user(&args, user, sizeof(args)))
@@ -134,11 +164,7 @@ long imagefd_create(void __user *user)
 	ret = check_create(&args);
 	if (ret)
 		return ret;
-	owner = owner_get_current();
-	if (!owner)
-		return -ENOMEM;
-	image = image_create(&args, owner, backend->cpu_vendor);
-	owner_put(owner);
+	image = create_image(&args);
 	if (IS_ERR(image))
 		return PTR_ERR(image);
 	return row_hand_out(image_file(image), &args.fd, user, &args, sizeof(args));
@@ -172,4 +198,78 @@ long imagefd_open(void __user *user)
 	if (!row_open_is_sane(&args))
 		return -EINVAL;
 	return row_hand_out(open_image(&args), &args.fd, user, &args, sizeof(args));
+}
+
+static bool snapshot_is_sane(const struct mayfly_snapshot *args)
+{
+	return !(args->flags & ~MAYFLY_SNAPSHOT_REPLACE) &&
+	       !memchr_inv(args->reserved, 0, sizeof(args->reserved)) &&
+	       memchr(args->name, 0, sizeof(args->name)) &&
+	       (!args->name[0] ? !args->flags : names_valid(args->name));
+}
+
+/* Before the VM is touched; when it is, somebody else may still be faster. */
+static bool name_is_taken(const struct mayfly_snapshot *args)
+{
+	struct image *holder;
+
+	if (!args->name[0] || args->flags & MAYFLY_SNAPSHOT_REPLACE)
+		return false;
+	holder = catalog_find(args->name);
+	if (holder)
+		image_put(holder);
+	return holder;
+}
+
+static struct image *make_snapshot(struct vm *vm)
+{
+	struct owner *owner = owner_get_current();
+	struct image *image;
+
+	if (!owner)
+		return ERR_PTR(-ENOMEM);
+	image = snapshot_make(vm, owner);
+	owner_put(owner);
+	return image;
+}
+
+/* The last step: what has a name can be found by others. */
+static long deliver_snapshot(struct image *image, struct mayfly_snapshot *args,
+			     void __user *user)
+{
+	if (copy_to_user(user, args, sizeof(*args)))
+		return -EFAULT;
+	if (!args->name[0])
+		return 0;
+	return catalog_tag(image, args->name, args->flags & MAYFLY_SNAPSHOT_REPLACE);
+}
+
+/**
+ * imagefd_snapshot - the SNAPSHOT call
+ * @vm: the VM; permission was checked when it was opened
+ * @user: the caller's argument
+ *
+ * Context: may sleep.
+ * Return: as MAYFLY_SNAPSHOT documents.
+ */
+long imagefd_snapshot(struct vm *vm, void __user *user)
+{
+	struct mayfly_snapshot args;
+	struct image *image;
+	struct file *file;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	if (!snapshot_is_sane(&args))
+		return -EINVAL;
+	if (name_is_taken(&args))
+		return -EEXIST;
+	args.fd = get_unused_fd_flags(O_CLOEXEC);
+	if (args.fd < 0)
+		return args.fd;
+	image = make_snapshot(vm);
+	file = IS_ERR(image) ? ERR_CAST(image) : image_file(image);
+	if (IS_ERR(file))
+		return row_finish_fd(args.fd, NULL, PTR_ERR(file));
+	return row_finish_fd(args.fd, file, deliver_snapshot(image, &args, user));
 }

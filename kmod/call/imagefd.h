@@ -7,9 +7,11 @@
 
 struct file;
 struct image;
+struct vm;
 
 long imagefd_create(void __user *user);
 long imagefd_open(void __user *user);
+long imagefd_snapshot(struct vm *vm, void __user *user);
 struct image *imagefd_image(struct file *file);
 
 #endif

@@ -16,6 +16,7 @@
 #include <linux/uaccess.h>
 
 #include "call/control.h"
+#include "call/imagefd.h"
 #include "call/row.h"
 #include "call/vmfd.h"
 #include "mem/pages.h"
@@ -292,6 +293,8 @@ static long vmfd_ioctl(struct file *file, unsigned int command, unsigned long ar
 		return do_state(reader->vm, user, set_state);
 	case MAYFLY_MEMORY:
 		return do_memory(reader->vm, user);
+	case MAYFLY_SNAPSHOT:
+		return imagefd_snapshot(reader->vm, user);
 	default:
 		return -ENOTTY;
 	}

@@ -47,6 +47,9 @@ enum mutation {
 	MUTATION_SKIP_INVEPT,	/* a new tag, an old EPT root, no flush; VT-x */
 	MUTATION_FREE_MAPPED,	/* a page is freed before its entry is changed */
 	MUTATION_FREE_INSIDE,	/* a page is freed before its VM is known to have left */
+	/* Snapshots: */
+	MUTATION_FREEZE,	/* what the image shares can still be written */
+	MUTATION_GENERATION,	/* a clone has its original's */
 };
 
 #ifdef MAYFLY_DEBUG

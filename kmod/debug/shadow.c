@@ -34,6 +34,7 @@ static const char *const names[SHADOW_CHECKS] = {
 	[SHADOW_STALE] = "stale",
 	[SHADOW_FREED_MAPPED] = "freed-mapped",
 	[SHADOW_FREED_INSIDE] = "freed-inside",
+	[SHADOW_FROZEN] = "frozen",
 };
 
 static atomic_t hits[SHADOW_CHECKS];

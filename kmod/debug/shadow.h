@@ -17,6 +17,7 @@
 #include <linux/irqflags.h>
 #include <linux/types.h>
 
+struct stage2;
 struct vcpu;
 struct vmcb;
 
@@ -41,6 +42,7 @@ enum shadow_check {
 	SHADOW_STALE,		/* translations from before a change */
 	SHADOW_FREED_MAPPED,	/* a page freed while it is mapped */
 	SHADOW_FREED_INSIDE,	/* a page freed while its VM is in guest mode */
+	SHADOW_FROZEN,		/* an image's tables let VMs write to what they share */
 	SHADOW_CHECKS,
 };
 
@@ -55,6 +57,8 @@ enum shadow_span {
 __printf(2, 3) void shadow_report(enum shadow_check check, const char *format, ...);
 
 void shadow_guest_state(const struct vcpu *vcpu, const char *wrong);
+
+void shadow_image(const struct stage2 *s2);
 
 void shadow_host_setup(void);
 void shadow_host_before(enum shadow_span span);
@@ -76,6 +80,8 @@ void shadow_vmx_setup(void);
 void shadow_vmx_bitmap(const void *bitmap, bool open);
 void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap, bool open);
 #else
+static inline void shadow_image(const struct stage2 *s2) {}
+
 static inline void shadow_host_setup(void) {}
 static inline void shadow_host_before(enum shadow_span span) {}
 static inline void shadow_host_after(enum shadow_span span) {}

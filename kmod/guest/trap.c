@@ -57,7 +57,7 @@ static enum verdict park_guest(struct vm *vm, u32 how, u64 deadline)
 	vm->vcpu.state.waiting = how;
 	vm->vcpu.state.deadline = deadline;
 	if (!vm->learned) {
-		image_learn_hot(vm->image, &vm->memory.pages);
+		image_learn_hot(vm->memory.image, &vm->memory.pages);
 		vm->learned = true;
 	}
 	return VERDICT_PARK;
@@ -144,8 +144,8 @@ static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 static enum verdict answer_cpuid(struct vm *vm, const struct vm_exit *exit)
 {
 	u64 *regs = vm->vcpu.state.regs;
-	struct cpuid_result result = cpuid_answer(vm->image->cpu_vendor, vm->image->cpu_level,
-						  regs[MAYFLY_RAX], regs[MAYFLY_RCX]);
+	const struct image *image = vm->memory.image;
+	struct cpuid_result result = cpuid_answer(image->cpu_vendor, image->cpu_level, regs[MAYFLY_RAX], regs[MAYFLY_RCX]);
 
 	regs[MAYFLY_RAX] = result.eax;
 	regs[MAYFLY_RBX] = result.ebx;

@@ -141,8 +141,10 @@ static int load_segments(struct image *image,
 /* The guest's top page table must be in the image, or nothing would ever run. */
 static bool start_is_sane(const struct image *image)
 {
-	return PAGE_ALIGNED(image->cr3) && image->cr3 < MAYFLY_MEMORY_MAX &&
-	       stage2_look(&image->s2, image->cr3).leaf;
+	u64 cr3 = image->start.state.cr3;
+
+	return PAGE_ALIGNED(cr3) && cr3 < MAYFLY_MEMORY_MAX &&
+	       stage2_look(&image->s2, cr3).leaf;
 }
 
 static int fill_image(struct image *image, const struct mayfly_image_create *create)
@@ -180,8 +182,15 @@ static bool create_is_sane(const struct mayfly_image_create *create)
 	       create->memory_default <= MAYFLY_MEMORY_MAX;
 }
 
-static struct image *alloc_image(const struct mayfly_image_create *create,
-				 struct owner *owner)
+/**
+ * image_prepare - begin to make an image
+ * @owner: its owner
+ *
+ * Context: may sleep.
+ * Return: an empty one, which nobody finds before image_publish(), or NULL without
+ * memory.
+ */
+struct image *image_prepare(struct owner *owner)
 {
 	struct image *image = kzalloc(sizeof(*image), MEMORY_SLEEP);
 
@@ -192,29 +201,54 @@ static struct image *alloc_image(const struct mayfly_image_create *create,
 	owner_get(owner);
 	INIT_LIST_HEAD(&image->pages);
 	image->s2.format = image_format;
-	image->memory_min = create->memory_min;
-	image->rip = create->rip;
-	image->rsp = create->rsp;
-	image->cr3 = create->cr3;
-	image->rdi = create->rdi;
-	image->profile = create->profile;
-	image->cpu_level = create->cpu_level;
-	image->created_ns = ktime_get_boottime_ns();
-	strscpy(image->label, create->label, sizeof(image->label));
 	atomic_long_inc(&nr_images);
-	return image;
+	image->id = atomic64_inc_return(&last_id);
+	if (!xa_reserve(&images, image->id, GFP_KERNEL | __GFP_NORETRY))
+		return image;
+	image_put(image);
+	return NULL;
 }
 
-/* From now on others find it. */
-static int publish_image(struct image *image)
+/**
+ * image_inherit - an image is derived from another one, and has pages of it
+ * @image: from image_prepare()
+ * @parent: its parent; the caller's reference goes over to @image
+ */
+void image_inherit(struct image *image, struct image *parent)
 {
-	image->id = atomic64_inc_return(&last_id);
-	return xa_err(xa_store(&images, image->id, image, GFP_KERNEL | __GFP_NORETRY));
+	image->parent = parent;
+	image->parent_id = parent->id;
+	image->profile = parent->profile;
+	image->cpu_vendor = parent->cpu_vendor;
+	image->cpu_level = parent->cpu_level;
+	memcpy(image->label, parent->label, sizeof(image->label));
+}
+
+/**
+ * image_publish - let others find an image
+ * @image: complete
+ */
+void image_publish(struct image *image)
+{
+	image->created_ns = ktime_get_boottime_ns();
+	/* Its place has been reserved. */
+	WARN_ON_ONCE(xa_err(xa_store(&images, image->id, image, GFP_NOWAIT)));
+}
+
+static void describe_image(struct image *image, const struct mayfly_image_create *create,
+			   const struct image_start *start)
+{
+	image->start = *start;
+	image->memory_min = create->memory_min;
+	image->profile = create->profile;
+	image->cpu_level = create->cpu_level;
+	strscpy(image->label, create->label, sizeof(image->label));
 }
 
 /**
  * image_create - load an image
  * @create: copied from the caller; its rip, profile and CPU level have been checked
+ * @start: what its VMs begin with
  * @owner: its owner
  * @cpu_vendor: MAYFLY_VENDOR_* that its guests see
  *
@@ -223,27 +257,28 @@ static int publish_image(struct image *image)
  * documents.
  */
 struct image *image_create(const struct mayfly_image_create *create,
-			   struct owner *owner, u32 cpu_vendor)
+			   const struct image_start *start, struct owner *owner,
+			   u32 cpu_vendor)
 {
 	struct image *image;
 	int ret;
 
 	if (!create_is_sane(create))
 		return ERR_PTR(-EINVAL);
-	image = alloc_image(create, owner);
+	image = image_prepare(owner);
 	if (!image)
 		return ERR_PTR(-ENOMEM);
+	describe_image(image, create, start);
 	image->cpu_vendor = cpu_vendor;
 	ret = fill_image(image, create);
 	image->memory_default = default_memory(create, image);
 	if (!ret && image->memory_default < image->memory_min)
 		ret = -EINVAL;
-	if (!ret)
-		ret = publish_image(image);
 	if (ret) {
 		image_put(image);
 		return ERR_PTR(ret);
 	}
+	image_publish(image);
 	return image;
 }
 
@@ -296,14 +331,17 @@ u64 image_bytes(const struct image *image)
 	return image->nr_pages * PAGE_SIZE;
 }
 
-static void image_free(struct kref *ref)
+/* Nobody finds it any more. */
+static void hide_image(struct kref *ref)
 {
-	struct image *image = container_of(ref, struct image, ref);
+	xa_erase(&images, container_of(ref, struct image, ref)->id);
+}
+
+static void free_image(struct image *image)
+{
 	struct page *page, *next;
 	unsigned int n = 0;
 
-	if (image->id)
-		xa_erase(&images, image->id);
 	list_for_each_entry_safe(page, next, &image->pages, lru) {
 		list_del(&page->lru);
 		pages_free(page);
@@ -324,7 +362,13 @@ static void image_free(struct kref *ref)
  */
 void image_put(struct image *image)
 {
-	kref_put(&image->ref, image_free);
+	/* A chain may be long, and a stack is not. */
+	while (image && kref_put(&image->ref, hide_image)) {
+		struct image *parent = image->parent;
+
+		free_image(image);
+		image = parent;
+	}
 }
 
 /**

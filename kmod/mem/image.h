@@ -17,6 +17,20 @@ struct owner;
 
 #define IMAGE_HOT_MAX	16
 
+/**
+ * struct image_start - what a VM begins with
+ * @state: registers, pending events, what it waits for; not the clock's offset
+ * @fpu: an FXSAVE image
+ * @tsc: of the guest at that moment
+ * @generation: of the VM that it was, 0 for none
+ */
+struct image_start {
+	struct mayfly_vcpu_state state;
+	u8 fpu[MAYFLY_FXSAVE_SIZE];
+	u64 tsc;
+	u64 generation;
+};
+
 /*
  * Pages, tables over them, and a state to start from. Who protects a field:
  *   I  immutable once its descriptor exists
@@ -26,7 +40,8 @@ struct owner;
 struct image {
 	struct kref ref;		/* [r] VMs, descriptors, its name */
 	u64 id;				/* [I] */
-	u64 parent;			/* [I] id of the image it came from, or 0 */
+	struct image *parent;		/* [I] has pages that are mapped here; or NULL */
+	u64 parent_id;			/* [I] its id, or 0 */
 	struct owner *owner;		/* [I] has a reference; pays for it */
 	struct stage2 s2;		/* [I] leaves read-only; writable segments: cow */
 	struct list_head pages;		/* [I] and tables, linked by page->lru */
@@ -34,7 +49,7 @@ struct image {
 	u64 charged;			/* [I] bytes that @owner is charged for it */
 	u64 memory_min;			/* [I] bytes of memory a VM needs */
 	u64 memory_default;		/* [I] bytes of memory a VM gets unasked */
-	u64 rip, rsp, cr3, rdi;		/* [I] start state */
+	struct image_start start;	/* [I] */
 	u32 profile;			/* [I] MAYFLY_PROFILE_* */
 	u32 cpu_vendor;			/* [I] MAYFLY_VENDOR_* */
 	u32 cpu_level;			/* [I] MAYFLY_CPU_* */
@@ -52,7 +67,11 @@ struct image {
 };
 
 struct image *image_create(const struct mayfly_image_create *create,
-			   struct owner *owner, u32 cpu_vendor);
+			   const struct image_start *start, struct owner *owner,
+			   u32 cpu_vendor);
+struct image *image_prepare(struct owner *owner);
+void image_inherit(struct image *image, struct image *parent);
+void image_publish(struct image *image);
 struct image *image_find(u64 id);
 struct image *image_find_from(u64 *id);
 void image_put(struct image *image);

@@ -12,6 +12,7 @@
 #include <linux/uaccess.h>
 
 #include "debug/mutation.h"
+#include "debug/shadow.h"
 #include "debug/tlbmodel.h"
 #include "mem/image.h"
 #include "mem/memory.h"
@@ -155,8 +156,7 @@ int memory_lay_out(struct vm_memory *memory, struct page *args,
 
 /**
  * memory_init - lay out a new VM's memory
- * @memory: to fill; all zero
- * @image: what it starts from; the caller keeps it alive
+ * @memory: to fill; all zero but its image and its empty list of pages
  * @size: bytes, page-aligned
  * @args: the argument page or NULL; the caller keeps it alive
  * @memcg: charged; the caller keeps it alive
@@ -165,19 +165,16 @@ int memory_lay_out(struct vm_memory *memory, struct page *args,
  * Context: may sleep.
  * Return: 0 or -ENOMEM; in both cases the caller owes a memory_free().
  */
-int memory_init(struct vm_memory *memory, struct image *image, u64 size,
-		struct page *args, struct mem_cgroup *memcg, void **device_page)
+int memory_init(struct vm_memory *memory, u64 size, struct page *args,
+		struct mem_cgroup *memcg, void **device_page)
 {
 	struct mem_cgroup *old;
 	int ret;
 
-	memory->s2 = image->s2;
-	memory->s2.owned = image->s2.format->owned;
-	memory->s2.root = NULL;
+	memory->s2.format = memory->image->s2.format;
+	memory->s2.owned = memory->s2.format->owned;
 	memory->size = size;
-	memory->image = image;
 	memory->memcg = memcg;
-	INIT_LIST_HEAD(&memory->pages);
 
 	if (!room_for(memory->memcg, 1, MEMORY_SLEEP))
 		return -ENOMEM;
@@ -363,6 +360,39 @@ int memory_discard(struct vm_memory *memory, u64 gpa, u64 pages)
 	for (i = 0; i < pages;)
 		i += discard_from(memory, gpa + (i << PAGE_SHIFT), pages - i);
 	return pages;
+}
+
+/**
+ * memory_freeze - all that a VM has written becomes an image's
+ * @memory: the VM's, warm; its vCPU is out of guest mode. It becomes cold, with @image
+ *	as what it was made from
+ * @device_page: the VM's, to be freed: it is nobody else's business
+ * @image: from image_prepare(); derived from the VM's image. It gets nr_pages pages:
+ *	all of the VM's guest pages and tables
+ *
+ * No page is copied, and nothing can fail.
+ *
+ * Context: any.
+ */
+void memory_freeze(struct vm_memory *memory, struct page *device_page,
+		   struct image *image)
+{
+	stage2_freeze(&memory->s2, MAYFLY_GPA_STUB, MAYFLY_GPA_ARGS + PAGE_SIZE);
+	tlbmodel_page_freed(&memory->s2, page_to_phys(device_page), false);
+	list_del(&device_page->lru);
+	pages_free(device_page);
+
+	image->s2.root = memory->s2.root;
+	image->nr_pages = memory_image_pages(memory);
+	list_splice_init(&memory->pages, &image->pages);
+	WRITE_ONCE(memory->guest_pages, 0);
+	WRITE_ONCE(memory->table_pages, 0);
+	WRITE_ONCE(memory->device_pages, 0);
+	stage2_drop(&memory->s2);
+	shadow_image(&image->s2);
+
+	image_inherit(image, memory->image);
+	smp_store_release(&memory->image, image_get(image));
 }
 
 /**

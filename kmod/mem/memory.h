@@ -31,7 +31,8 @@ struct memory_walk {
  * @s2: second-level tables; all owned pages are on @pages. Without a root
  *	while the VM is cold.
  * @size: in bytes: the first guest-physical address that is not memory
- * @image: what the VM was made from
+ * @image: what the VM was made from; a snapshot replaces it. It has a reference.
+ *	Others read it under RCU
  * @memcg: the cgroup that is charged
  * @pages: every page held alone, linked by page->lru: guest pages, tables and
  *	the device page
@@ -67,8 +68,7 @@ struct vm_fault_info {
 	bool execute;
 };
 
-int __must_check memory_init(struct vm_memory *memory, struct image *image,
-			     u64 size, struct page *args,
+int __must_check memory_init(struct vm_memory *memory, u64 size, struct page *args,
 			     struct mem_cgroup *memcg, void **device_page);
 int memory_copy_hot(struct vm_memory *memory, gfp_t gfp);
 int __must_check memory_fault(struct vm_memory *memory,
@@ -78,7 +78,15 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
 int __must_check memory_make_private(struct vm_memory *memory, u64 gpa, gfp_t gfp);
 void memory_write(struct vm_memory *memory, u64 gpa, const void *buffer, size_t length);
 int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);
+void memory_freeze(struct vm_memory *memory, struct page *device_page,
+		   struct image *image);
 void memory_free(struct vm_memory *memory);
+
+/* Of how many pages an image will be that is made of a VM. */
+static inline u64 memory_image_pages(const struct vm_memory *memory)
+{
+	return memory->guest_pages + memory->table_pages;
+}
 
 int memory_setup(const void *stub, size_t length);
 void memory_teardown(void);

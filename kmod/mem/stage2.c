@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include <asm/page.h>
 
+#include "debug/mutation.h"
 #include "debug/tlbmodel.h"
 #include "mem/stage2.h"
 
@@ -248,4 +249,43 @@ void stage2_split(struct stage2 *s2, u64 *entry, u64 *table)
 	for (i = 0; i < STAGE2_ENTRIES; i++)
 		stage2_set(s2, &table[i], small_leaf(format, *entry, i << 12));
 	stage2_set(s2, entry, __pa(table) | format->table | s2->owned | format->cow);
+}
+
+static u64 frozen_entry(const struct stage2_format *format, u64 entry, int level)
+{
+	u64 writable = mutation_is(MUTATION_FREEZE) ? entry & format->write : 0;
+
+	return shared_entry(format, entry, level) | writable;
+}
+
+/**
+ * stage2_freeze - make a VM's tree an image's
+ * @s2: the VM's, whose vCPU is out of guest mode
+ * @gpa: first page of those that the image shall not have; the path there is the tree's
+ *	own, down to the last table
+ * @end: end of those pages, all in that table
+ *
+ * The root and the tables on that path are made shared; what lies below others is
+ * frozen. So the cost does not depend on how much the VM has written.
+ */
+void stage2_freeze(struct stage2 *s2, u64 gpa, u64 end)
+{
+	const struct stage2_format *format = s2->format;
+	u64 *table = s2->root;
+	int i, level;
+
+	for (level = format->levels; level >= STAGE2_SMALL; level--) {
+		u64 *path = &table[index_of(gpa, level)];
+
+		for (i = 0; i < STAGE2_ENTRIES; i++)
+			if (table[i])
+				stage2_set(s2, &table[i],
+					   frozen_entry(format, table[i], level));
+		if (level == STAGE2_SMALL)
+			break;
+		stage2_set(s2, path, *path | format->write);
+		table = stage2_table(*path);
+	}
+	for (; gpa < end; gpa += PAGE_SIZE)
+		stage2_set(s2, &table[index_of(gpa, STAGE2_SMALL)], 0);
 }

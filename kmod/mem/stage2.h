@@ -104,6 +104,7 @@ u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 void stage2_split(struct stage2 *s2, u64 *entry, u64 *table);
 void stage2_set(struct stage2 *s2, u64 *entry, u64 value);
 void stage2_drop(struct stage2 *s2);
+void stage2_freeze(struct stage2 *s2, u64 gpa, u64 end);
 u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
 		bool execute);
 

@@ -9,10 +9,11 @@
  *           that have ended since the descriptor was opened, as many as fit; it
  *           waits for the first unless O_NONBLOCK (-EAGAIN). poll() reports POLLIN
  *           when there are any.
- *   image   from IMAGE_CREATE or IMAGE_OPEN: STAT, IMAGE_TAG, IMAGE_REMOVE; passed to
- *           SPAWN. VMs, descriptors and its name keep an image alive.
+ *   image   from IMAGE_CREATE, IMAGE_OPEN or SNAPSHOT: STAT, IMAGE_TAG, IMAGE_REMOVE;
+ *           passed to SPAWN. VMs, images derived from it, descriptors and its name
+ *           keep an image alive.
  *   VM      from OPEN, or from SPAWN of one VM without MAYFLY_SPAWN_DETACHED:
- *           CONTROL (ids = 0), STAT, RUN, GET_STATE, SET_STATE, MEMORY. read() takes
+ *           CONTROL (ids = 0), STAT, RUN, GET_STATE, SET_STATE, MEMORY, SNAPSHOT. read() takes
  *           console bytes (every descriptor has its own position; 0 is the end,
  *           after the VM has ended); poll() reports POLLIN for console bytes
  *           and POLLIN | POLLHUP when the VM has ended.
@@ -170,6 +171,7 @@ struct mayfly_info {
 #define MAYFLY_FEATURE_IMAGE_NAMES	2	/* IMAGE_TAG, _REMOVE, _LIST, _OPEN */
 #define MAYFLY_FEATURE_END_RECORDS	4	/* read() on the device */
 #define MAYFLY_FEATURE_MEMORY		8	/* MEMORY */
+#define MAYFLY_FEATURE_SNAPSHOTS	16	/* SNAPSHOT */
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */
@@ -246,7 +248,7 @@ struct mayfly_image_create {
  * @id: unique for the life of the module, from 1
  * @parent: id of the image it was derived from, 0 for none; that one may be gone
  * @bytes: that it holds: pages and tables
- * @users: VMs and open descriptors that keep it
+ * @users: VMs, images derived from it and open descriptors that keep it
  * @memory_min: bytes of memory a VM needs at least
  * @memory_default: bytes of memory a VM gets if nobody says otherwise
  * @created_ns: Unix time
@@ -702,6 +704,33 @@ struct mayfly_memory {
 
 #define MAYFLY_MEMORY_WRITE	1
 
+/**
+ * struct mayfly_snapshot - argument of MAYFLY_SNAPSHOT
+ * @name: NUL-terminated, as in struct mayfly_tag; empty: none
+ * @flags: MAYFLY_SNAPSHOT_*
+ * @fd: out: the image's descriptor
+ * @reserved: zero
+ *
+ * Makes an image of a VM as it is at this moment, wherever it is: ready, running,
+ * parked or paused. Nothing is copied: the VM's pages become the image's, and the VM
+ * goes on as one made from that image, with its id, name, console and arguments.
+ *
+ * VMs that are spawned from the image go on from that moment: with the same registers,
+ * memory and pending events, and a clock that goes on from there. They have ids, names,
+ * arguments, consoles and random seeds of their own, and a generation that is one higher
+ * (mayfly_guest.h). Their memory is at least as large as the VM's.
+ *
+ * The image belongs to the caller, whose bytes its pages count as from now on.
+ */
+struct mayfly_snapshot {
+	char name[MAYFLY_NAME_SIZE];
+	__u32 flags;
+	__s32 fd;
+	__u64 reserved[2];
+};
+
+#define MAYFLY_SNAPSHOT_REPLACE	1	/* take the name from the image that has it */
+
 #define MAYFLY_RAX 0
 #define MAYFLY_RCX 1
 #define MAYFLY_RDX 2
@@ -734,6 +763,7 @@ MAYFLY_SIZE(struct mayfly_run, 48);
 MAYFLY_SIZE(struct mayfly_state, 48);
 MAYFLY_SIZE(struct mayfly_vcpu_state, 448);
 MAYFLY_SIZE(struct mayfly_memory, 56);
+MAYFLY_SIZE(struct mayfly_snapshot, 88);
 
 /*
  * The calls. Besides the errors every call shares (above):
@@ -782,6 +812,9 @@ MAYFLY_SIZE(struct mayfly_memory, 56);
  *               the VM's memory, and to read what the host has found broken;
  *               -EHWPOISON to write that; -EDQUOT more bytes than the owner may have;
  *               -ENOMEM; -EINTR.
+ * SNAPSHOT      0. -EINVAL flags or name; -EEXIST another image of the caller has the
+ *               name; -ESRCH the VM has ended; -EDQUOT more bytes than the caller, the
+ *               VM's owner or all may have; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
  */
 #define MAYFLY_IOC		0xBE
 #define MAYFLY_INFO		_IOWR(MAYFLY_IOC, 0x00, struct mayfly_row)
@@ -799,5 +832,6 @@ MAYFLY_SIZE(struct mayfly_memory, 56);
 #define MAYFLY_IMAGE_TAG	_IOW(MAYFLY_IOC, 0x0c, struct mayfly_tag)
 #define MAYFLY_IMAGE_REMOVE	_IO(MAYFLY_IOC, 0x0d)
 #define MAYFLY_MEMORY		_IOWR(MAYFLY_IOC, 0x0e, struct mayfly_memory)
+#define MAYFLY_SNAPSHOT		_IOWR(MAYFLY_IOC, 0x0f, struct mayfly_snapshot)
 
 #endif /* MAYFLY_H */

@@ -103,8 +103,8 @@ struct mayfly_device {
  * The device page, at MAYFLY_GPA_DEVICE; rdi holds its virtual address at
  * entry. Written by Mayfly only, filled before the first instruction.
  *
- * @generation changes whenever the VM becomes another one (clone, restore): then
- * reseed and re-read all fields after it. @args_len bytes of NUL-terminated
+ * @generation is higher in each VM that goes on from another one (clone, restore): then
+ * reseed and re-read all fields, @vm_id included. @args_len bytes of NUL-terminated
  * strings (@argc of them) are at @args_gpa.
  */
 struct mayfly_device_page {

@@ -2,8 +2,8 @@
 /*
  * access.c - a VM's registers and memory, for its owner.
  *
- * Only while the VM stands still, see life_stands_still(). Callers come one at a time;
- * so a VM is borrowed by one of them at most.
+ * Registers and memory only while the VM stands still, see life_stands_still(). Callers
+ * come one at a time; so a VM is borrowed by one of them at most.
  */
 #include <linux/errno.h>
 #include <linux/mm.h>
@@ -136,27 +136,41 @@ static int warm_up(struct vm *vm)
 	return ret;
 }
 
-static void close_memory(struct vm *vm)
+/**
+ * access_close - give a VM back
+ * @vm: after access_open(); the caller has a reference
+ *
+ * Context: may sleep.
+ */
+void access_close(struct vm *vm)
 {
 	life_give_back(vm);
 	unlock_outside(vm);
 }
 
-/* Claims the VM, and makes its memory reachable. After an error it is as before. */
-static int open_memory(struct vm *vm)
+/**
+ * access_open - claim a VM, and make its memory reachable
+ * @vm: the VM
+ * @claim: life_borrow(), or life_hold() for one that may run
+ *
+ * Context: may sleep.
+ * Return: 0 with the VM claimed and warm; or -ENOMEM, -EDQUOT, -EINTR, else as @claim.
+ * Then it is as before.
+ */
+int access_open(struct vm *vm, int (*claim)(struct vm *vm))
 {
 	int ret = lock_outside(vm);
 
 	if (ret)
 		return ret;
-	ret = life_borrow(vm);
+	ret = claim(vm);
 	if (ret) {
 		unlock_outside(vm);
 		return ret;
 	}
 	ret = warm_up(vm);
 	if (ret)
-		close_memory(vm);
+		access_close(vm);
 	return ret;
 }
 
@@ -173,7 +187,7 @@ static int open_memory(struct vm *vm)
  */
 int access_read(struct vm *vm, u64 gpa, void *buffer, size_t length)
 {
-	int ret = open_memory(vm);
+	int ret = access_open(vm, life_borrow);
 
 	if (ret)
 		return ret;
@@ -181,7 +195,7 @@ int access_read(struct vm *vm, u64 gpa, void *buffer, size_t length)
 		memory_read(&vm->memory, gpa, buffer, length);
 	else
 		ret = -EFAULT;
-	close_memory(vm);
+	access_close(vm);
 	return ret;
 }
 
@@ -211,13 +225,13 @@ static int make_private(struct vm *vm, u64 gpa)
  */
 int access_write(struct vm *vm, u64 gpa, const void *buffer, size_t length)
 {
-	int ret = open_memory(vm);
+	int ret = access_open(vm, life_borrow);
 
 	if (ret)
 		return ret;
 	ret = make_private(vm, gpa);
 	if (!ret)
 		memory_write(&vm->memory, gpa, buffer, length);
-	close_memory(vm);
+	access_close(vm);
 	return ret;
 }

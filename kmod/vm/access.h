@@ -19,6 +19,8 @@ struct access_state {
 	u8 fpu[MAYFLY_FXSAVE_SIZE];
 };
 
+int __must_check access_open(struct vm *vm, int (*claim)(struct vm *vm));
+void access_close(struct vm *vm);
 int access_get_state(struct vm *vm, struct access_state *state);
 int access_set_state(struct vm *vm, struct access_state *state, size_t registers,
 		     bool fpu);

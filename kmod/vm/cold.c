@@ -254,6 +254,22 @@ int cold_warm(struct vm *vm, gfp_t gfp)
 }
 
 /**
+ * cold_freeze - make all that a VM has written an image's
+ * @vm: claimed by the caller and warm; it becomes cold
+ * @image: see memory_freeze()
+ *
+ * Context: any.
+ */
+void cold_freeze(struct vm *vm, struct image *image)
+{
+	struct page *device_page = virt_to_page(vm->device_page);
+
+	vm->device_page = NULL;
+	atomic64_inc(&nr_cold);
+	memory_freeze(&vm->memory, device_page, image);
+}
+
+/**
  * cold_forget - a VM ends, cold or not
  * @vm: claimed by the caller, before memory_free()
  */

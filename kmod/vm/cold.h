@@ -17,6 +17,7 @@ void cold_offer(struct vm *vm);
 unsigned int cold_chill(struct vm *vm);
 unsigned int cold_chill_first(struct pool *pool, unsigned long before);
 int __must_check cold_warm(struct vm *vm, gfp_t gfp);
+void cold_freeze(struct vm *vm, struct image *image);
 void cold_forget(struct vm *vm);
 bool cold_is(const struct vm *vm);
 u64 cold_count(void);

@@ -12,6 +12,7 @@
 #include <asm/tsc.h>
 
 #include "cpu/clock.h"
+#include "mem/image.h"
 #include "mem/memory.h"
 #include "vm/devpage.h"
 #include "vm/vm.h"
@@ -134,7 +135,8 @@ void devpage_follow_host(struct vm *vm)
 }
 
 /**
- * devpage_begin - give a new VM its random numbers and its clock, which is 0 now
+ * devpage_begin - give a new VM its random numbers and its clock, which is 0 now or goes
+ * on from its image's
  * @vm: not yet published
  *
  * The numbers come from the kernel's batch, at a fifth of the cost of a fresh request.
@@ -145,7 +147,7 @@ void devpage_begin(struct vm *vm)
 
 	for (i = 0; i < ARRAY_SIZE(vm->seed); i++)
 		vm->seed[i] = get_random_u64();
-	vm->vcpu.state.tsc_offset = -rdtsc();
+	vm->vcpu.state.tsc_offset = vm->memory.image->start.tsc - rdtsc();
 	measure_wall(vm, &vm->wall_ns);
 	vm->host_offset = ktime_mono_to_real(0);
 	vm->wall_due = jiffies + WALL_CHECK;
@@ -166,7 +168,7 @@ void devpage_fill(struct vm *vm)
 	page->magic = MAYFLY_DEVICE_MAGIC;
 	page->size = sizeof(*page);
 	page->vm_id = vm->id;
-	page->generation = 1;
+	page->generation = vm->generation;
 	page->memory_bytes = vm->memory.size;
 	page->args_gpa = MAYFLY_GPA_ARGS;
 	page->args_len = vm->args_length;

@@ -71,6 +71,18 @@ static void describe_life(struct vm *vm, struct mayfly_vm_info *info)
 	spin_unlock_irq(&vm->pool->lock);
 }
 
+/* A snapshot gives the VM another image, and the old one may go. */
+static void describe_image(struct vm *vm, struct mayfly_vm_info *info)
+{
+	const struct image *image;
+
+	rcu_read_lock();
+	image = smp_load_acquire(&vm->memory.image);
+	info->image_id = image->id;
+	memcpy(info->image, image->label, sizeof(info->image));
+	rcu_read_unlock();
+}
+
 /* What a glance does not show. */
 static void describe_rest(struct vm *vm, struct mayfly_vm_info *info)
 {
@@ -97,10 +109,9 @@ void inspect_vm(struct vm *vm, struct mayfly_vm_info *info, size_t size)
 {
 	info->id = vm->id;
 	info->uid = caller_sees(vm->key.uid);
-	info->image_id = vm->image->id;
 	info->created_ns = unix_ns(vm->created_ns);
 	memcpy(info->name, vm->key.name, sizeof(info->name));
-	memcpy(info->image, vm->image->label, sizeof(info->image));
+	describe_image(vm, info);
 	info->exits = total_exits(vm);
 	info->memory = vm->memory.size;
 	info->private_bytes = vm_private_bytes(vm);
@@ -127,7 +138,7 @@ void inspect_image(const struct image *image, unsigned int lookups,
 		   struct mayfly_image_info *info)
 {
 	info->id = image->id;
-	info->parent = image->parent;
+	info->parent = image->parent_id;
 	info->bytes = image_bytes(image);
 	info->users = users_of(image, lookups, catalog_name(image, info->name));
 	info->memory_min = image->memory_min;

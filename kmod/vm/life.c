@@ -247,6 +247,27 @@ struct vm *life_take_starved(struct pool *pool)
 	return vm;
 }
 
+/* The claim goes on to life_hold(). */
+static void hand_over(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	vm->borrowed = test_and_clear_bit(VM_REQUEST_PAUSE, &vm->requests) ?
+			       BORROWED_PAUSED : BORROWED;
+}
+
+static enum life_rest wake_after_lock(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	/*
+	 * There may be many waiters, so not under the lock; without a reference the VM
+	 * may be gone after it.
+	 */
+	if (likely(!wq_has_sleeper(&vm->wait)))
+		return LIFE_DONE;
+	vm_get(vm);
+	return LIFE_AWAITED;
+}
+
 /* Gives the claim back, unless the VM is to end. */
 static enum life_rest hand_back(struct vm *vm, enum verdict verdict)
 {
@@ -259,6 +280,11 @@ static enum life_rest hand_back(struct vm *vm, enum verdict verdict)
 		vm->end = killed;
 		return LIFE_ENDS;
 	}
+	if (unlikely(test_and_clear_bit(VM_REQUEST_HOLD, &vm->requests))) {
+		/* After a fault, too: the guest will repeat it. */
+		hand_over(vm);
+		return wake_after_lock(vm);
+	}
 	if (verdict == VERDICT_FAULT) {
 		wait_for_memory(vm);
 		return LIFE_DONE;
@@ -269,14 +295,7 @@ static enum life_rest hand_back(struct vm *vm, enum verdict verdict)
 	else
 		life_settle(vm);
 	vm->borrowed = BORROWED_NOT;
-	/*
-	 * There may be many waiters, so not under the lock; without a reference the VM
-	 * may be gone after it.
-	 */
-	if (likely(!wq_has_sleeper(&vm->wait)))
-		return LIFE_DONE;
-	vm_get(vm);
-	return LIFE_AWAITED;
+	return wake_after_lock(vm);
 }
 
 /**
@@ -619,8 +638,81 @@ int life_borrow(struct vm *vm)
 	return ret;
 }
 
+/* Takes the claim from the line of those that wait for memory. */
+static void take_from_line(struct vm *vm)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	list_del_init(&vm->queue);
+	hand_over(vm);
+}
+
+/* Claims a VM wherever it is, or asks for it: then returns -EAGAIN. */
+static int try_hold(struct vm *vm, bool *was_in_line)
+{
+	lockdep_assert_held(&vm->pool->lock);
+	if (vm->run_state == MAYFLY_ENDED)
+		return -ESRCH;
+	if (vm->borrowed)
+		return 0;	/* It has been handed over. */
+	*was_in_line = waits_for_memory(vm);
+	if (*was_in_line) {
+		take_from_line(vm);
+		return 0;
+	}
+	if (vm->run_state == MAYFLY_RUNNING) {
+		ask_runner(vm, VM_REQUEST_HOLD);
+		return -EAGAIN;
+	}
+	vm->borrowed = vm->run_state == MAYFLY_PAUSED ? BORROWED_PAUSED : BORROWED;
+	life_claim(vm, NULL);
+	return 0;
+}
+
+static bool hold_is_over(struct vm *vm)
+{
+	return READ_ONCE(vm->borrowed) || vm_has_ended(vm);
+}
+
+/* Takes the request back. Returns false when it has been fulfilled meanwhile. */
+static bool stop_asking(struct vm *vm)
+{
+	bool held;
+
+	spin_lock_irq(&vm->pool->lock);
+	clear_bit(VM_REQUEST_HOLD, &vm->requests);
+	held = vm->borrowed;
+	spin_unlock_irq(&vm->pool->lock);
+	return !held;
+}
+
 /**
- * life_give_back - the VM stands again as it did before life_borrow()
+ * life_hold - claim a VM wherever it is, also from whoever runs it
+ * @vm: as for life_borrow()
+ *
+ * Context: may sleep, for as long as the claimant needs to leave guest mode or to get
+ * memory.
+ * Return: 0 with the VM claimed until life_give_back(), -ESRCH, -EINTR when the caller
+ * is being killed.
+ */
+int life_hold(struct vm *vm)
+{
+	bool was_in_line = false;
+	int ret;
+
+	do {
+		spin_lock_irq(&vm->pool->lock);
+		ret = try_hold(vm, &was_in_line);
+		spin_unlock_irq(&vm->pool->lock);
+		if (ret == -EAGAIN && wait_event_killable(vm->wait, hold_is_over(vm)))
+			ret = stop_asking(vm) ? -EINTR : 0;
+	} while (ret == -EAGAIN);
+	if (was_in_line)
+		vm_put(vm);	/* The line's reference. */
+	return ret;
+}
+
+/**
+ * life_give_back - the VM stands again as it did before life_borrow() or life_hold()
  * @vm: borrowed; the caller has a reference. It has ended if somebody has killed it
  *	meanwhile.
  *

@@ -45,6 +45,7 @@ void life_detach(struct vm *vm);
 bool life_try_claim(struct vm *vm);
 
 int life_borrow(struct vm *vm);
+int life_hold(struct vm *vm);
 void life_give_back(struct vm *vm);
 
 int life_start(struct vm *vm);

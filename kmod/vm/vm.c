@@ -13,7 +13,7 @@
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 
-#include "cpu/state.h"
+#include "debug/mutation.h"
 #include "mem/image.h"
 #include "mem/owner.h"
 #include "vm/names.h"
@@ -78,7 +78,7 @@ static void free_vm(struct kref *ref)
 	console_free(&vm->console);
 	if (vm->args)
 		put_page(vm->args);
-	image_put(vm->image);
+	image_put(vm->memory.image);
 	owner_charge(vm->owner, -(s64)vm->charged);
 	owner_put(vm->owner);
 	pool_put(vm->pool);
@@ -136,7 +136,7 @@ static void init_vm(struct vm *vm, const struct vm_template *template)
 	INIT_LIST_HEAD(&vm->memory.pages);
 	vcpu_init(&vm->vcpu, &vm->memory.s2);
 	vm->detached = template->detached;
-	vm->image = image_get(template->image);
+	vm->memory.image = image_get(template->image);
 	vm->pool = template->pool;
 	pool_get(vm->pool);
 	vm->owner = template->owner;
@@ -149,21 +149,27 @@ static void init_vm(struct vm *vm, const struct vm_template *template)
 	vm->created_ns = ktime_get_boottime_ns();
 }
 
+static void begin_as(struct vm *vm, const struct image_start *start)
+{
+	vm->vcpu.state = start->state;
+	memcpy(vm->vcpu.fpu, start->fpu, sizeof(vm->vcpu.fpu));
+	atomic64_set(&vm->pending, start->state.events);
+	vm->generation = start->generation + !mutation_is(MUTATION_GENERATION);
+}
+
 /* The part that can fail; free_vm() undoes it. */
 static int build_vm(struct vm *vm, const struct vm_template *template,
 		    const char *name)
 {
 	int ret;
 
-	ret = memory_init(&vm->memory, vm->image, template->memory, vm->args,
-			  vm->pool->memcg, &vm->device_page);
+	ret = memory_init(&vm->memory, template->memory, vm->args, vm->pool->memcg,
+			  &vm->device_page);
 	if (!ret)
 		ret = memory_copy_hot(&vm->memory, MEMORY_SLEEP);
 	if (ret)
 		return ret;
-	state_init(&vm->vcpu.state, vm->image->rip, vm->image->rsp, vm->image->cr3,
-		   vm->image->rdi);
-	state_init_fpu(vm->vcpu.fpu);
+	begin_as(vm, &template->image->start);
 	vm->id = atomic64_inc_return(&last_id);
 	vm->key.uid = vm->owner->uid;
 	vm->vcpu.id = vm->id;

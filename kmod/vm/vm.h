@@ -34,12 +34,13 @@ struct task_struct;
 
 /* vm->borrowed: claimed by somebody who looks into a VM that was … */
 #define BORROWED_NOT		0
-#define BORROWED		1	/* ready or parked */
+#define BORROWED		1	/* ready, running or parked */
 #define BORROWED_PAUSED		2
 
 /* Bits of vm->requests: what the claimant should do next. */
 #define VM_REQUEST_KILL		0
 #define VM_REQUEST_PAUSE	1
+#define VM_REQUEST_HOLD		2	/* give the claim to whoever holds the lock of access.c */
 
 /**
  * struct vm_end_info - how a VM ended
@@ -100,13 +101,13 @@ struct vm {
 	bool published;			/* table.c's: may be found; set last */
 	bool detached;			/* [I] */
 	struct rhash_head by_key;	/* table.c's own */
-	struct image *image;		/* [I] */
 	struct pool *pool;		/* [I] */
 	struct owner *owner;		/* [I] */
 	struct page *args;		/* [I] shared argument page or NULL */
 	u32 args_length;		/* [I] bytes on it */
 	u32 argc;			/* [I] strings on it */
 	u64 seed[MAYFLY_SEED_SIZE / 8];	/* [I] random, for the device page */
+	u64 generation;			/* [I] of how many VMs it goes on, itself included */
 	void *device_page;		/* [C] */
 	u64 created_ns;			/* [I] of the host's boot time */
 	u64 ended_ns;			/* [P] likewise */

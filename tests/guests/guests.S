@@ -505,6 +505,53 @@
 5:	exit	2
 	end_guest
 
+// Fills the range with this VM's id and waits for events. At each it looks whether the
+// range is as it was, and ends with 1 if not. If it finds itself another VM it fills the
+// range with the new id, or ends with 2 if the generation is not higher. At event 7 it
+// discards the range; what it finds then must be the same in all of it. At the one that
+// asks it to stop it ends with 0.
+	guest twin
+	prepare
+	range
+	mov	%r13, %rbp
+	mov	GENERATION(%r14), %rbx
+	fill_range
+1:	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
+	mov	%rax, %r12
+	incq	COUNTER
+	compare_range
+	jne	6f
+	cmp	%rbp, VM_ID(%r14)
+	je	2f
+	cmp	%rbx, GENERATION(%r14)
+	jbe	7f
+	mov	VM_ID(%r14), %rbp
+	mov	GENERATION(%r14), %rbx
+	mov	%rbp, %r13
+	fill_range
+2:	bt	$7, %r12
+	jnc	5f
+	mov	$DIRECT_MAP, %rax
+	mov	%r8, %rdi
+	sub	%rax, %rdi
+	mov	%r9, %rsi
+3:	hypercall MAYFLY_HC_DISCARD
+	test	%rax, %rax
+	jle	6f
+	sub	%rax, %rsi
+	shl	$12, %rax
+	add	%rax, %rdi
+	test	%rsi, %rsi
+	jnz	3b
+	mov	(%r8), %r13
+5:	bt	$MAYFLY_EVENT_STOP, %r12
+	jnc	1b
+	exit	0
+6:	exit	1
+7:	exit	2
+	end_guest
+
 // Writes a word to each r10th page from GPA r8 on, r9 times, runs code in the last
 // one and ends with 0.
 	guest touch_stride

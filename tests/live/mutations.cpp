@@ -47,6 +47,8 @@ enum mutation {
 	skip_invept,
 	free_mapped,
 	free_inside,
+	freeze,
+	generation,
 };
 
 using hits = std::map<std::string, unsigned long>;
@@ -475,6 +477,51 @@ TEST_F(Mutations, APageFreedWhileItIsMappedIsSeen)
 TEST_F(Mutations, APageFreedWhileItsVmIsInGuestModeIsSeen)
 {
 	expect_seen(free_inside, {"freed-inside"}, guests::discard_all, 0);
+}
+
+TEST_F(Mutations, AnImageThatCanBeWrittenIsSeen)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	const auto freeze_one = [&] {
+		// It never runs: it would write to the image's pages.
+		const machine vm(image, device);
+		std::array<std::byte, 1> written{};
+		mayfly_snapshot args{};
+
+		EXPECT_EQ(access_memory(vm.handle(), guests::counter_gpa, written, MAYFLY_MEMORY_WRITE), 0);
+		EXPECT_EQ(call(vm.handle(), MAYFLY_SNAPSHOT, &args), 0);
+		const live::fd taken(args.fd);
+	};
+	const hits before = all_hits();
+
+	freeze_one();
+	EXPECT_EQ(fired_since(before), names{}) << last_report();
+	mutate(freeze);
+	freeze_one();
+	mutate(none);
+	EXPECT_EQ(fired_since(before), names{"frozen"}) << last_report();
+}
+
+TEST_F(Mutations, ACloneThatTakesItselfForItsOriginalIsSeen)
+{
+	const live::fd image = live::make_image(device, guests::twin);
+	const machine vm(image, device, MAYFLY_SPAWN_START);
+	mayfly_snapshot args{};
+
+	ASSERT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+	ASSERT_EQ(call(vm.handle(), MAYFLY_SNAPSHOT, &args), 0);
+
+	const live::fd taken(args.fd);
+
+	for (const mutation which : {none, generation}) {
+		mutate(which);
+		const machine clone(taken, device, MAYFLY_SPAWN_START);
+
+		mutate(none);
+		ASSERT_EQ(clone.control(MAYFLY_OP_NOTIFY, MAYFLY_EVENT_STOP), 0);
+		ASSERT_TRUE(clone.wait_for_end());
+		EXPECT_EQ(clone.info().status, which == none ? 0 : 2);
+	}
 }
 
 }

@@ -14,40 +14,16 @@
 #include <sys/wait.h>
 
 #include "crowd.hpp"
+#include "parameter.hpp"
 
 namespace
 {
 
 using live::crowd;
 using live::machine;
+using live::parameter;
 
 constexpr std::uint64_t page = 4096;
-
-/// A parameter of the module with another value, until the end.
-class parameter final
-{
-public:
-	parameter(const std::string &name, std::uint64_t value) : path_("/sys/module/mayfly/parameters/" + name)
-	{
-		std::ifstream(path_) >> before_;
-		set(value);
-	}
-	~parameter() { set(before_); }
-	parameter(const parameter &) = delete;
-	parameter &operator=(const parameter &) = delete;
-
-	void set(std::uint64_t value) const
-	{
-		std::ofstream file(path_);
-
-		file << value << std::flush;
-		EXPECT_TRUE(file.good()) << path_;
-	}
-
-private:
-	std::string path_;
-	std::uint64_t before_ = 0;
-};
 
 /// Runs \p body as somebody who has no rights and no VMs, but the device's
 /// descriptor from root. True when its expectations hold.

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * snapshot.h - a VM becomes an image, and goes on.
+ */
+#ifndef MAYFLY_SNAPSHOT_H
+#define MAYFLY_SNAPSHOT_H
+
+struct image;
+struct owner;
+struct vm;
+
+struct image *snapshot_make(struct vm *vm, struct owner *owner);
+
+#endif
