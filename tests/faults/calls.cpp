@@ -287,6 +287,43 @@ TEST_F(Faults, ImageNames)
 	EXPECT_EQ(live::call<void>(image, MAYFLY_IMAGE_REMOVE, nullptr), 0);
 }
 
+/// After an error the VM goes on, and nothing has the name.
+TEST_F(Faults, Snapshot)
+{
+	mayfly_snapshot args{};
+
+	sweep(
+		"SNAPSHOT", [this] { return machine(wait_image(), device); },
+		[&](const machine &vm) {
+			args = {};
+			std::strcpy(args.name, "swept");
+			return live::call(vm.handle(), MAYFLY_SNAPSHOT, &args);
+		},
+		[&](const machine &vm, int ret) {
+			mayfly_open request{};
+			std::uint32_t outcome = 0;
+
+			std::strcpy(request.name, "swept");
+
+			const int opened = live::call(device, MAYFLY_IMAGE_OPEN, &request);
+
+			EXPECT_EQ(opened, ret ? -ENOENT : 0);
+			EXPECT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
+			EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
+			if (ret)
+				return;
+
+			const live::fd image(args.fd), again(request.fd);
+
+			EXPECT_EQ(live::call<void>(image, MAYFLY_IMAGE_REMOVE, nullptr), 0);
+
+			const machine clone(image, device);
+
+			EXPECT_EQ(clone.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
+			EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
+		});
+}
+
 /// Reading warms a cold VM up; writing makes pages and tables.
 TEST_F(Faults, Memory)
 {

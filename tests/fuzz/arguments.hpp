@@ -408,6 +408,19 @@ inline mayfly_tag random_tag(random &r)
 	return tag;
 }
 
+/// Mostly without a name: those stay for long.
+inline mayfly_snapshot random_snapshot(random &r)
+{
+	mayfly_snapshot args{};
+
+	if (r.chance(30)) {
+		random_name(r, args.name);
+		args.flags = r.chance(50) ? MAYFLY_SNAPSHOT_REPLACE : 0;
+	}
+	bend_words(r, args, 5);
+	return args;
+}
+
 /// Guest memory, in it or beside it.
 inline mayfly_memory random_memory(random &r, arena &memory)
 {

@@ -298,16 +298,17 @@ private:
 	{
 		keeper_ = fd(make_vm(image_.get(), MAYFLY_SPAWN_START));
 		keeper_id_ = shared_.last_id;
-		if (!live::eventually([&] { return state_of(keeper_) == MAYFLY_PARKED; }, given_.patience))
+		if (!live::eventually([&] { return stat_of(keeper_).state == MAYFLY_PARKED; }, given_.patience))
 			fail("a guest that waits has not parked");
+		keepers_image_ = stat_of(keeper_).image_id;
 	}
-	[[nodiscard]] std::uint32_t state_of(const fd &vm) const
+	[[nodiscard]] mayfly_vm_info stat_of(const fd &vm) const
 	{
 		mayfly_vm_info stat{};
 
 		if (const int ret = live::call_row(vm, MAYFLY_STAT, stat))
 			fail(fmt::format("STAT answered {}", ret));
-		return stat.state;
+		return stat;
 	}
 	void let_it_go()
 	{
@@ -356,21 +357,23 @@ private:
 			if (one >= 0)
 				close(one);
 		mayfly_info left{};
-		const bool killed = state_of(keeper_) == MAYFLY_ENDED;
+		const mayfly_vm_info keeper = stat_of(keeper_);
+		// Ended, or made from another image by a snapshot.
+		const bool spoiled = keeper.state == MAYFLY_ENDED || keeper.image_id != keepers_image_;
 
-		if (killed)
+		if (spoiled)
 			keeper_.reset();
 		if (!live::eventually(
 			    [&] {
 				    remove_all();
 				    remove_names();
 				    left = info(device_);
-				    return left.vms == !killed && left.images == 3;
+				    return left.vms == !spoiled && left.images == 3;
 			    },
 			    given_.patience))
 			fail(fmt::format("after the program are left: VMs {} and images {}, not {:d} and 3", left.vms,
-					 left.images, !killed));
-		if (killed)
+					 left.images, !spoiled));
+		if (spoiled)
 			make_keeper();
 	}
 
@@ -434,7 +437,7 @@ private:
 	fd device_ = live::open_device();
 	arena memory_;
 	fd image_, spinning_image_, ending_image_, keeper_;
-	std::uint64_t keeper_id_ = 0, next_ = 0, done_ = 0;
+	std::uint64_t keeper_id_ = 0, keepers_image_ = 0, next_ = 0, done_ = 0;
 	std::unordered_set<std::uint64_t> places_;
 	digest digest_;
 	std::optional<crew> crew_;

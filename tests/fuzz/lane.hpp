@@ -170,6 +170,9 @@ private:
 		case what::memory:
 			memory(s, r);
 			break;
+		case what::snapshot:
+			snapshot(s, r);
+			break;
 		default:
 			perform_other(s, r);
 			break;
@@ -219,6 +222,14 @@ private:
 
 		if (!call_with(s, r, MAYFLY_MEMORY, args) && args.done != args.length)
 			failure_ = fmt::format("MEMORY of {} bytes has copied {}", args.length, args.done);
+	}
+
+	void snapshot(const step &s, random &r)
+	{
+		mayfly_snapshot args = random_snapshot(r);
+
+		if (!call_with(s, r, MAYFLY_SNAPSHOT, args))
+			keep(s.to, args.fd);
 	}
 
 	void control_many(const step &s, random &r)
@@ -328,6 +339,7 @@ private:
 							     MAYFLY_IMAGE_TAG,
 							     MAYFLY_IMAGE_REMOVE,
 							     MAYFLY_MEMORY,
+							     MAYFLY_SNAPSHOT,
 							     0x5401,
 							     0x541b,
 							     0xae01};
@@ -336,8 +348,8 @@ private:
 		const std::uint64_t at = memory_.room(r, 2048);
 		const watchdog::guard guard(post_, "an unknown ioctl", shared_.index);
 
-		// RUN as it is blocks.
-		if (command != MAYFLY_RUN)
+		// As they are, RUN blocks, and SNAPSHOT makes a descriptor of any zeros.
+		if (command != MAYFLY_RUN && command != MAYFLY_SNAPSHOT)
 			count("unknown", ioctl(on, command, at));
 	}
 

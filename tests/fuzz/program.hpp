@@ -55,6 +55,7 @@ enum class what : std::uint8_t {
 	image_tag,
 	image_remove,
 	memory,
+	snapshot,
 	strange,
 	read,
 	write,
@@ -90,7 +91,7 @@ inline what random_call(random &r)
 		what::stat,         what::run,          what::run,          what::run,        what::get_state,
 		what::set_state,    what::set_state,    what::strange,      what::read,       what::poll,
 		what::close,        what::dup,          what::image_list,   what::image_open, what::image_tag,
-		what::image_remove, what::memory,       what::memory,
+		what::image_remove, what::memory,       what::memory,       what::snapshot,   what::snapshot,
 	};
 
 	if (r.chance(92))
