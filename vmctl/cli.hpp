@@ -131,6 +131,7 @@ std::string closest_verb(std::string_view typed);
 
 // The verbs.
 int verb_attach(const context &, const invocation &);
+int verb_clone(const context &, const invocation &);
 int verb_completion(const context &, const invocation &);
 int verb_create(const context &, const invocation &);
 int verb_doctor(const context &, const invocation &);
@@ -148,6 +149,7 @@ int verb_pause(const context &, const invocation &);
 int verb_ps(const context &, const invocation &);
 int verb_rm(const context &, const invocation &);
 int verb_run(const context &, const invocation &);
+int verb_snapshot(const context &, const invocation &);
 int verb_spawn(const context &, const invocation &);
 int verb_start(const context &, const invocation &);
 int verb_stats(const context &, const invocation &);

@@ -183,90 +183,6 @@ result<void> summarize(const context &world, const device &to, const std::vector
 	return {};
 }
 
-int make(const context &world, const invocation &in, bool start)
-{
-	const std::uint32_t count = CLI_TRY(world, parse_count(in));
-	launch plan = CLI_TRY(world, prepare(world, in, count));
-	const bool quiet = in.has("quiet");
-	const auto wanted = quiet || count < 100    ? progress::kind::none
-			    : world.err_is_terminal ? progress::kind::bar
-			    : in.has("progress")    ? progress::kind::lines
-						    : progress::kind::none;
-
-	plan.request.start = start;
-
-	const auto before = std::chrono::steady_clock::now();
-	spawn_report made;
-	reserve for_the_report;
-
-	{
-		progress bar(world.err, wanted);
-
-		made = spawn_all(plan, bar);
-	}
-	// Those that still run would take what is let go.
-	if (made.failure && !made.ids.empty())
-		static_cast<void>(wait_until_run(world, plan.to, made.ids, before, start));
-	for_the_report.let_go();
-
-	const bool told = (world.out_is_terminal && !quiet) || tell_ids(world, plan.to, made.ids);
-
-	if (made.failure) {
-		if (count > 1)
-			made.failure->what = fmt::format("made {} of {}: {}", made.ids.size(), count,
-							 made.failure->what);
-		world.complain(*made.failure);
-		return made.ids.empty() ? status::broken : status::some_failed;
-	}
-	if (quiet || !told)
-		return status::ok;
-	if (const auto summed = summarize(world, plan.to, made.ids, before, start); !summed)
-		world.complain(summed.error());
-	return status::ok;
-}
-
-// What the command line says, judged without the module.
-outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count)
-{
-	auto name = parse_name(in, count);
-	auto memory = parse_memory(in);
-	const auto arguments = check_arguments(in.arguments);
-	spawn_request request;
-
-	if (!name)
-		return std::unexpected(name.error());
-	if (!memory)
-		return std::unexpected(memory.error());
-	if (!arguments)
-		return bad_usage(arguments.error().what);
-	request.count = count;
-	request.memory = *memory;
-	request.arguments = in.arguments;
-	request.name = std::move(*name);
-	if (count > 1 && !request.name.empty())
-		request.first = 1;
-	return request;
-}
-
-// What the module says to a request.
-outcome<void> judge(const spawn_request &request, const device &to)
-{
-	const auto info = to.info();
-
-	if (!info)
-		return give_up(status::broken, info.error());
-	if (request.memory)
-		if (const auto fits = check_memory(*request.memory, info->memory_max); !fits)
-			return bad_usage(fmt::format("--memory {}: {}", size_text(*request.memory), fits.error().what));
-	// Before the table of ids takes memory by the gigabyte.
-	if (const std::uint64_t most = std::min(info->max_vms, info->max_vms_user); request.count > most)
-		return give_up(status::broken,
-			       {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", request.count, most),
-				"as root, write more to " +
-					parameter_path(most == info->max_vms ? "max_vms" : "max_vms_user")});
-	return {};
-}
-
 outcome<found_image> find_operand(const context &world, const invocation &in, const outcome<device> &to)
 {
 	if (!in.operands.empty())
@@ -338,6 +254,46 @@ outcome<void> check_needs(const std::string &word, std::optional<std::uint64_t> 
 	return {};
 }
 
+outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count)
+{
+	auto name = parse_name(in, count);
+	auto memory = parse_memory(in);
+	const auto arguments = check_arguments(in.arguments);
+	spawn_request request;
+
+	if (!name)
+		return std::unexpected(name.error());
+	if (!memory)
+		return std::unexpected(memory.error());
+	if (!arguments)
+		return bad_usage(arguments.error().what);
+	request.count = count;
+	request.memory = *memory;
+	request.arguments = in.arguments;
+	request.name = std::move(*name);
+	if (count > 1 && !request.name.empty())
+		request.first = 1;
+	return request;
+}
+
+outcome<void> judge(const spawn_request &request, const device &to)
+{
+	const auto info = to.info();
+
+	if (!info)
+		return give_up(status::broken, info.error());
+	if (request.memory)
+		if (const auto fits = check_memory(*request.memory, info->memory_max); !fits)
+			return bad_usage(fmt::format("--memory {}: {}", size_text(*request.memory), fits.error().what));
+	// Before the table of ids takes memory by the gigabyte.
+	if (const std::uint64_t most = std::min(info->max_vms, info->max_vms_user); request.count > most)
+		return give_up(status::broken,
+			       {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", request.count, most),
+				"as root, write more to " +
+					parameter_path(most == info->max_vms ? "max_vms" : "max_vms_user")});
+	return {};
+}
+
 outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count)
 {
 	std::string word = in.operands.empty() ? default_image : in.operands.front();
@@ -377,14 +333,59 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 	return launch{std::move(*to), std::move(*from), std::move(word), std::move(*request)};
 }
 
+int make_all(const context &world, const invocation &in, launch plan, bool start)
+{
+	const std::uint32_t count = plan.request.count;
+	const bool quiet = in.has("quiet");
+	const auto wanted = quiet || count < 100    ? progress::kind::none
+			    : world.err_is_terminal ? progress::kind::bar
+			    : in.has("progress")    ? progress::kind::lines
+						    : progress::kind::none;
+
+	plan.request.start = start;
+
+	const auto before = std::chrono::steady_clock::now();
+	spawn_report made;
+	reserve for_the_report;
+
+	{
+		progress bar(world.err, wanted);
+
+		made = spawn_all(plan, bar);
+	}
+	// Those that still run would take what is let go.
+	if (made.failure && !made.ids.empty())
+		static_cast<void>(wait_until_run(world, plan.to, made.ids, before, start));
+	for_the_report.let_go();
+
+	const bool told = (world.out_is_terminal && !quiet) || tell_ids(world, plan.to, made.ids);
+
+	if (made.failure) {
+		if (count > 1)
+			made.failure->what = fmt::format("made {} of {}: {}", made.ids.size(), count,
+							 made.failure->what);
+		world.complain(*made.failure);
+		return made.ids.empty() ? status::broken : status::some_failed;
+	}
+	if (quiet || !told)
+		return status::ok;
+	if (const auto summed = summarize(world, plan.to, made.ids, before, start); !summed)
+		world.complain(summed.error());
+	return status::ok;
+}
+
 int verb_spawn(const context &world, const invocation &in)
 {
-	return make(world, in, true);
+	const std::uint32_t count = CLI_TRY(world, parse_count(in));
+
+	return make_all(world, in, CLI_TRY(world, prepare(world, in, count)), true);
 }
 
 int verb_create(const context &world, const invocation &in)
 {
-	return make(world, in, false);
+	const std::uint32_t count = CLI_TRY(world, parse_count(in));
+
+	return make_all(world, in, CLI_TRY(world, prepare(world, in, count)), false);
 }
 
 } // namespace vmctl::cli

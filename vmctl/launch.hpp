@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What run, spawn and create have in common: an image, checked options, a device.
+// What run, spawn, create and clone have in common: an image, checked options, a device.
 #pragma once
 
 #include "cli.hpp"
@@ -18,6 +18,15 @@ struct launch {
 // Judges options, image, device and limits, in this order: mistakes of the
 // command line and of a file show without a module.
 outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count);
+
+// What the command line says of the VMs, judged without the module.
+outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count);
+
+// What the module says to a request.
+outcome<void> judge(const spawn_request &request, const device &to);
+
+// Makes what is planned, as spawn and create do, and tells of it. The status.
+int make_all(const context &world, const invocation &in, launch plan, bool start);
 
 // Prints the ids of new VMs. When nobody can be told, removes the VMs, says so, and is
 // false.

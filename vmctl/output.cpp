@@ -184,20 +184,6 @@ outcome<void> print_retained(const context &world, const device &from, const vm_
 	return {};
 }
 
-// One VM, by whatever names just one.
-outcome<chosen> select_one(const device &from, const invocation &in)
-{
-	auto picked = select(from, in);
-
-	if (!picked)
-		return std::unexpected(picked.error());
-	if (!picked->missing.empty())
-		return give_up(status::some_failed, picked->missing.front());
-	if (picked->vms.size() != 1)
-		return bad_usage(fmt::format("one VM at a time, not {}", picked->vms.size()));
-	return std::move(picked->vms.front());
-}
-
 // Shows a console until the VM ends (true) or the user leaves (false) by a key of
 // `keys`, which may be -1.
 result<bool> watch(const context &world, const vm &guest, const vm_info &row, int keys)
@@ -229,7 +215,7 @@ result<bool> watch(const context &world, const vm &guest, const vm_info &row, in
 int follow(const context &world, const invocation &in)
 {
 	const device from = CLI_TRY(world, open_device(world));
-	const chosen one = CLI_TRY(world, select_one(from, in));
+	const chosen one = CLI_TRY(world, select_one(from, in.operands));
 	const auto opened = from.open_vm(one.row.id);
 
 	if (!opened)
@@ -269,7 +255,7 @@ int verb_attach(const context &world, const invocation &in)
 		return follow(world, in);
 
 	const device from = CLI_TRY(world, open_device(world));
-	const chosen one = CLI_TRY(world, select_one(from, in));
+	const chosen one = CLI_TRY(world, select_one(from, in.operands));
 	const auto opened = from.open_vm(one.row.id);
 
 	if (!opened)

@@ -173,6 +173,22 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 	return made;
 }
 
+outcome<chosen> select_one(const device &from, std::span<const std::string> words)
+{
+	if (words.empty())
+		return bad_usage("which VM?");
+
+	auto picked = select(from, words, false);
+
+	if (!picked)
+		return std::unexpected(picked.error());
+	if (!picked->missing.empty())
+		return give_up(status::some_failed, picked->missing.front());
+	if (picked->vms.size() != 1)
+		return bad_usage(fmt::format("one VM at a time, not {}", picked->vms.size()));
+	return std::move(picked->vms.front());
+}
+
 outcome<listed> select_shown(const device &from, std::span<const std::string> words, bool ended_too)
 {
 	listed made;

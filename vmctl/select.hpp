@@ -61,6 +61,9 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 // of them are given.
 outcome<selection> select(const device &from, const invocation &in);
 
+// The one VM that `words` mean; several are a usage failure.
+outcome<chosen> select_one(const device &from, std::span<const std::string> words);
+
 // What a list shows.
 struct listed {
 	std::vector<vm_info> rows;

@@ -35,6 +35,12 @@ constexpr std::array spawn_options{
 	option{"quiet,q", "", "only ids, on standard output"},
 	option{"progress", "", "tell how far it is, also without a terminal"},
 };
+constexpr std::array clone_options{
+	option{"number,n", "N", "how many (1)"},
+	option{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2 …"},
+	option{"quiet,q", "", "only ids, on standard output"},
+	option{"progress", "", "tell how far it is, also without a terminal"},
+};
 constexpr std::array ps_options{
 	option{"all,a", "", "ended ones too"},
 	option{"quiet,q", "", "only ids"},
@@ -66,6 +72,7 @@ constexpr option take_name{"force,f", "", "take the name from the image that has
 constexpr std::array image_ls_options{option{"quiet,q", "", "only ids of loaded ones"}, json};
 constexpr std::array image_rm_options{option{"all", "", "every image with a name"}};
 constexpr std::array image_tag_options{take_name};
+constexpr std::array snapshot_options{take_name};
 constexpr std::array image_load_options{
 	option{"name", "NAME", "its name (what the file is called)"},
 	option{"memory,m", "SIZE", "memory of a VM made without -m, as 512K, 16M or 1.5G (16M)"},
@@ -82,6 +89,8 @@ constexpr std::array table{
 	     "Start VMs in the background", spawn_options, 1, true, verb_spawn},
 	verb{"create", "define", life, "create [-n N] [--name PREFIX] [-m SIZE] [-q] [IMAGE] [-- ARGS…]",
 	     "Make VMs without starting them", spawn_options, 1, true, verb_create},
+	verb{"clone", "", life, "clone [-n N] [--name PREFIX] [-q] VM [-- ARGS…]",
+	     "Start VMs that go on from where another one is", clone_options, 1, true, verb_clone},
 	verb{"start", "", life, "start VM… | --all", "Start VMs that were created", control_options, any, false,
 	     verb_start},
 	verb{"pause", "suspend", life, "pause VM… | --all", "Hold VMs where they are", control_options, any, false,
@@ -107,6 +116,9 @@ constexpr std::array table{
 	     inspect_options, any, false, verb_inspect},
 	verb{"image ls", "images", stock, "image ls [-q] [--json]", "List the images: those loaded into the module, and the bundled ones",
 	     image_ls_options, 0, false, verb_image_ls},
+	verb{"snapshot", "commit", stock, "snapshot [-f] VM NAME",
+	     "Make an image of a VM as it is, which goes on; prints the image's id", snapshot_options, 2, false,
+	     verb_snapshot},
 	verb{"image inspect", "", stock, "image inspect IMAGE…", "Print all there is to know about images, as JSON",
 	     json_options, any, false, verb_image_inspect},
 	verb{"image load", "", stock, "image load [--name NAME] [-m SIZE] [--cpu LEVEL] [-f] FILE",

@@ -8,6 +8,7 @@
 #include "control.hpp"
 #include "convert.hpp"
 #include "timeout.hpp"
+#include "vmctl/limits.hpp"
 
 namespace vmctl
 {
@@ -128,6 +129,33 @@ result<void> vm::read_memory(std::uint64_t gpa, std::span<std::byte> buffer) con
 result<void> vm::write_memory(std::uint64_t gpa, std::span<const std::byte> bytes) const
 {
 	return copy(gpa, bytes.data(), bytes.size(), MAYFLY_MEMORY_WRITE);
+}
+
+result<image> vm::snapshot(std::string_view name, bool replace) const
+{
+	mayfly_snapshot argument{};
+
+	if (!name.empty()) {
+		VMCTL_TRY(check_name(name));
+		put_name(argument.name, name);
+		argument.flags = replace ? MAYFLY_SNAPSHOT_REPLACE : 0u;
+	}
+
+	const int ret = handle_.calls().ioctl(fd(), MAYFLY_SNAPSHOT, &argument);
+
+	switch (-ret) {
+	case 0:
+		return image(descriptor(handle_.calls(), argument.fd));
+	case EEXIST:
+		return fail(EEXIST, "another image is called " + std::string(name));
+	case ESRCH:
+		return fail(ESRCH, "the VM has ended");
+	case EDQUOT:
+		return fail(EDQUOT, "it and its image would hold more bytes than the limits allow",
+			    "vmctl info shows them");
+	default:
+		return fail(-ret, "taking the snapshot: " + errno_text(-ret));
+	}
 }
 
 result<std::size_t> vm::read(std::span<std::byte> buffer) const

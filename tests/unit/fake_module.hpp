@@ -36,6 +36,7 @@ public:
 	mayfly_info module_info{};
 	std::uint32_t list_most = MAYFLY_MAX_BATCH; // rows in one LIST, whatever is asked
 	int list_error = 0;
+	int snapshot_error = 0;
 	std::uint64_t spawn_most = UINT64_MAX; // VMs until SPAWN fails ...
 	int spawn_error = ENOMEM;              // ... like this
 	bool ends_when_notified = true;
@@ -70,7 +71,7 @@ public:
 		module_info.api_version = MAYFLY_API_VERSION;
 		module_info.backend = 1;
 		module_info.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
-				       MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY;
+				       MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY | MAYFLY_FEATURE_SNAPSHOTS;
 		module_info.cpu_vendor = MAYFLY_VENDOR_AMD;
 		module_info.cpu_level = MAYFLY_CPU_SSE42;
 		module_info.max_vms = 100000;
@@ -162,6 +163,9 @@ public:
 			if (fd < vm_fd)
 				return fill(*static_cast<mayfly_row *>(argument), image_of(fd));
 			return stat(static_cast<std::uint64_t>(fd - vm_fd), *static_cast<mayfly_row *>(argument));
+		case MAYFLY_SNAPSHOT:
+			return snapshot(static_cast<std::uint64_t>(fd - vm_fd),
+					*static_cast<mayfly_snapshot *>(argument));
 		case MAYFLY_RUN:
 			if (while_running)
 				while_running();
@@ -331,6 +335,24 @@ private:
 		return 0;
 	}
 
+	int snapshot(std::uint64_t id, mayfly_snapshot &wanted)
+	{
+		if (snapshot_error != 0)
+			return -snapshot_error;
+		if (find(id)->state == MAYFLY_ENDED)
+			return -ESRCH;
+
+		mayfly_image_info row{};
+
+		row.id = images.size() + 1;
+		row.users = 2; // the VM and the descriptor
+		row.memory_min = row.memory_default = find(id)->memory;
+		std::memcpy(row.label, find(id)->image, sizeof row.label);
+		images.push_back(row);
+		wanted.fd = grant(image_fd + static_cast<int>(row.id));
+		return wanted.name[0] == '\0' ? 0 : name_image(images.back(), wanted.name, wanted.flags);
+	}
+
 	int spawn(mayfly_spawn &wanted)
 	{
 		spawns.push_back(wanted);
@@ -370,13 +392,19 @@ private:
 	int tag(mayfly_image_info &row, const mayfly_tag &wanted)
 	{
 		tag_flags = wanted.flags;
+		return name_image(row, wanted.name, wanted.flags);
+	}
+
+	int name_image(mayfly_image_info &row, const char *name, std::uint32_t flags)
+	{
+		static_assert(MAYFLY_TAG_REPLACE == MAYFLY_SNAPSHOT_REPLACE);
 		for (mayfly_image_info &other : images)
-			if (&other != &row && std::strcmp(other.name, wanted.name) == 0) {
-				if (wanted.flags != MAYFLY_TAG_REPLACE)
+			if (&other != &row && std::strcmp(other.name, name) == 0) {
+				if (flags != MAYFLY_TAG_REPLACE)
 					return -EEXIST;
 				other.name[0] = '\0';
 			}
-		std::memcpy(row.name, wanted.name, sizeof row.name);
+		std::memcpy(row.name, name, sizeof row.name);
 		return 0;
 	}
 

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "descriptor.hpp"
+#include "image.hpp"
 #include "operation.hpp"
 #include "vcpu_state.hpp"
 #include "vm_stat.hpp"
@@ -99,6 +101,13 @@ public:
 	/// of the image do not notice. Errors as read_memory(), after which the first
 	/// pages may have been written.
 	[[nodiscard]] result<void> write_memory(std::uint64_t gpa, std::span<const std::byte> bytes) const;
+
+	/// Makes an image of it as it is now, wherever it is, and lets it go on. Nothing is
+	/// copied: its pages are the image's from now on, and VMs that are made from the image
+	/// go on from here, each with an id, arguments, a console and random numbers of its
+	/// own. With \p name as image::tag(). EEXIST, EINVAL, ESRCH after the end, EDQUOT more
+	/// bytes than somebody may have, ENOMEM.
+	[[nodiscard]] result<image> snapshot(std::string_view name = {}, bool replace = false) const;
 
 	/// Console bytes not yet read through this handle: how many, 0 when the VM has
 	/// ended and all is read. Waits for some, unless set_nonblocking(): EAGAIN. EINTR

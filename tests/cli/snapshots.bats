@@ -1,0 +1,86 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Snapshots and clones of VMs that run.
+
+# shellcheck disable=SC2154 # stderr is set by bats
+load with_module
+
+teardown()
+{
+	vmctl rm -f --all 2>/dev/null || true
+	vmctl image rm --all
+	vmctl info --json | jq -e '.[0] | .vms == 0 and .images == 0 and .pages == 0'
+}
+
+@test "a thousand VMs go on from where one is" {
+	vmctl run -d --name web hello
+	eventually has_state web parked
+	vm clone -n 1000 --name copy web
+	expect_status 0
+	[[ $(wc -l <<<"$output") -eq 1000 ]]
+	[[ $(vmctl info --json | jq '.[0].images') -eq 2 ]]
+	# What was written before is the original's.
+	[[ -n $(vmctl logs web) && -z $(vmctl logs copy-500) ]]
+	[[ $(field copy-1000 exits) -eq 0 && $(field copy-1 memory) -eq $(field web memory) ]]
+	vmctl stop --all
+	vmctl ps -a --json | jq -e 'length == 1001 and all(.[]; .reason == "exited" and .status == 0)'
+}
+
+@test "a named snapshot stays when its VM has gone" {
+	vmctl run -d --name web hello
+	vm snapshot web warm
+	expect_status 0
+	id=$output
+	vmctl image inspect warm | jq -e --argjson id "$id" \
+		'.[0] | .id == $id and .parent == ($id - 1) and .users == 1 and .label == "hello"'
+	[[ $(field web image_id) -eq $id ]]
+	vmctl rm -f web
+	[[ $(vmctl images -q | grep -c .) -ge 1 ]]
+	vmctl spawn -q -n 3 warm
+	vm snapshot -- "$(vmctl ps -q | head -n 1)" warm
+	expect_status 1
+	[[ $stderr == *"another image is called warm" ]]
+	vmctl snapshot -f "$(vmctl ps -q | head -n 1)" warm
+	[[ $(vmctl image inspect warm | jq '.[0].id') -gt $id ]]
+	vmctl stop --all
+	vmctl ps -a --json | jq -e 'all(.[]; .status == 0)'
+}
+
+@test "an ended VM, a missing one and bad words are refused" {
+	vmctl run -d --name web hello
+	vmctl kill web
+	vm snapshot web warm
+	expect_status 1
+	expect_error "vmctl: snapshot: web: the VM has ended"
+	vm clone web
+	expect_status 1
+	vm clone nobody
+	expect_status 1
+	vm snapshot web 1
+	expect_status 2
+	vm clone
+	expect_status 2
+	expect_error "vmctl: clone: which VM?"
+	[[ $(vmctl images -q | wc -l) -eq 1 ]]
+}
+
+@test "a paused one stays paused, its clones run" {
+	vmctl run -d --name web hello
+	vmctl pause web
+	vmctl clone --name copy web
+	[[ $(field web state) == paused && $(field copy state) != paused ]]
+	vmctl stop copy
+	vmctl unpause web
+	vmctl stop web
+	[[ $(field web status) -eq 0 && $(field copy status) -eq 0 ]]
+}
+
+@test "ids that nobody was told of are VMs that nobody has" {
+	vmctl run -d --name web hello
+	run bash -c 'vmctl clone -q -n 5 web >/dev/full'
+	[[ $status -eq 125 && $(vmctl ps -a -q | wc -l) -eq 1 ]]
+	run bash -c 'vmctl snapshot web warm >/dev/full'
+	[[ $status -eq 125 ]]
+	vm image inspect warm
+	expect_status 1
+}

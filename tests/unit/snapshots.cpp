@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// snapshot and clone over a pretended module.
+#include "command_line.hpp"
+
+namespace
+{
+
+class snapshots_test : public command_line
+{};
+
+TEST_F(snapshots_test, a_snapshot_has_a_name_and_tells_its_id)
+{
+	fake.add("one").memory = 64 << 20;
+	fake.add("two");
+	EXPECT_EQ(run({"snapshot", "one", "warm"}), 0);
+	EXPECT_EQ(out, "1\n");
+	EXPECT_STREQ(fake.images[0].name, "warm");
+	EXPECT_EQ(fake.images[0].memory_default, 64u << 20);
+	EXPECT_EQ(run({"commit", "2", "cool"}), 0);
+	EXPECT_EQ(out, "2\n");
+	EXPECT_EQ(run({"snapshot", "two", "warm"}), 1);
+	EXPECT_EQ(err, "vmctl: snapshot: two: another image is called warm\n");
+	EXPECT_EQ(run({"snapshot", "-f", "two", "warm"}), 0);
+	EXPECT_STREQ(fake.images[0].name, "");
+	EXPECT_EQ(run({"spawn", "-q", "warm"}), 0);
+	EXPECT_EQ(out, "3\n");
+}
+
+TEST_F(snapshots_test, bad_words_are_usage_errors_and_touch_nothing)
+{
+	fake.add("one");
+	fake.add("two");
+	for (const auto &words : {std::initializer_list<const char *>{"snapshot"},
+				  {"snapshot", "one"},
+				  {"snapshot", "one", "a/b"},
+				  {"snapshot", "one", "17"},
+				  {"snapshot", "*", "warm"},
+				  {"clone"},
+				  {"clone", "*"},
+				  {"clone", "-n", "0", "one"},
+				  {"clone", "--name", "a/b", "one"},
+				  {"clone", "-n", "200000"}})
+		EXPECT_EQ(run(words), 2) << *words.begin();
+	EXPECT_EQ(run({"clone", "-n", "200000", "one"}), 125);
+	EXPECT_TRUE(fake.images.empty());
+	EXPECT_TRUE(fake.spawns.empty());
+}
+
+TEST_F(snapshots_test, what_is_not_there_or_has_ended_is_refused)
+{
+	fake.end(fake.add("one"), MAYFLY_END_KILLED);
+	for (const char *verb : {"snapshot", "clone"}) {
+		EXPECT_EQ(verb[0] == 's' ? run({verb, "one", "warm"}) : run({verb, "one"}), 1);
+		EXPECT_EQ(err, std::string("vmctl: ") + verb + ": one: the VM has ended\n");
+	}
+	EXPECT_EQ(run({"clone", "nobody"}), 1);
+	EXPECT_NE(err.find("nobody"), std::string::npos);
+	fake.add("two");
+	fake.snapshot_error = EDQUOT;
+	EXPECT_EQ(run({"clone", "two"}), 125);
+	EXPECT_NE(err.find("two: it and its image would hold more bytes than the limits allow"), std::string::npos)
+		<< err;
+	fake.snapshot_error = ENOMEM;
+	EXPECT_EQ(run({"snapshot", "two", "warm"}), 125);
+	EXPECT_TRUE(fake.spawns.empty());
+}
+
+TEST_F(snapshots_test, clones_are_spawned_from_one_snapshot_without_a_name)
+{
+	fake.add("one");
+	EXPECT_EQ(run({"clone", "-q", "-n", "3", "--name", "copy", "one", "--", "a", "b"}), 0);
+	EXPECT_EQ(out, "2\n3\n4\n");
+	ASSERT_EQ(fake.images.size(), 1u);
+	EXPECT_STREQ(fake.images[0].name, "");
+	ASSERT_EQ(fake.spawns.size(), 1u);
+	EXPECT_EQ(fake.spawns[0].count, 3u);
+	EXPECT_EQ(fake.spawns[0].memory, 0u) << "what the original has";
+	EXPECT_EQ(fake.spawns[0].flags, unsigned{MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED | MAYFLY_SPAWN_NUMBERED});
+	EXPECT_EQ(fake.spawn_arguments[0], std::string("a\0b\0", 4));
+	EXPECT_TRUE(std::ranges::all_of(fake.open_fds, [](int fd) { return fd < 200; })) << "it goes with its last VM";
+}
+
+TEST_F(snapshots_test, a_snapshot_that_nobody_was_told_of_has_no_name)
+{
+	fake.add("one");
+	out_to = "/dev/full";
+	EXPECT_EQ(run({"snapshot", "one", "warm"}), 125);
+	EXPECT_STREQ(fake.images[0].name, "");
+}
+
+}
