@@ -609,8 +609,10 @@ bool life_try_claim(struct vm *vm)
 	bool ready;
 
 	spin_lock_irq(&vm->pool->lock);
-	if (vm->run_state == MAYFLY_PARKED)
-		life_settle(vm);	/* Its deadline may have passed. */
+	/* Its deadline may have passed; or it is new, and goes on from one that waits. */
+	if (vm->vcpu.state.waiting &&
+	    (vm->run_state == MAYFLY_PARKED || vm->run_state == MAYFLY_READY))
+		life_settle(vm);
 	ready = vm->run_state == MAYFLY_READY;
 	if (ready)
 		life_claim(vm, current);

@@ -486,6 +486,24 @@ TEST_F(Snapshots, ADeadlineComesOnceInEachClone)
 	EXPECT_EQ(vm.info().status, 0);
 }
 
+TEST_F(Snapshots, ACloneThatWaitsWaitsInRunToo)
+{
+	const live::fd image = live::make_image(device, guests::wait_forever);
+	const machine vm(image, device, MAYFLY_SPAWN_START);
+
+	wait_until_parked(vm);
+
+	const live::fd taken = snapshot(vm);
+	const machine clone(taken, device);
+	std::uint32_t outcome = 0;
+
+	ASSERT_EQ(clone.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
+	EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED}) << "nothing has come";
+	ASSERT_EQ(clone.control(MAYFLY_OP_NOTIFY, 3), 0);
+	ASSERT_EQ(clone.run(), 0);
+	EXPECT_EQ(clone.info().status, 1 << 3);
+}
+
 TEST_F(Snapshots, EveryCloneIsSomebodyElse)
 {
 	constexpr std::uint32_t count = 1000;
