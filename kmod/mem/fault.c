@@ -209,6 +209,8 @@ static int make_executable(struct vm_memory *memory, u64 gpa, struct stage2_foun
 		return -EFAULT;
 	if (found.owned)
 		return memory_split(memory, found.entry, gfp) ? 0 : -ENOMEM;
+	if (!room_for(memory->memcg, 1, gfp))
+		return -ENOMEM;
 	return memory_own(memory, gpa, STAGE2_SMALL, gfp) ? 0 : -ENOMEM;
 }
 

@@ -367,6 +367,7 @@ void image_put(struct image *image)
 		struct image *parent = image->parent;
 
 		free_image(image);
+		cond_resched();
 		image = parent;
 	}
 }

@@ -23,12 +23,14 @@ struct owner;
  * @fpu: an FXSAVE image
  * @tsc: of the guest at that moment
  * @generation: of the VM that it was, 0 for none
+ * @clock_seq: of the VM's device page
  */
 struct image_start {
 	struct mayfly_vcpu_state state;
 	u8 fpu[MAYFLY_FXSAVE_SIZE];
 	u64 tsc;
 	u64 generation;
+	u32 clock_seq;
 };
 
 /*

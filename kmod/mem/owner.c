@@ -161,6 +161,30 @@ int owner_charge(struct owner *owner, s64 bytes)
 }
 
 /**
+ * owner_move - what one user holds becomes another's
+ * @from: is charged for it
+ * @to: will be; may be the same
+ * @bytes: how much
+ *
+ * All users together hold as much as before, at every moment.
+ *
+ * Context: not in interrupts.
+ * Return: 0, or -EDQUOT when @to may not have so much; then nothing has changed.
+ */
+int owner_move(struct owner *from, struct owner *to, u64 bytes)
+{
+	if (from == to)
+		return 0;
+	tally_add_bytes(&to->tally, bytes);
+	if (!tally_fits(&to->tally, READ_ONCE(max_bytes_user))) {
+		tally_add_bytes(&to->tally, -(s64)bytes);
+		return -EDQUOT;
+	}
+	tally_add_bytes(&from->tally, -(s64)bytes);
+	return 0;
+}
+
+/**
  * owner_max_threads - how many kernel threads may run the VMs of the caller?
  *
  * No controller counts kernel threads, and a user may have any number of cgroups,

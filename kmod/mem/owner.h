@@ -42,6 +42,7 @@ bool owner_may_have(struct owner *owner, unsigned long vms);
 int __must_check owner_add_vm(struct owner *owner);
 void owner_remove_vm(struct owner *owner);
 int owner_charge(struct owner *owner, s64 bytes);
+int owner_move(struct owner *from, struct owner *to, u64 bytes);
 unsigned long owner_max_threads(void);
 int __must_check owner_add_thread(struct owner *owner, unsigned long limit);
 void owner_remove_thread(struct owner *owner);

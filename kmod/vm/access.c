@@ -125,8 +125,9 @@ static int warm_up(struct vm *vm)
 {
 	int ret;
 
+	/* What it could not be charged for when it was taken must be paid first. */
 	if (!cold_is(vm))
-		return 0;
+		return vm_account(vm);
 	ret = cold_warm(vm, MEMORY_SLEEP);
 	if (ret)
 		return ret;

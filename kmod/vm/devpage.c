@@ -77,7 +77,7 @@ static void set_wall(struct vm *vm, u64 wall_ns)
 	if (!page)
 		return;	/* Cold: devpage_fill() will see it. */
 	/* The guest may have been stopped between its two looks at seq. */
-	page->clock.seq += 2;
+	page->clock.seq = vm->clock_seq += 2;
 	page->clock.flags = clock_flags();
 	page->clock.wall_ns = wall_ns;
 }
@@ -174,6 +174,8 @@ void devpage_fill(struct vm *vm)
 	page->args_len = vm->args_length;
 	page->argc = vm->argc;
 	memcpy(page->seed, vm->seed, sizeof(page->seed));
+	/* A guest that was between its two looks at another page of this clock sees it. */
+	page->clock.seq = vm->clock_seq += 2;
 	page->clock.flags = clock_flags();
 	page->clock.mult = clock_scale.mult;
 	page->clock.shift = clock_scale.shift;

@@ -17,6 +17,7 @@
 #include "mem/memory.h"
 #include "mem/owner.h"
 #include "mem/pages.h"
+#include "mem/room.h"
 #include "vm/access.h"
 #include "vm/cold.h"
 #include "vm/life.h"
@@ -24,30 +25,34 @@
 #include "vm/vm.h"
 
 /* What the VM will need at once, when all that it had is the image's. */
-static u64 layout_bytes(const struct vm *vm)
+static u64 layout_pages(const struct vm *vm)
 {
 	u64 device_page = 1;
 
-	return (vm->memory.s2.format->levels + device_page) * PAGE_SIZE;
+	return vm->memory.s2.format->levels + device_page;
 }
 
 /*
- * The image's bytes go over from the VM's owner to the image's, mostly the same; the VM
- * is charged for its next layout before it is too late to refuse. Returns 0 or -EDQUOT.
+ * The image's bytes go over from the VM's owner to the image's, mostly the same. The VM
+ * must have room for its next layout, and is charged for it, before it is too late to
+ * refuse. Returns 0, -ENOMEM or -EDQUOT.
  */
 static int pay(struct vm *vm, struct image *image)
 {
 	u64 bytes = memory_image_pages(&vm->memory) * PAGE_SIZE;
-	int ret = owner_account(vm->owner, &vm->charged, vm->charged + layout_bytes(vm));
+	int ret;
 
-	if (!ret && image->owner != vm->owner)
-		ret = owner_charge(image->owner, bytes);
+	if (!room_for(vm->memory.memcg, layout_pages(vm), MEMORY_SLEEP))
+		return -ENOMEM;
+	ret = owner_account(vm->owner, &vm->charged,
+			    vm_private_bytes(vm) + layout_pages(vm) * PAGE_SIZE);
+	if (ret)
+		return ret;
+	ret = owner_move(vm->owner, image->owner, bytes);
 	if (ret) {
 		vm_account(vm);
 		return ret;
 	}
-	if (image->owner != vm->owner)
-		owner_charge(vm->owner, -(s64)bytes);
 	image->charged = bytes;
 	vm->charged -= bytes;
 	return 0;
@@ -61,6 +66,7 @@ static void take_start(struct image_start *start, const struct vm *vm)
 	memcpy(start->fpu, vm->vcpu.fpu, sizeof(start->fpu));
 	start->tsc = rdtsc() + vm->vcpu.state.tsc_offset;
 	start->generation = vm->generation;
+	start->clock_seq = vm->clock_seq;
 }
 
 static void take_all(struct vm *vm, struct image *image)

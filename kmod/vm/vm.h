@@ -114,6 +114,7 @@ struct vm {
 	u64 wall_ns;			/* [C] Unix time at which the guest clock was 0 */
 	s64 host_offset;		/* [C] Unix time less monotonic when it was set */
 	unsigned long wall_due;		/* [C] jiffies: when to look at it again */
+	u32 clock_seq;			/* [C] goes up whenever the clock's page is written */
 	struct rcu_head rcu;
 };
 

@@ -112,7 +112,7 @@ TEST_F(Rows, InfoSaysWhatTheModuleCanDo)
 
 	EXPECT_EQ(info.api_version, unsigned{MAYFLY_API_VERSION});
 	EXPECT_EQ(info.features, MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES | MAYFLY_FEATURE_END_RECORDS |
-					 MAYFLY_FEATURE_MEMORY);
+					 MAYFLY_FEATURE_MEMORY | MAYFLY_FEATURE_SNAPSHOTS);
 	EXPECT_EQ(info.cpu_vendor, info.backend == 1 ? MAYFLY_VENDOR_AMD : MAYFLY_VENDOR_INTEL);
 	EXPECT_EQ(info.cpu_level, unsigned{MAYFLY_CPU_SSE42}) << "both emulated CPUs have all of it";
 }
