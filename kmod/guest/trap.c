@@ -145,7 +145,8 @@ static enum verdict answer_cpuid(struct vm *vm, const struct vm_exit *exit)
 {
 	u64 *regs = vm->vcpu.state.regs;
 	const struct image *image = vm->memory.image;
-	struct cpuid_result result = cpuid_answer(image->cpu_vendor, image->cpu_level, regs[MAYFLY_RAX], regs[MAYFLY_RCX]);
+	struct cpuid_result result = cpuid_answer(image->cpu_vendor, image->cpu_level,
+						  regs[MAYFLY_RAX], regs[MAYFLY_RCX]);
 
 	regs[MAYFLY_RAX] = result.eax;
 	regs[MAYFLY_RBX] = result.ebx;

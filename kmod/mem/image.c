@@ -217,7 +217,6 @@ struct image *image_prepare(struct owner *owner)
 void image_inherit(struct image *image, struct image *parent)
 {
 	image->parent = parent;
-	image->parent_id = parent->id;
 	image->profile = parent->profile;
 	image->cpu_vendor = parent->cpu_vendor;
 	image->cpu_level = parent->cpu_level;

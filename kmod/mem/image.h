@@ -43,7 +43,6 @@ struct image {
 	struct kref ref;		/* [r] VMs, descriptors, its name */
 	u64 id;				/* [I] */
 	struct image *parent;		/* [I] has pages that are mapped here; or NULL */
-	u64 parent_id;			/* [I] its id, or 0 */
 	struct owner *owner;		/* [I] has a reference; pays for it */
 	struct stage2 s2;		/* [I] leaves read-only; writable segments: cow */
 	struct list_head pages;		/* [I] and tables, linked by page->lru */

@@ -174,13 +174,13 @@ static void copy_shared(const struct stage2_format *format, u64 *copy, u64 entry
 		copy[i] = shared_entry(format, table[i], level);
 }
 
-/* Fills a table with what a large leaf maps. */
-static void fill_small(const struct stage2_format *format, u64 *table, u64 large)
+/* Fills an empty table with what a large leaf maps. */
+static void fill_small(struct stage2 *s2, u64 *table, u64 large)
 {
 	u64 i;
 
 	for (i = 0; i < STAGE2_ENTRIES; i++)
-		table[i] = small_leaf(format, large, i << 12);
+		stage2_set(s2, &table[i], small_leaf(s2->format, large, i << 12));
 }
 
 /* The tree's own table instead of what an entry has now. NULL without memory. */
@@ -193,7 +193,7 @@ static u64 *own_child(struct stage2 *s2, u64 *entry, int level, stage2_alloc_fn 
 	if (!child)
 		return NULL;
 	if (old & format->large && is_present(s2, old)) {
-		fill_small(format, child, shared_entry(format, old, level));
+		fill_small(s2, child, shared_entry(format, old, level));
 		was_large = format->cow;
 	} else if (is_present(s2, old)) {
 		copy_shared(format, child, old, level - 1);
@@ -244,10 +244,8 @@ u64 *stage2_own(struct stage2 *s2, u64 gpa, int leaf, stage2_alloc_fn *alloc,
 void stage2_split(struct stage2 *s2, u64 *entry, u64 *table)
 {
 	const struct stage2_format *format = s2->format;
-	u64 i;
 
-	for (i = 0; i < STAGE2_ENTRIES; i++)
-		stage2_set(s2, &table[i], small_leaf(format, *entry, i << 12));
+	fill_small(s2, table, *entry);
 	stage2_set(s2, entry, __pa(table) | format->table | s2->owned | format->cow);
 }
 

@@ -620,6 +620,13 @@ bool life_try_claim(struct vm *vm)
 	return ready;
 }
 
+/* Claims a VM that nobody has claimed. */
+static void borrow(struct vm *vm)
+{
+	vm->borrowed = vm->run_state == MAYFLY_PAUSED ? BORROWED_PAUSED : BORROWED;
+	life_claim(vm, NULL);
+}
+
 /**
  * life_borrow - claim a VM that stands still, for a caller who looks into it
  * @vm: the caller holds the lock of access.c, so that nobody else has borrowed it
@@ -632,10 +639,8 @@ int life_borrow(struct vm *vm)
 
 	spin_lock_irq(&vm->pool->lock);
 	ret = life_stands_still(vm);
-	if (!ret) {
-		vm->borrowed = vm->run_state == MAYFLY_PAUSED ? BORROWED_PAUSED : BORROWED;
-		life_claim(vm, NULL);
-	}
+	if (!ret)
+		borrow(vm);
 	spin_unlock_irq(&vm->pool->lock);
 	return ret;
 }
@@ -665,8 +670,7 @@ static int try_hold(struct vm *vm, bool *was_in_line)
 		ask_runner(vm, VM_REQUEST_HOLD);
 		return -EAGAIN;
 	}
-	vm->borrowed = vm->run_state == MAYFLY_PAUSED ? BORROWED_PAUSED : BORROWED;
-	life_claim(vm, NULL);
+	borrow(vm);
 	return 0;
 }
 
