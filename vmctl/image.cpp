@@ -341,16 +341,7 @@ int verb_image_load(const context &world, const invocation &in)
 
 	if (const auto tagged = loaded.tag(name, in.has("force")); !tagged)
 		return world.end({status_of(tagged.error()), tagged.error()});
-
-	const auto info = loaded.info();
-
-	if (!info)
-		return world.end({status::broken, info.error()});
-	world.out.print("{}\n", info->id);
-	// Nothing stays that nobody was told of.
-	if (!world.out.flush())
-		static_cast<void>(loaded.remove());
-	return status::ok;
+	return tell_image(world, loaded);
 }
 
 } // namespace vmctl::cli

@@ -215,6 +215,19 @@ bool tell_ids(const context &world, const device &to, std::span<const std::uint6
 	return false;
 }
 
+int tell_image(const context &world, const image &made)
+{
+	const auto info = made.info();
+
+	if (!info)
+		return world.end({status::broken, info.error()});
+	world.out.print("{}\n", info->id);
+	// Nothing stays that nobody was told of.
+	if (!world.out.flush())
+		static_cast<void>(made.remove());
+	return status::ok;
+}
+
 outcome<std::uint32_t> parse_count(const invocation &in)
 {
 	const auto text = in.value("number");

@@ -44,15 +44,8 @@ int verb_snapshot(const context &world, const invocation &in)
 	const device to = CLI_TRY(world, open_device(world));
 	const chosen one = CLI_TRY(world, select_one(to, std::span(in.operands).first(1)));
 	const image taken = CLI_TRY(world, take(to, one, name, in.has("force")));
-	const auto info = taken.info();
 
-	if (!info)
-		return world.end({status::broken, info.error()});
-	world.out.print("{}\n", info->id);
-	// Nothing stays that nobody was told of.
-	if (!world.out.flush())
-		static_cast<void>(taken.remove());
-	return status::ok;
+	return tell_image(world, taken);
 }
 
 int verb_clone(const context &world, const invocation &in)

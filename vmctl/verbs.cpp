@@ -28,19 +28,13 @@ constexpr std::array run_options{
 	option{"name", "NAME", "name of the VM"},
 	memory,
 };
-constexpr std::array spawn_options{
-	option{"number,n", "N", "how many (1)"},
-	option{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2 …"},
-	memory,
-	option{"quiet,q", "", "only ids, on standard output"},
-	option{"progress", "", "tell how far it is, also without a terminal"},
-};
-constexpr std::array clone_options{
-	option{"number,n", "N", "how many (1)"},
-	option{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2 …"},
-	option{"quiet,q", "", "only ids, on standard output"},
-	option{"progress", "", "tell how far it is, also without a terminal"},
-};
+constexpr option how_many{"number,n", "N", "how many (1)"};
+constexpr option prefix{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2 …"};
+constexpr option only_ids{"quiet,q", "", "only ids, on standard output"};
+constexpr option progress{"progress", "", "tell how far it is, also without a terminal"};
+
+constexpr std::array spawn_options{how_many, prefix, memory, only_ids, progress};
+constexpr std::array clone_options{how_many, prefix, only_ids, progress};
 constexpr std::array ps_options{
 	option{"all,a", "", "ended ones too"},
 	option{"quiet,q", "", "only ids"},
