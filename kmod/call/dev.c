@@ -51,7 +51,7 @@ static long do_info(void __user *user)
 		.backend = backend->id,
 		.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
 			    MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY |
-			    MAYFLY_FEATURE_SNAPSHOTS,
+			    MAYFLY_FEATURE_SNAPSHOTS | MAYFLY_FEATURE_READY,
 		.cpu_vendor = backend->cpu_vendor,
 		.cpu_level = backend_cpu_level(),
 		.images = image_count(),

@@ -202,10 +202,12 @@ long imagefd_open(void __user *user)
 
 static bool snapshot_is_sane(const struct mayfly_snapshot *args)
 {
-	return !(args->flags & ~MAYFLY_SNAPSHOT_REPLACE) &&
+	u32 named = args->flags & MAYFLY_SNAPSHOT_REPLACE;
+
+	return !(args->flags & ~(MAYFLY_SNAPSHOT_REPLACE | MAYFLY_SNAPSHOT_WHEN_READY)) &&
 	       !memchr_inv(args->reserved, 0, sizeof(args->reserved)) &&
 	       memchr(args->name, 0, sizeof(args->name)) &&
-	       (!args->name[0] ? !args->flags : names_valid(args->name));
+	       (!args->name[0] ? !named : names_valid(args->name));
 }
 
 /* Before the VM is touched; when it is, somebody else may still be faster. */
@@ -221,14 +223,15 @@ static bool name_is_taken(const struct mayfly_snapshot *args)
 	return holder;
 }
 
-static struct image *make_snapshot(struct vm *vm)
+static struct image *make_snapshot(struct vm *vm, u32 flags)
 {
 	struct owner *owner = owner_get_current();
 	struct image *image;
 
 	if (!owner)
 		return ERR_PTR(-ENOMEM);
-	image = snapshot_make(vm, owner);
+	image = flags & MAYFLY_SNAPSHOT_WHEN_READY ? snapshot_await(vm, owner) :
+						     snapshot_make(vm, owner);
 	owner_put(owner);
 	return image;
 }
@@ -267,7 +270,7 @@ long imagefd_snapshot(struct vm *vm, void __user *user)
 	args.fd = get_unused_fd_flags(O_CLOEXEC);
 	if (args.fd < 0)
 		return args.fd;
-	image = make_snapshot(vm);
+	image = make_snapshot(vm, args.flags);
 	file = IS_ERR(image) ? ERR_CAST(image) : image_file(image);
 	if (IS_ERR(file))
 		return row_finish_fd(args.fd, NULL, PTR_ERR(file));

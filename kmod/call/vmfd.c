@@ -26,6 +26,8 @@
 #include "vm/life.h"
 #include "vm/vm.h"
 
+#define RUN_FLAGS (MAYFLY_RUN_UNTIL_PARK | MAYFLY_RUN_UNTIL_OUTPUT | MAYFLY_RUN_UNTIL_READY)
+
 /* One open descriptor. [I] immutable, [L] @lock: one read at a time. */
 struct reader {
 	struct vm *vm;		/* [I] */
@@ -134,8 +136,8 @@ static long do_run(struct vm *vm, void __user *user)
 
 	if (copy_from_user(&run, user, sizeof(run)))
 		return -EFAULT;
-	if (run.flags & ~(MAYFLY_RUN_UNTIL_PARK | MAYFLY_RUN_UNTIL_OUTPUT) ||
-	    run.want || memchr_inv(run.reserved, 0, sizeof(run.reserved)))
+	if (run.flags & ~RUN_FLAGS || run.want ||
+	    memchr_inv(run.reserved, 0, sizeof(run.reserved)))
 		return -EINVAL;
 	run.outcome = 0;
 	ret = attach_run(vm, run.flags, &run.outcome);

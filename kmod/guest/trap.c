@@ -7,7 +7,7 @@
  * memory is checked once and copied once. Nothing here sleeps or logs, and no loop
  * is as long as the guest likes.
  *
- * The surface: five hypercalls, CPUID, HLT, RDMSR of EFER, second-level faults.
+ * The surface: six hypercalls, CPUID, HLT, RDMSR of EFER, second-level faults.
  * Everything else raises an exception in the guest or ends it.
  */
 #include <linux/errno.h>
@@ -111,6 +111,13 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 	return VERDICT_OUTPUT;
 }
 
+static enum verdict hypercall_ready(struct vm *vm)
+{
+	vm->vcpu.state.regs[MAYFLY_RAX] = 0;
+	WRITE_ONCE(vm->ready, vm->ready + 1);
+	return VERDICT_READY;
+}
+
 static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 {
 	u64 *regs = vm->vcpu.state.regs;
@@ -135,6 +142,8 @@ static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 						  regs[MAYFLY_RSI]);
 		vm_account(vm);
 		return VERDICT_ENTER;
+	case MAYFLY_HC_READY:
+		return hypercall_ready(vm);
 	default:
 		regs[MAYFLY_RAX] = -ENOSYS;
 		return VERDICT_ENTER;

@@ -13,6 +13,7 @@
 #include "sched/run.h"
 #include "vm/devpage.h"
 #include "vm/life.h"
+#include "vm/snapshot.h"
 #include "vm/vm.h"
 
 static ktime_t time_to_sleep(struct vm *vm)
@@ -70,7 +71,7 @@ static enum verdict run_until_wanted(struct vm *vm, u32 flags)
 
 	preempt_disable();
 	slice_begin(&slice, 0);
-	verdict = run_slice(vm, &slice, flags & MAYFLY_RUN_UNTIL_OUTPUT);
+	verdict = run_slice(vm, &slice, flags);
 	preempt_enable();
 	return verdict == VERDICT_SPLIT_LOCK ? run_bear_split_lock(vm) : verdict;
 }
@@ -82,9 +83,13 @@ static int run_attached(struct vm *vm, u32 flags)
 
 	if (verdict == VERDICT_FAULT)
 		verdict = fetch_memory(vm);
+	if (verdict == VERDICT_READY)
+		snapshot_fulfil(vm);
 	life_release(vm, verdict);
 	if (verdict == VERDICT_OUTPUT)
 		return MAYFLY_RAN_OUTPUT;
+	if (verdict == VERDICT_READY && flags & MAYFLY_RUN_UNTIL_READY)
+		return MAYFLY_RAN_READY;
 	if (verdict == VERDICT_MOVE)
 		schedule_timeout_interruptible(1);
 	compat_cond_resched();

@@ -97,17 +97,28 @@ static enum verdict enter_once(struct vm *vm, struct slice *slice)
 	return verdict;
 }
 
-static enum verdict enter_until(struct vm *vm, struct slice *slice, bool stop_on_output)
+/* Does anybody want to know of it before the slice is over? */
+static bool is_awaited(const struct vm *vm, enum verdict verdict, u32 until)
+{
+	switch (verdict) {
+	case VERDICT_OUTPUT:
+		return until & MAYFLY_RUN_UNTIL_OUTPUT;
+	case VERDICT_READY:
+		return until & MAYFLY_RUN_UNTIL_READY || READ_ONCE(vm->wish);
+	default:
+		return true;
+	}
+}
+
+static enum verdict enter_until(struct vm *vm, struct slice *slice, u32 until)
 {
 	enum verdict verdict;
 
 	if (vm->vcpu.state.waiting)
 		trap_finish_wait(vm);
-	do {
+	do
 		verdict = enter_once(vm, slice);
-		if (verdict == VERDICT_OUTPUT && !stop_on_output)
-			verdict = VERDICT_ENTER;
-	} while (verdict == VERDICT_ENTER);
+	while (verdict == VERDICT_ENTER || !is_awaited(vm, verdict, until));
 	return verdict;
 }
 
@@ -154,12 +165,12 @@ enum verdict run_bear_split_lock(struct vm *vm)
  * run_slice - run a VM on this CPU for a while
  * @vm: claimed by the caller
  * @slice: this turn, begun; its @over ends it from outside
- * @stop_on_output: come back when the console has grown
+ * @until: MAYFLY_RUN_UNTIL_OUTPUT, _READY: what else it comes back for
  *
  * Context: preemption is off since slice_begin(): other threads' time is not the VM's.
  * Return: why it stopped; never VERDICT_ENTER.
  */
-enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
+enum verdict run_slice(struct vm *vm, struct slice *slice, u32 until)
 {
 	enum verdict verdict = VERDICT_MOVE;
 
@@ -175,7 +186,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output)
 	shadow_host_before(SHADOW_SLICE);
 	if (!backend->load(&vm->vcpu)) {
 		run_load_fpu(vm);
-		verdict = enter_until(vm, slice, stop_on_output);
+		verdict = enter_until(vm, slice, until);
 		save_fpu(vm);
 		backend->save(&vm->vcpu);
 		shadow_host_after(SHADOW_SLICE);

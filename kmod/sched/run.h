@@ -39,7 +39,7 @@ static inline void slice_begin(struct slice *slice, u64 length)
 	smp_mb();
 }
 
-enum verdict run_slice(struct vm *vm, struct slice *slice, bool stop_on_output);
+enum verdict run_slice(struct vm *vm, struct slice *slice, u32 until);
 enum verdict run_bear_split_lock(struct vm *vm);
 
 /**

@@ -22,6 +22,7 @@
 #include "sched/worker.h"
 #include "vm/life.h"
 #include "vm/pool.h"
+#include "vm/snapshot.h"
 #include "vm/vm.h"
 
 #define SLICE_NS	NSEC_PER_MSEC
@@ -130,7 +131,7 @@ static enum verdict run_timed_slice(struct worker *worker, struct vm *vm)
 	if (!hrtimer_is_queued(&worker->timer))
 		hrtimer_start(&worker->timer, ns_to_ktime(vm->credit),
 			      HRTIMER_MODE_REL_PINNED_HARD);
-	return run_slice(vm, &worker->slice, false);
+	return run_slice(vm, &worker->slice, 0);
 }
 
 static enum verdict run_despite_split_lock(struct worker *worker, struct vm *vm)
@@ -146,6 +147,13 @@ static enum verdict run_despite_split_lock(struct worker *worker, struct vm *vm)
 	return verdict == VERDICT_SPLIT_LOCK ? run_timed_slice(worker, vm) : verdict;
 }
 
+static void stand_for_snapshot(struct vm *vm)
+{
+	preempt_enable();
+	snapshot_fulfil(vm);
+	preempt_disable();
+}
+
 static void run_turn(struct worker *worker, struct vm *vm)
 {
 	u64 before = vm->cpu_ns;
@@ -156,6 +164,8 @@ static void run_turn(struct worker *worker, struct vm *vm)
 	preempt_disable();
 	verdict = run_despite_split_lock(worker, vm);
 	pay_for_turn(vm, vm->cpu_ns - before);
+	if (unlikely(verdict == VERDICT_READY))
+		stand_for_snapshot(vm);
 	rest = life_hand_back(vm, verdict);
 	/* If this worker cannot go on at once, another may take the VM. */
 	if (verdict == VERDICT_MOVE || compat_need_resched())

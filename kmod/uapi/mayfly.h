@@ -172,6 +172,7 @@ struct mayfly_info {
 #define MAYFLY_FEATURE_END_RECORDS	4	/* read() on the device */
 #define MAYFLY_FEATURE_MEMORY		8	/* MEMORY */
 #define MAYFLY_FEATURE_SNAPSHOTS	16	/* SNAPSHOT */
+#define MAYFLY_FEATURE_READY		32	/* a guest can say that it is ready: _WHEN_READY, _UNTIL_READY */
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */
@@ -386,6 +387,7 @@ struct mayfly_spawn {
  * @console_bytes: bytes the guest has written to its console so far
  * @console_lost: how many of those have been overwritten by later ones
  * @parked: times it parked
+ * @ready: times its guest has said that it is ready
  *
  * A row of MAYFLY_VM_INFO_GLANCE bytes ends before @exits_by: enough for a table of
  * many VMs.
@@ -417,6 +419,7 @@ struct mayfly_vm_info {
 	__u64 console_bytes;
 	__u64 console_lost;
 	__u64 parked;
+	__u64 ready;
 };
 
 #define MAYFLY_VM_INFO_GLANCE	240
@@ -424,6 +427,7 @@ struct mayfly_vm_info {
 #define MAYFLY_VM_DETACHED	1
 #define MAYFLY_VM_STARTED	2	/* belongs to the workers */
 #define MAYFLY_VM_COLD		4	/* parked, its tables and device page freed */
+#define MAYFLY_VM_AWAITED	8	/* somebody waits for a snapshot until its guest is ready */
 
 /**
  * struct mayfly_list - argument of MAYFLY_LIST and MAYFLY_IMAGE_LIST
@@ -544,11 +548,13 @@ struct mayfly_run {
 
 #define MAYFLY_RUN_UNTIL_PARK	1	/* return instead of waiting */
 #define MAYFLY_RUN_UNTIL_OUTPUT	2	/* return when the console has grown */
+#define MAYFLY_RUN_UNTIL_READY	4	/* return when the guest says that it is ready */
 
 #define MAYFLY_RAN_ENDED	1
 #define MAYFLY_RAN_PARKED	2
 #define MAYFLY_RAN_OUTPUT	3
 #define MAYFLY_RAN_AGAIN	4
+#define MAYFLY_RAN_READY	5
 
 /**
  * struct mayfly_segment_register - a segment register with its hidden part
@@ -730,6 +736,8 @@ struct mayfly_snapshot {
 };
 
 #define MAYFLY_SNAPSHOT_REPLACE	1	/* take the name from the image that has it */
+/* Wait until the guest says that it is ready the next time, and take it right there. */
+#define MAYFLY_SNAPSHOT_WHEN_READY	2
 
 #define MAYFLY_RAX 0
 #define MAYFLY_RCX 1
@@ -754,7 +762,7 @@ MAYFLY_SIZE(struct mayfly_image_info, 200);
 MAYFLY_SIZE(struct mayfly_tag, 72);
 MAYFLY_SIZE(struct mayfly_attachment, 24);
 MAYFLY_SIZE(struct mayfly_spawn, 168);
-MAYFLY_SIZE(struct mayfly_vm_info, 424);
+MAYFLY_SIZE(struct mayfly_vm_info, 432);
 MAYFLY_SIZE(struct mayfly_list, 56);
 MAYFLY_SIZE(struct mayfly_end, 16);
 MAYFLY_SIZE(struct mayfly_open, 96);
@@ -814,7 +822,9 @@ MAYFLY_SIZE(struct mayfly_snapshot, 88);
  *               -ENOMEM; -EINTR.
  * SNAPSHOT      0. -EINVAL flags or name; -EEXIST another image of the caller has the
  *               name; -ESRCH the VM has ended; -EDQUOT more bytes than the caller, the
- *               VM's owner or all may have; -ENOMEM; -EINTR; -EMFILE, -ENFILE.
+ *               VM's owner or all may have; -ENOMEM; -EINTR; -EMFILE, -ENFILE. With
+ *               WHEN_READY also -EBUSY somebody else waits for that already; -EINTR
+ *               when a signal's handler has run.
  */
 #define MAYFLY_IOC		0xBE
 #define MAYFLY_INFO		_IOWR(MAYFLY_IOC, 0x00, struct mayfly_row)

@@ -51,7 +51,14 @@
  * unaligned or part of the range is not the VM's memory.
  */
 #define MAYFLY_HC_DISCARD	4
-/* Number 5 is reserved for timer(deadline). Any other returns -ENOSYS (-38). */
+/* Number 5 is reserved for timer(deadline). */
+/*
+ * ready(): the guest is warm, and this is the moment for a snapshot of it, if somebody
+ * wants one. Returns 0, in this VM and in every VM that is made from such a snapshot:
+ * there with another generation, and other arguments.
+ */
+#define MAYFLY_HC_READY		6
+/* Any other number returns -ENOSYS (-38). */
 
 #define MAYFLY_CONSOLE_MAX	4096
 #define MAYFLY_DISCARD_MAX	512

@@ -59,7 +59,8 @@ static void describe_life(struct vm *vm, struct mayfly_vm_info *info)
 	info->flags = (vm->detached ? MAYFLY_VM_DETACHED : 0) |
 		      (vm->started ? MAYFLY_VM_STARTED : 0) |
 		      (vm->run_state == MAYFLY_PARKED && cold_is(vm) ?
-			       MAYFLY_VM_COLD : 0);
+			       MAYFLY_VM_COLD : 0) |
+		      (vm->wish ? MAYFLY_VM_AWAITED : 0);
 	if (vm->run_state == MAYFLY_ENDED) {
 		info->reason = vm->end.reason;
 		info->status = vm->end.status;
@@ -97,6 +98,7 @@ static void describe_rest(struct vm *vm, struct mayfly_vm_info *info)
 	info->console_bytes = READ_ONCE(vm->console.head);
 	info->console_lost = console_lost(&vm->console);
 	info->parked = READ_ONCE(vm->parked);
+	info->ready = READ_ONCE(vm->ready);
 }
 
 /**

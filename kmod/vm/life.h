@@ -16,6 +16,7 @@ enum verdict {
 	VERDICT_ENTER,		/* enter again */
 	VERDICT_PARK,		/* the guest waits */
 	VERDICT_OUTPUT,		/* enter again, but the console has grown */
+	VERDICT_READY,		/* enter again, but the guest is ready for a snapshot */
 	VERDICT_FAULT,		/* memory is needed that may take time to get */
 	VERDICT_SPLIT_LOCK,	/* a locked access across two cache lines */
 	VERDICT_END,		/* vm->end says why */

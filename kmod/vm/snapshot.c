@@ -8,9 +8,12 @@
  * the VM has written. What only the VM has, such as its id, console and arguments,
  * stays with it.
  */
+#include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/string.h>
+#include <linux/wait.h>
 #include <asm/tsc.h>
 
 #include "mem/image.h"
@@ -21,6 +24,7 @@
 #include "vm/access.h"
 #include "vm/cold.h"
 #include "vm/life.h"
+#include "vm/pool.h"
 #include "vm/snapshot.h"
 #include "vm/vm.h"
 
@@ -69,8 +73,13 @@ static void take_start(struct image_start *start, const struct vm *vm)
 	start->clock_seq = vm->clock_seq;
 }
 
-static void take_all(struct vm *vm, struct image *image)
+/* Returns 0 or as pay(): then the VM is as before. */
+static int take(struct vm *vm, struct image *image)
 {
+	int ret = pay(vm, image);
+
+	if (ret)
+		return ret;
 	take_start(&image->start, vm);
 	/* The guest knows how much it has, and may use it to the end. */
 	image->memory_min = vm->memory.size;
@@ -80,6 +89,33 @@ static void take_all(struct vm *vm, struct image *image)
 	/* Without memory it stays cold until it runs. */
 	if (!cold_warm(vm, MEMORY_SLEEP))
 		vm_account(vm);
+	return 0;
+}
+
+static int take_wherever_it_is(struct vm *vm, struct image *image)
+{
+	int ret = access_open(vm, life_hold);
+
+	if (ret)
+		return ret;
+	ret = take(vm, image);
+	access_close(vm);
+	return ret;
+}
+
+static struct image *make(struct vm *vm, struct owner *owner,
+			  int (*how)(struct vm *vm, struct image *image))
+{
+	struct image *image = image_prepare(owner);
+	int ret;
+
+	if (!image)
+		return ERR_PTR(-ENOMEM);
+	ret = how(vm, image);
+	if (!ret)
+		return image;
+	image_put(image);
+	return ERR_PTR(ret);
 }
 
 /**
@@ -93,20 +129,95 @@ static void take_all(struct vm *vm, struct image *image)
  */
 struct image *snapshot_make(struct vm *vm, struct owner *owner)
 {
-	struct image *image = image_prepare(owner);
+	return make(vm, owner, take_wherever_it_is);
+}
+
+/*
+ * Of somebody who waits until the guest says that it is ready. The claimant takes it out
+ * of the VM, and then has it for itself until it is over.
+ */
+struct snapshot_wish {
+	struct image *image;
+	struct completion over;
+	int ret;
+};
+
+/* Returns 0, -ESRCH, -EBUSY when somebody else waits. */
+static int make_wish(struct vm *vm, struct snapshot_wish *wish)
+{
+	int ret = 0;
+
+	spin_lock_irq(&vm->pool->lock);
+	if (vm_has_ended(vm))
+		ret = -ESRCH;
+	else if (vm->wish)
+		ret = -EBUSY;
+	else
+		WRITE_ONCE(vm->wish, wish);
+	spin_unlock_irq(&vm->pool->lock);
+	return ret;
+}
+
+/* Returns false when the claimant has it. */
+static bool withdraw_wish(struct vm *vm, const struct snapshot_wish *wish)
+{
+	bool mine;
+
+	spin_lock_irq(&vm->pool->lock);
+	mine = vm->wish == wish;
+	if (mine)
+		WRITE_ONCE(vm->wish, NULL);
+	spin_unlock_irq(&vm->pool->lock);
+	return mine;
+}
+
+static int take_when_ready(struct vm *vm, struct image *image)
+{
+	struct snapshot_wish wish = { .image = image };
 	int ret;
 
-	if (!image)
-		return ERR_PTR(-ENOMEM);
-	ret = access_open(vm, life_hold);
-	if (!ret) {
-		ret = pay(vm, image);
-		if (!ret)
-			take_all(vm, image);
-		access_close(vm);
-	}
-	if (!ret)
-		return image;
-	image_put(image);
-	return ERR_PTR(ret);
+	init_completion(&wish.over);
+	ret = make_wish(vm, &wish);
+	if (ret)
+		return ret;
+	/* Whoever gives the claim back wakes us. */
+	ret = wait_event_interruptible(vm->wait, completion_done(&wish.over) ||
+						 vm_has_ended(vm));
+	if (withdraw_wish(vm, &wish))
+		return ret ? -ERESTARTNOHAND : -ESRCH;
+	wait_for_completion(&wish.over);
+	return wish.ret;
+}
+
+/**
+ * snapshot_await - make an image of a VM at the moment that its guest names
+ * @vm: the VM
+ * @owner: of the image
+ *
+ * Context: may sleep, until the guest says that it is ready.
+ * Return: as snapshot_make(), but -ERESTARTNOHAND; or -EBUSY when somebody else waits.
+ */
+struct image *snapshot_await(struct vm *vm, struct owner *owner)
+{
+	return make(vm, owner, take_when_ready);
+}
+
+/**
+ * snapshot_fulfil - a guest has said that it is ready: take a snapshot if one is wished
+ * @vm: claimed by the caller, warm, and out of guest mode; it may be cold afterwards
+ *
+ * Context: may sleep.
+ */
+void snapshot_fulfil(struct vm *vm)
+{
+	struct snapshot_wish *wish;
+
+	spin_lock_irq(&vm->pool->lock);
+	wish = vm->wish;
+	WRITE_ONCE(vm->wish, NULL);
+	spin_unlock_irq(&vm->pool->lock);
+	if (!wish)
+		return;
+	wish->ret = take(vm, wish->image);
+	complete(&wish->over);	/* Then it may be gone. */
 }

@@ -10,5 +10,7 @@ struct owner;
 struct vm;
 
 struct image *snapshot_make(struct vm *vm, struct owner *owner);
+struct image *snapshot_await(struct vm *vm, struct owner *owner);
+void snapshot_fulfil(struct vm *vm);
 
 #endif

@@ -30,6 +30,7 @@
 struct image;
 struct owner;
 struct pool;
+struct snapshot_wish;
 struct task_struct;
 
 /* vm->borrowed: claimed by somebody who looks into a VM that was … */
@@ -71,10 +72,12 @@ struct vm {
 	struct vm_end_info end;		/* [C], then I */
 	bool learned;			/* [C] the hot set has been offered */
 	u64 parked;			/* [C] how often */
+	u64 ready;			/* [C] how often its guest has said so */
 	u64 cpu_ns;			/* [C] */
 	s64 credit;			/* [C] ns, see take_turn() in worker.c */
 	u64 charged;			/* [C] bytes, see vm_account() */
 
+	struct snapshot_wish *wish;	/* [P] snapshot.c's: who waits until it is ready */
 	u32 run_state;			/* [P] MAYFLY_READY (0) …; life.c writes it */
 	u32 times_set;			/* [P] how often SET_STATE was called */
 	bool started;			/* [P] belongs to the workers */

@@ -53,7 +53,7 @@ inline const std::vector<rule> &rules()
 		{what::image_tag, "IMAGE_TAG", {EINVAL, EEXIST, EPERM, ENOMEM}},
 		{what::image_remove, "IMAGE_REMOVE", {EPERM, ENOENT}},
 		{what::memory, "MEMORY", {EINVAL, EBUSY, ESRCH, EDQUOT, ENOMEM, EINTR}},
-		{what::snapshot, "SNAPSHOT", {EINVAL, EEXIST, ESRCH, EDQUOT, ENOMEM, EINTR, EMFILE, ENFILE}},
+		{what::snapshot, "SNAPSHOT", {EINVAL, EEXIST, ESRCH, EBUSY, EDQUOT, ENOMEM, EINTR, EMFILE, ENFILE}},
 	};
 
 	return all;

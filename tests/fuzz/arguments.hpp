@@ -366,7 +366,7 @@ inline mayfly_run random_run(random &r)
 {
 	mayfly_run run{};
 
-	run.flags = static_cast<std::uint32_t>(r.below(4));
+	run.flags = static_cast<std::uint32_t>(r.below(8));
 	bend_words(r, run, 5);
 	return run;
 }
@@ -417,6 +417,9 @@ inline mayfly_snapshot random_snapshot(random &r)
 		random_name(r, args.name);
 		args.flags = r.chance(50) ? MAYFLY_SNAPSHOT_REPLACE : 0;
 	}
+	/* It often waits in vain, until a signal comes. */
+	if (r.chance(20))
+		args.flags |= MAYFLY_SNAPSHOT_WHEN_READY;
 	bend_words(r, args, 5);
 	return args;
 }

@@ -275,7 +275,7 @@ inline void cpuid(random &r, assembly &a)
 
 inline void hypercall(random &r, assembly &a)
 {
-	const std::uint64_t number = r.chance(90) ? 1 + r.below(5) : r.word();
+	const std::uint64_t number = r.chance(90) ? 1 + r.below(6) : r.word();
 
 	switch (number) {
 	case MAYFLY_HC_CONSOLE:

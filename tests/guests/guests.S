@@ -552,6 +552,33 @@
 7:	exit	2
 	end_guest
 
+// Waits, adds one to the counter and says that it is ready, again and again. A wait that
+// ends with the event to stop ends it with 0; one that is a clone, with the answer plus 40
+// as soon as it has said so.
+	guest ready
+	prepare
+	mov	GENERATION(%r14), %rbx
+1:	mov	$MAYFLY_FOREVER, %rdi
+	hypercall MAYFLY_HC_WAIT
+	bt	$MAYFLY_EVENT_STOP, %rax
+	jc	2f
+	incq	COUNTER
+	hypercall MAYFLY_HC_READY
+	cmp	%rbx, GENERATION(%r14)
+	je	1b
+	lea	40(%rax), %edi
+	exit_rdi
+2:	exit	0
+	end_guest
+
+// Says that it is ready, without end.
+	guest ready_forever
+	prepare
+1:	hypercall MAYFLY_HC_READY
+	incq	COUNTER
+	jmp	1b
+	end_guest
+
 // Writes a word to each r10th page from GPA r8 on, r9 times, runs code in the last
 // one and ends with 0.
 	guest touch_stride
