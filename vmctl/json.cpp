@@ -38,11 +38,12 @@ std::string json_text(const vm_info &row)
 		FMT_COMPILE(
 			R"({{"id":{},"name":"{}","state":"{}","image":{},"image_id":{},"reason":{},"status":{},"exits":{},)"
 			R"("cpu_ns":{},"memory":{},"private_bytes":{},"created":{},"ended":{},"uid":{},"detached":{},)"
-			R"("started":{},"cold":{})"),
+			R"("started":{},"cold":{},"awaited":{})"),
 		row.id, row.name, to_string(row.state), dump(row.image), row.image_id,
 		row.ended() ? dump(to_string(row.reason)) : "null", exited ? std::to_string(row.status) : "null",
 		row.exits, row.cpu_ns, row.memory, row.private_bytes, row.created_ns,
-		row.ended() ? std::to_string(row.ended_ns) : "null", row.uid, row.detached, row.started, row.cold);
+		row.ended() ? std::to_string(row.ended_ns) : "null", row.uid, row.detached, row.started, row.cold,
+		row.awaited);
 
 	if (row.ended())
 		text.append(R"(,"end":)" + dump(row.end_text()));
@@ -70,6 +71,7 @@ json to_json(const vm_stat &stat)
 	object["console_bytes"] = stat.console_bytes;
 	object["console_lost"] = stat.console_lost;
 	object["parked"] = stat.parked;
+	object["ready"] = stat.ready;
 	return object;
 }
 

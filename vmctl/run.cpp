@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "find.hpp"
 #include "launch.hpp"
 #include "signals.hpp"
 #include "text.hpp"
@@ -86,20 +87,67 @@ outcome<void> copy_console(const context &world, const vm &from)
 	return {};
 }
 
+// The name of the image to make when the guest is ready; nothing when there is none to
+// make, or none any more.
+using wish = std::optional<std::string>;
+
+// Judges it before anything is made.
+outcome<wish> parse_wish(const invocation &in)
+{
+	auto name = in.value("snapshot-when-ready");
+
+	if (!name)
+		return name;
+	if (const auto judged = check_name(*name); !judged)
+		return bad_usage(fmt::format("--snapshot-when-ready {}: {}", *name, judged.error().what));
+	return name;
+}
+
+outcome<void> check_wish(const wish &wanted, const device &to)
+{
+	if (!wanted)
+		return {};
+
+	const auto other = find_loaded(to, *wanted);
+
+	if (!other)
+		return std::unexpected(other.error());
+	if (*other)
+		return give_up(status::broken, {EEXIST, "another image is called " + *wanted});
+	return {};
+}
+
+outcome<void> fulfil(wish &wanted, const vm &guest)
+{
+	if (const auto taken = guest.snapshot(*wanted); !taken)
+		return give_up(status::broken, taken.error());
+	wanted.reset();
+	return {};
+}
+
+failure never_ready(const launch &plan, const std::string &wanted)
+{
+	return {status::broken,
+		{ESRCH, fmt::format("{}: ended before it was ready: there is no image {}", plan.said, wanted)}};
+}
+
 // Comes back early when output is lost.
-outcome<void> run_to_end(const context &world, const vm &guest)
+outcome<void> run_to_end(const context &world, const vm &guest, wish &wanted)
 {
 	if (const auto prepared = guest.set_nonblocking(); !prepared)
 		return give_up(status::broken, prepared.error());
 
 	for (;;) {
-		const auto ran = guest.run({.until_output = true});
+		const auto ran = guest.run({.until_output = true, .until_ready = wanted.has_value()});
 
 		// ESRCH: the signal handler's kill came in between.
 		const bool ended = ran ? *ran == run_result::ended : ran.error().code == ESRCH;
 
 		if (!ran && !ended && ran.error().code != EINTR)
 			return give_up(status::broken, ran.error());
+		if (ran && *ran == run_result::ready)
+			if (const auto taken = fulfil(wanted, guest); !taken)
+				return taken;
 		if (const auto copied = copy_console(world, guest); !copied)
 			return copied;
 		if (!world.out.flush() || ended)
@@ -107,7 +155,7 @@ outcome<void> run_to_end(const context &world, const vm &guest)
 	}
 }
 
-int run_attached(const context &world, launch plan)
+int run_attached(const context &world, launch plan, wish wanted)
 {
 	plan.request.start = false;
 
@@ -118,7 +166,7 @@ int run_attached(const context &world, launch plan)
 
 	const stop_on_signal signals(*guest);
 
-	CLI_TRY(world, run_to_end(world, *guest));
+	CLI_TRY(world, run_to_end(world, *guest, wanted));
 	if (!world.out.flush())
 		return status::broken;
 	if (stop_on_signal::came() != 0)
@@ -133,15 +181,58 @@ int run_attached(const context &world, launch plan)
 
 	if (result == status::broken && row->reason != end_reason::exited)
 		world.complain({EIO, plan.said + ": " + row->end_text()});
+	else if (wanted)
+		return world.end(never_ready(plan, *wanted));
 	return result;
 }
 
-int run_detached(const context &world, const launch &plan)
+// Runs it in this thread, until it is ready: so nobody else gets it before.
+outcome<void> run_until_ready(const vm &guest, wish &wanted, const launch &plan)
 {
+	for (;;) {
+		const auto ran = guest.run({.until_ready = true});
+
+		if (ran && *ran == run_result::ready)
+			return fulfil(wanted, guest);
+		if (ran || ran.error().code == ESRCH)
+			return std::unexpected(never_ready(plan, *wanted));
+		if (ran.error().code != EINTR)
+			return give_up(status::broken, ran.error());
+	}
+}
+
+outcome<void> warm_up(std::uint64_t id, wish &wanted, const launch &plan)
+{
+	const auto guest = plan.to.open_vm(id);
+
+	if (!guest)
+		return give_up(status::broken, guest.error());
+
+	const stop_on_signal signals(*guest);
+
+	if (const auto ready = run_until_ready(*guest, wanted, plan); !ready)
+		return ready;
+	if (const auto started = guest->start(); !started)
+		return give_up(status::broken, started.error());
+	return {};
+}
+
+int run_detached(const context &world, launch plan, wish wanted)
+{
+	plan.request.start = !wanted;
+
 	const spawn_report made = plan.to.spawn(plan.from, plan.request);
 
 	if (made.failure)
 		return world.end(failure{status::broken, *made.failure});
+	if (wanted) {
+		if (const auto warm = warm_up(made.ids.front(), wanted, plan); !warm) {
+			// One that has ended by itself stays for those who want to know why.
+			if (wanted)
+				static_cast<void>(plan.to.control(operation::kill, made.ids));
+			return world.end(warm.error());
+		}
+	}
 	tell_ids(world, plan.to, made.ids);
 	return status::ok;
 }
@@ -150,11 +241,13 @@ int run_detached(const context &world, const launch &plan)
 
 int verb_run(const context &world, const invocation &in)
 {
+	wish wanted = CLI_TRY(world, parse_wish(in));
 	launch plan = CLI_TRY(world, prepare(world, in, 1));
 
+	CLI_TRY(world, check_wish(wanted, plan.to));
 	if (in.has("detach"))
-		return run_detached(world, plan);
-	return run_attached(world, std::move(plan));
+		return run_detached(world, std::move(plan), std::move(wanted));
+	return run_attached(world, std::move(plan), std::move(wanted));
 }
 
 } // namespace vmctl::cli

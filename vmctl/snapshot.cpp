@@ -13,20 +13,36 @@ namespace vmctl::cli
 namespace
 {
 
-// A snapshot of the VM, told by its name when it fails.
-outcome<image> take(const device &to, const chosen &one, std::string_view name = {}, bool replace = false)
+// Of a VM, told by its name when it fails.
+outcome<image> told(const chosen &one, result<image> taken)
 {
-	const auto opened = to.open_vm(one.row.id);
-	auto taken = opened ? opened->snapshot(name, replace) : std::unexpected(opened.error());
-
 	if (taken)
 		return std::move(*taken);
 
 	const int code = taken.error().code;
-	const bool refused = code == EEXIST || code == ESRCH || code == ENOENT;
+	const bool refused = code == EEXIST || code == ESRCH || code == ENOENT || code == EBUSY;
 
 	return give_up(refused ? status::some_failed : status::broken,
 		       {code, one.row.name + ": " + taken.error().what, taken.error().fix});
+}
+
+outcome<image> take(const device &to, const chosen &one, std::string_view name = {}, bool replace = false)
+{
+	const auto opened = to.open_vm(one.row.id);
+
+	return told(one, opened ? opened->snapshot(name, replace) : std::unexpected(opened.error()));
+}
+
+outcome<image> take_when_ready(const context &world, const device &to, const chosen &one, std::string_view name,
+			       bool replace)
+{
+	const auto opened = to.open_vm(one.row.id);
+
+	if (!opened)
+		return told(one, std::unexpected(opened.error()));
+	if (const auto stat = opened->stat(); stat && stat->ready > 0)
+		world.complain({0, one.row.name + " has been ready before; waiting until it is again"});
+	return told(one, opened->snapshot_when_ready(name, replace));
 }
 
 } // namespace
@@ -43,7 +59,8 @@ int verb_snapshot(const context &world, const invocation &in)
 
 	const device to = CLI_TRY(world, open_device(world));
 	const chosen one = CLI_TRY(world, select_one(to, std::span(in.operands).first(1)));
-	const image taken = CLI_TRY(world, take(to, one, name, in.has("force")));
+	const image taken = CLI_TRY(world, in.has("when-ready") ? take_when_ready(world, to, one, name, in.has("force"))
+								: take(to, one, name, in.has("force")));
 
 	return tell_image(world, taken);
 }

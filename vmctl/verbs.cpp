@@ -27,6 +27,7 @@ constexpr std::array run_options{
 	option{"detach,d", "", "in the background; prints the id"},
 	option{"name", "NAME", "name of the VM"},
 	memory,
+	option{"snapshot-when-ready", "NAME", "make an image when the guest says that it is ready"},
 };
 constexpr option how_many{"number,n", "N", "how many (1)"};
 constexpr option prefix{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2 …"};
@@ -66,7 +67,10 @@ constexpr option take_name{"force,f", "", "take the name from the image that has
 constexpr std::array image_ls_options{option{"quiet,q", "", "only ids of loaded ones"}, json};
 constexpr std::array image_rm_options{option{"all", "", "every image with a name"}};
 constexpr std::array image_tag_options{take_name};
-constexpr std::array snapshot_options{take_name};
+constexpr std::array snapshot_options{
+	option{"when-ready", "", "wait until the guest says that it is, and take it right there"},
+	take_name,
+};
 constexpr std::array image_load_options{
 	option{"name", "NAME", "its name (what the file is called)"},
 	option{"memory,m", "SIZE", "memory of a VM made without -m, as 512K, 16M or 1.5G (16M)"},
@@ -77,7 +81,7 @@ constexpr std::array help_options{option{"man", "", "all of it as a page, for: v
 
 // clang-format off
 constexpr std::array table{
-	verb{"run", "", life, "run [-d] [--name NAME] [-m SIZE] [IMAGE] [-- ARGS…]",
+	verb{"run", "", life, "run [-d] [--name NAME] [-m SIZE] [--snapshot-when-ready NAME] [IMAGE] [-- ARGS…]",
 	     "Run a VM in the foreground; ends with the guest's status", run_options, 1, true, verb_run},
 	verb{"spawn", "", life, "spawn [-n N] [--name PREFIX] [-m SIZE] [-q] [IMAGE] [-- ARGS…]",
 	     "Start VMs in the background", spawn_options, 1, true, verb_spawn},
@@ -110,7 +114,7 @@ constexpr std::array table{
 	     inspect_options, any, false, verb_inspect},
 	verb{"image ls", "images", stock, "image ls [-q] [--json]", "List the images: those loaded into the module, and the bundled ones",
 	     image_ls_options, 0, false, verb_image_ls},
-	verb{"snapshot", "commit", stock, "snapshot [-f] VM NAME",
+	verb{"snapshot", "commit", stock, "snapshot [--when-ready] [-f] VM NAME",
 	     "Make an image of a VM as it is, which goes on; prints the image's id", snapshot_options, 2, false,
 	     verb_snapshot},
 	verb{"image inspect", "", stock, "image inspect IMAGE…", "Print all there is to know about images, as JSON",

@@ -47,9 +47,12 @@ static_assert(std::to_underlying(cpu_level::sse42) == MAYFLY_CPU_SSE42);
 std::string missing_features(std::uint64_t features)
 {
 	static constexpr std::pair<std::uint64_t, const char *> all[] = {
-		{MAYFLY_FEATURE_CPU_LEVELS, "CPU levels"},       {MAYFLY_FEATURE_IMAGE_NAMES, "names for images"},
-		{MAYFLY_FEATURE_END_RECORDS, "records of ends"}, {MAYFLY_FEATURE_MEMORY, "access to guest memory"},
+		{MAYFLY_FEATURE_CPU_LEVELS, "CPU levels"},
+		{MAYFLY_FEATURE_IMAGE_NAMES, "names for images"},
+		{MAYFLY_FEATURE_END_RECORDS, "records of ends"},
+		{MAYFLY_FEATURE_MEMORY, "access to guest memory"},
 		{MAYFLY_FEATURE_SNAPSHOTS, "snapshots"},
+		{MAYFLY_FEATURE_READY, "guests that say when they are ready"},
 	};
 	std::string missing;
 

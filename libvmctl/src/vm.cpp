@@ -16,6 +16,7 @@ namespace vmctl
 static_assert(std::to_underlying(run_result::ended) == MAYFLY_RAN_ENDED);
 static_assert(std::to_underlying(run_result::parked) == MAYFLY_RAN_PARKED);
 static_assert(std::to_underlying(run_result::output) == MAYFLY_RAN_OUTPUT);
+static_assert(std::to_underlying(run_result::ready) == MAYFLY_RAN_READY);
 
 result<void> vm::call(unsigned long request, void *argument, const char *what) const
 {
@@ -85,7 +86,8 @@ result<run_result> vm::run(run_options options) const
 	mayfly_run run{};
 
 	run.flags = (options.until_park ? MAYFLY_RUN_UNTIL_PARK : 0u) |
-		    (options.until_output ? MAYFLY_RUN_UNTIL_OUTPUT : 0u);
+		    (options.until_output ? MAYFLY_RUN_UNTIL_OUTPUT : 0u) |
+		    (options.until_ready ? MAYFLY_RUN_UNTIL_READY : 0u);
 	do
 		VMCTL_TRY(call(MAYFLY_RUN, &run, "running the VM"));
 	while (run.outcome == MAYFLY_RAN_AGAIN);
@@ -133,12 +135,23 @@ result<void> vm::write_memory(std::uint64_t gpa, std::span<const std::byte> byte
 
 result<image> vm::snapshot(std::string_view name, bool replace) const
 {
+	return snapshot(name, replace, 0);
+}
+
+result<image> vm::snapshot_when_ready(std::string_view name, bool replace) const
+{
+	return snapshot(name, replace, MAYFLY_SNAPSHOT_WHEN_READY);
+}
+
+result<image> vm::snapshot(std::string_view name, bool replace, std::uint32_t flags) const
+{
 	mayfly_snapshot argument{};
 
+	argument.flags = flags;
 	if (!name.empty()) {
 		VMCTL_TRY(check_name(name));
 		put_name(argument.name, name);
-		argument.flags = replace ? MAYFLY_SNAPSHOT_REPLACE : 0u;
+		argument.flags |= replace ? MAYFLY_SNAPSHOT_REPLACE : 0u;
 	}
 
 	const int ret = handle_.calls().ioctl(fd(), MAYFLY_SNAPSHOT, &argument);
@@ -149,7 +162,9 @@ result<image> vm::snapshot(std::string_view name, bool replace) const
 	case EEXIST:
 		return fail(EEXIST, "another image is called " + std::string(name));
 	case ESRCH:
-		return fail(ESRCH, "the VM has ended");
+		return fail(ESRCH, flags == 0 ? "the VM has ended" : "the VM has ended, and was not ready before");
+	case EBUSY:
+		return fail(EBUSY, "somebody else waits until it is ready");
 	case EDQUOT:
 		return fail(EDQUOT, "it and its image would hold more bytes than the limits allow",
 			    "vmctl info shows them");

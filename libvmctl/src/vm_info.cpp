@@ -55,6 +55,7 @@ vm_info info_of(const mayfly_vm_info &raw)
 		.detached = (raw.flags & MAYFLY_VM_DETACHED) != 0,
 		.started = (raw.flags & MAYFLY_VM_STARTED) != 0,
 		.cold = (raw.flags & MAYFLY_VM_COLD) != 0,
+		.awaited = (raw.flags & MAYFLY_VM_AWAITED) != 0,
 	};
 }
 

@@ -18,6 +18,7 @@ vm_stat stat_of(const mayfly_vm_info &raw)
 	stat.console_bytes = raw.console_bytes;
 	stat.console_lost = raw.console_lost;
 	stat.parked = raw.parked;
+	stat.ready = raw.ready;
 	return stat;
 }
 

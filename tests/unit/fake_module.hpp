@@ -37,6 +37,8 @@ public:
 	std::uint32_t list_most = MAYFLY_MAX_BATCH; // rows in one LIST, whatever is asked
 	int list_error = 0;
 	int snapshot_error = 0;
+	std::uint32_t snapshot_flags = 0;      // of the last one
+	bool readies = false;                  // guests say that they are ready, once in each RUN that asks
 	std::uint64_t spawn_most = UINT64_MAX; // VMs until SPAWN fails ...
 	int spawn_error = ENOMEM;              // ... like this
 	bool ends_when_notified = true;
@@ -71,7 +73,8 @@ public:
 		module_info.api_version = MAYFLY_API_VERSION;
 		module_info.backend = 1;
 		module_info.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
-				       MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY | MAYFLY_FEATURE_SNAPSHOTS;
+				       MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY | MAYFLY_FEATURE_SNAPSHOTS |
+				       MAYFLY_FEATURE_READY;
 		module_info.cpu_vendor = MAYFLY_VENDOR_AMD;
 		module_info.cpu_level = MAYFLY_CPU_SSE42;
 		module_info.max_vms = 100000;
@@ -170,7 +173,7 @@ public:
 			if (while_running)
 				while_running();
 			run_flags.push_back(static_cast<mayfly_run *>(argument)->flags);
-			static_cast<mayfly_run *>(argument)->outcome = agains-- > 0 ? MAYFLY_RAN_AGAIN : outcome;
+			static_cast<mayfly_run *>(argument)->outcome = ran(*static_cast<mayfly_run *>(argument));
 			return 0;
 		case MAYFLY_GET_STATE:
 			get_state(states[static_cast<std::uint64_t>(fd - vm_fd)],
@@ -335,8 +338,16 @@ private:
 		return 0;
 	}
 
+	std::uint32_t ran(const mayfly_run &wanted)
+	{
+		if (agains-- > 0)
+			return MAYFLY_RAN_AGAIN;
+		return readies && wanted.flags & MAYFLY_RUN_UNTIL_READY ? MAYFLY_RAN_READY : outcome;
+	}
+
 	int snapshot(std::uint64_t id, mayfly_snapshot &wanted)
 	{
+		snapshot_flags = wanted.flags;
 		if (snapshot_error != 0)
 			return -snapshot_error;
 		if (find(id)->state == MAYFLY_ENDED)
@@ -350,7 +361,9 @@ private:
 		std::memcpy(row.label, find(id)->image, sizeof row.label);
 		images.push_back(row);
 		wanted.fd = grant(image_fd + static_cast<int>(row.id));
-		return wanted.name[0] == '\0' ? 0 : name_image(images.back(), wanted.name, wanted.flags);
+		return wanted.name[0] == '\0'
+			       ? 0
+			       : name_image(images.back(), wanted.name, wanted.flags & MAYFLY_SNAPSHOT_REPLACE);
 	}
 
 	int spawn(mayfly_spawn &wanted)

@@ -140,22 +140,22 @@ TEST_F(list_test, ps_json_is_exact)
 		"[\n"
 		R"({"id":1,"name":"one","state":"parked","image":"hello","image_id":0,"reason":null,"status":null)" +
 			row_end +
-			R"("ended":null,"uid":0,"detached":true,"started":true,"cold":false},)"
+			R"("ended":null,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false},)"
 			"\n"
 			R"({"id":2,"name":"two","state":"ended","image":"\"a\\b\"","image_id":0,"reason":"exited","status":-7)" +
 			row_end +
-			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"end":"exited with status -7"},)"
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,"end":"exited with status -7"},)"
 			"\n"
 			"{\"id\":3,\"name\":\"three\",\"state\":\"ended\",\"image\":\"caf\xef\xbf\xbd \xc3\xa9\\u0001\\n\","
 			R"("image_id":0,"reason":"bad-access","status":null)" +
 			row_end +
-			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,)"
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,)"
 			R"("end":"bad access to guest-physical 0x1000 at rip 0xffffffff80020000",)"
 			R"("rip":"0xffffffff80020000","address":"0x1000"},)"
 			"\n"
 			R"({"id":4,"name":"four","state":"ended","image":"","image_id":0,"reason":"entry-failed","status":null)" +
 			row_end +
-			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,)"
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,)"
 			R"("end":"the CPU refused to enter the guest (code 0x80000021) at rip 0xffffffff80020000",)"
 			R"("rip":"0xffffffff80020000","detail":"0x80000021"})"
 			"\n]\n");

@@ -88,4 +88,55 @@ TEST_F(snapshots_test, a_snapshot_that_nobody_was_told_of_has_no_name)
 	EXPECT_STREQ(fake.images[0].name, "");
 }
 
+TEST_F(snapshots_test, one_can_wait_until_the_guest_is_ready)
+{
+	fake.add("one");
+	EXPECT_EQ(run({"snapshot", "--when-ready", "one", "warm"}), 0);
+	EXPECT_EQ(out, "1\n");
+	EXPECT_EQ(err, "");
+	EXPECT_EQ(fake.snapshot_flags, std::uint32_t{MAYFLY_SNAPSHOT_WHEN_READY});
+	fake.counters[1].ready = 1;
+	EXPECT_EQ(run({"snapshot", "--when-ready", "-f", "one", "warm"}), 0);
+	EXPECT_EQ(err, "vmctl: snapshot: one has been ready before; waiting until it is again\n");
+	EXPECT_EQ(fake.snapshot_flags, MAYFLY_SNAPSHOT_WHEN_READY | MAYFLY_SNAPSHOT_REPLACE);
+	fake.snapshot_error = EBUSY;
+	EXPECT_EQ(run({"snapshot", "--when-ready", "one", "cool"}), 1);
+	EXPECT_NE(err.find("one: somebody else waits until it is ready"), std::string::npos) << err;
+}
+
+TEST_F(snapshots_test, run_makes_an_image_when_the_guest_is_ready)
+{
+	for (const bool detached : {false, true}) {
+		const char *name = detached ? "cool" : "warm";
+
+		fake.readies = true;
+		fake.while_running = [&] { fake.readies = fake.run_flags.size() % 2 == 0; };
+		fake.run_flags.clear();
+		if (detached)
+			EXPECT_EQ(run({"run", "-d", "--snapshot-when-ready", name}), 0) << err;
+		else
+			static_cast<void>(run({"run", "--snapshot-when-ready", name}));
+		EXPECT_STREQ(fake.images.back().name, name);
+		EXPECT_EQ(fake.run_flags.size(), detached ? 1u : 2u);
+		EXPECT_NE(fake.run_flags[0] & MAYFLY_RUN_UNTIL_READY, 0u);
+	}
+}
+
+TEST_F(snapshots_test, what_run_cannot_name_is_refused_before_it_runs)
+{
+	fake.add("one");
+	EXPECT_EQ(run({"snapshot", "one", "warm"}), 0);
+	EXPECT_EQ(run({"run", "--snapshot-when-ready", "warm"}), 125);
+	EXPECT_NE(err.find("another image is called warm"), std::string::npos) << err;
+	EXPECT_EQ(run({"run", "--snapshot-when-ready", "a/b"}), 2);
+	EXPECT_TRUE(fake.spawns.empty());
+	EXPECT_TRUE(fake.run_flags.empty());
+}
+
+TEST_F(snapshots_test, a_guest_that_ends_first_has_no_image)
+{
+	EXPECT_EQ(run({"run", "-d", "--snapshot-when-ready", "warm"}), 125);
+	EXPECT_NE(err.find("ended before it was ready: there is no image warm"), std::string::npos) << err;
+}
+
 }

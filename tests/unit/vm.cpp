@@ -99,6 +99,9 @@ TEST_F(vm_test, runs_until_what_was_asked_for)
 	EXPECT_EQ(fake.run_flags.size(), 4u);
 	fake.run_flags.pop_back();
 	EXPECT_EQ(fake.run_flags, (std::vector<std::uint32_t>{0, MAYFLY_RUN_UNTIL_PARK, MAYFLY_RUN_UNTIL_OUTPUT}));
+	fake.outcome = MAYFLY_RAN_READY;
+	EXPECT_EQ(vm.run({.until_ready = true}), run_result::ready);
+	EXPECT_EQ(fake.run_flags.back(), std::uint32_t{MAYFLY_RUN_UNTIL_READY});
 }
 
 TEST_F(vm_test, polls)

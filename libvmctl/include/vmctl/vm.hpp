@@ -23,6 +23,7 @@ namespace vmctl
 struct run_options {
 	bool until_park = false;   ///< instead of waiting
 	bool until_output = false; ///< when the console has grown
+	bool until_ready = false;  ///< when the guest says that it is ready for a snapshot
 };
 
 /// Why vm::run() came back.
@@ -30,6 +31,7 @@ enum class run_result : std::uint32_t {
 	ended = 1,  ///< the VM has ended
 	parked = 2, ///< it waits, and until_park was asked for
 	output = 3, ///< its console grew, and until_output was asked for
+	ready = 5,  ///< its guest is ready, and until_ready was asked for
 };
 
 /// What vm::poll() found.
@@ -109,6 +111,11 @@ public:
 	/// bytes than somebody may have, ENOMEM.
 	[[nodiscard]] result<image> snapshot(std::string_view name = {}, bool replace = false) const;
 
+	/// The same, but waits until the guest says that it is ready the next time, and takes
+	/// it right there: in every VM made from the image that call returns again. Errors as
+	/// snapshot(), and EBUSY when somebody else waits for that, EINTR when a signal came.
+	[[nodiscard]] result<image> snapshot_when_ready(std::string_view name = {}, bool replace = false) const;
+
 	/// Console bytes not yet read through this handle: how many, 0 when the VM has
 	/// ended and all is read. Waits for some, unless set_nonblocking(): EAGAIN. EINTR
 	/// when a signal came.
@@ -124,6 +131,7 @@ public:
 private:
 	[[nodiscard]] result<void> call(unsigned long request, void *argument, const char *what) const;
 	[[nodiscard]] result<void> control(operation what, std::uint32_t port = 0) const;
+	[[nodiscard]] result<image> snapshot(std::string_view name, bool replace, std::uint32_t flags) const;
 	[[nodiscard]] result<void> copy(std::uint64_t gpa, const void *buffer, std::size_t length,
 					std::uint32_t flags) const;
 

@@ -99,6 +99,8 @@ struct vm_info {
 	bool started = false;
 	/// It is parked, and what can be derived was given back.
 	bool cold = false;
+	/// Somebody waits for a snapshot until its guest is ready.
+	bool awaited = false;
 
 	/// True when state is ended.
 	[[nodiscard]] bool ended() const { return state == vm_state::ended; }

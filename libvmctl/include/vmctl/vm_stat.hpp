@@ -31,6 +31,8 @@ struct vm_stat {
 	std::uint64_t console_lost = 0;
 	/// Times it parked.
 	std::uint64_t parked = 0;
+	/// Times its guest has said that it is ready for a snapshot.
+	std::uint64_t ready = 0;
 };
 
 } // namespace vmctl
