@@ -24,11 +24,24 @@ struct events {
 	bool stop() const { return has(MAYFLY_EVENT_STOP); }
 };
 
+/// Calls the hook of mayfly/ready.hpp if this VM has become another one. Null in programs
+/// without that hook.
+[[gnu::weak]] void notice_generation();
+
+/// What everything does that may come back in a clone.
+inline void notice_generation_if_asked()
+{
+	if (notice_generation != nullptr)
+		notice_generation();
+}
+
 /// Sleeps until an event comes or now_ns() reaches @p deadline, in nanoseconds.
 /// A deadline in the past only collects what is pending.
 inline events wait_until(std::uint64_t deadline)
 {
-	return {static_cast<std::uint64_t>(hypercall(MAYFLY_HC_WAIT, deadline))};
+	const events came = {static_cast<std::uint64_t>(hypercall(MAYFLY_HC_WAIT, deadline))};
+	notice_generation_if_asked();
+	return came;
 }
 
 /// Sleeps until an event comes.

@@ -38,8 +38,8 @@ inline std::uint64_t memory_bytes()
 	return device_page().memory_bytes;
 }
 
-/// Changes when this VM becomes another one (clone, restore). Whoever keeps
-/// anything derived from id or seed compares it and starts afresh.
+/// From 1; higher in a VM that goes on from a snapshot of this one (mayfly/ready.hpp).
+/// Whoever keeps anything derived from id or seed compares it and starts afresh.
 inline std::uint64_t generation()
 {
 	return device_page().generation;

@@ -24,6 +24,7 @@ constexpr struct {
 	{"overflow-in-frame", overflow_in_frame},
 	{"overflow-into-tables", overflow_into_tables},
 	{"stack", use_stack},
+	{"ready", be_ready},
 	{"statics", destroy_statics},
 	{"thread-storage", use_thread_storage},
 };

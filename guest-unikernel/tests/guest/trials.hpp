@@ -2,6 +2,7 @@
 #pragma once
 
 // Each file has one of these; `main.cpp` names them.
+void be_ready();
 void destroy_statics();
 void divide_by_zero();
 void overflow_below_image();
