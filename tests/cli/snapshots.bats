@@ -5,6 +5,12 @@
 # shellcheck disable=SC2154 # stderr is set by bats
 load with_module
 
+# Does somebody wait until $1 is ready?
+is_awaited()
+{
+	[[ $(field "$1" awaited) == true ]]
+}
+
 teardown()
 {
 	vmctl rm -f --all 2>/dev/null || true
@@ -83,4 +89,64 @@ teardown()
 	[[ $status -eq 125 ]]
 	vm image inspect warm
 	expect_status 1
+}
+
+@test "a guest says when it is ready, and a thousand clones answer their own calls" {
+	vm run --snapshot-when-ready warm primes -- 7
+	expect_status 0
+	[[ $output == "7 is prime" ]]
+	vm run warm -- 7919 7920
+	expect_status 0
+	[[ $output == "7919 is prime"$'\n'"7920 is not prime" ]]
+	vm run warm
+	[[ $status -eq 0 && -z $output ]]
+	vm run warm -- million
+	expect_status 1
+	vmctl spawn -q -n 1000 --name call warm -- 999983
+	vmctl wait --all >/dev/null
+	[[ $(vmctl logs --all | grep -c "999983 is prime") -eq 1000 ]]
+}
+
+@test "clones draw random numbers of their own, in the hook and after it" {
+	vm run --snapshot-when-ready warm build/tests/test-guest -- ready
+	expect_status 0
+	first=$output
+	[[ $first =~ ^before\ [0-9a-f]{16}$ ]]
+	vmctl spawn -q -n 1000 --name one warm -- some words
+	vmctl wait --all >/dev/null
+	vmctl logs --all >"$BATS_TEST_TMPDIR/logs"
+	[[ $(grep -c "arguments 2: some words" "$BATS_TEST_TMPDIR/logs") -eq 1000 ]]
+	[[ $(grep -c "before" "$BATS_TEST_TMPDIR/logs") -eq 0 ]]
+	[[ $({ echo "$first" && cat "$BATS_TEST_TMPDIR/logs"; } | grep -oE "(before|hook|next) [0-9a-f]{16}" |
+		cut -d" " -f2 | sort -u | wc -l) -eq 2001 ]]
+}
+
+@test "in the background the image is there before run has ended" {
+	vm run -d --name web --snapshot-when-ready warm primes
+	expect_status 0
+	vmctl image inspect warm | jq -e '.[0].label == "primes"'
+	vmctl wait web
+	[[ $(vmctl inspect web | jq '.[0].ready') -eq 1 ]]
+	vm run -d --snapshot-when-ready warm primes
+	expect_status 125
+	vm run -d --name early --snapshot-when-ready never noop
+	expect_status 125
+	[[ $stderr == *"noop: ended before it was ready: there is no image never" ]]
+	[[ $(field early state) == ended ]]
+	vm run --snapshot-when-ready never noop
+	expect_status 125
+	vm image inspect never
+	expect_status 1
+}
+
+@test "who waits for a VM that ends is told" {
+	vmctl create --name web noop
+	vmctl snapshot --when-ready web warm 2>"$BATS_TEST_TMPDIR/said" &
+	waits=$!
+	eventually is_awaited web
+	vmctl start web
+	status=0
+	wait $waits || status=$?
+	[[ $status -eq 1 ]]
+	[[ $(<"$BATS_TEST_TMPDIR/said") == "vmctl: snapshot: web: the VM has ended, and was not ready before" ]]
 }
