@@ -9,43 +9,15 @@
 
 #include <gtest/gtest.h>
 
-extern "C" {
-#include "mem/stage2.h"
-}
+#include "table_formats.hpp"
 
 namespace
 {
 
-// APM 2 15.25.3 and SDM 3C 29.3.2.
-constexpr stage2_format npt_of(int levels)
-{
-	return {.present = 1,
-		.table = 0x27,
-		.leaf = 0x65,
-		.write = 2,
-		.execute = 0,
-		.no_execute = 1ull << 63,
-		.large = 1 << 7,
-		.owned = 1 << 9,
-		.cow = 1 << 10,
-		.levels = levels,
-		.large_pages = true,
-		.large_code = true};
-}
-
-constexpr stage2_format npt = npt_of(4), npt5 = npt_of(5);
-constexpr stage2_format ept{.present = 7,
-			    .table = 0x107,
-			    .leaf = 0x371,
-			    .write = 2,
-			    .execute = 4,
-			    .no_execute = 0,
-			    .large = 1 << 7,
-			    .owned = 1ull << 58,
-			    .cow = 1ull << 59,
-			    .levels = 4,
-			    .large_pages = true,
-			    .large_code = false};
+using table_formats::ept;
+using table_formats::npt;
+using table_formats::npt5;
+using table_formats::shape;
 
 /// Pages for tables, and a way to run out of them.
 class pages
@@ -67,11 +39,6 @@ public:
 private:
 	std::vector<std::unique_ptr<u64, decltype(&std::free)>> all_;
 	std::size_t left_ = 1000;
-};
-
-struct shape {
-	const char *name;
-	const stage2_format *format;
 };
 
 class Stage2 : public ::testing::TestWithParam<shape>
