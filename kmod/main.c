@@ -123,6 +123,7 @@ static void __exit mayfly_exit(void)
 	catalog_teardown();
 	table_teardown();
 	vm_teardown();
+	image_teardown();
 	owner_teardown();
 	memory_teardown();
 	pages_teardown();

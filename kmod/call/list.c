@@ -44,7 +44,7 @@ static int visit_vm(u64 *id, bool all, u64 row, u32 row_size)
 
 static int visit_image(u64 *id, bool all, u64 row, u32 row_size)
 {
-	struct image *image = image_find_from(id);
+	struct image *image = image_find_from(id, NULL);
 	struct mayfly_image_info info = {};
 	int ret = 0;
 

@@ -50,6 +50,7 @@ enum mutation {
 	/* Snapshots: */
 	MUTATION_FREEZE,	/* what the image shares can still be written */
 	MUTATION_GENERATION,	/* a clone has its original's */
+	MUTATION_FOLD,		/* what two images share is freed with the older one */
 };
 
 #ifdef MAYFLY_DEBUG

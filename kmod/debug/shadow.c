@@ -35,6 +35,7 @@ static const char *const names[SHADOW_CHECKS] = {
 	[SHADOW_FREED_MAPPED] = "freed-mapped",
 	[SHADOW_FREED_INSIDE] = "freed-inside",
 	[SHADOW_FROZEN] = "frozen",
+	[SHADOW_FOLDED] = "folded",
 };
 
 static atomic_t hits[SHADOW_CHECKS];

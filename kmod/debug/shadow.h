@@ -43,6 +43,7 @@ enum shadow_check {
 	SHADOW_FREED_MAPPED,	/* a page freed while it is mapped */
 	SHADOW_FREED_INSIDE,	/* a page freed while its VM is in guest mode */
 	SHADOW_FROZEN,		/* an image's tables let VMs write to what they share */
+	SHADOW_FOLDED,		/* an image's tables lead to a page that has been freed */
 	SHADOW_CHECKS,
 };
 
@@ -59,6 +60,7 @@ __printf(2, 3) void shadow_report(enum shadow_check check, const char *format, .
 void shadow_guest_state(const struct vcpu *vcpu, const char *wrong);
 
 void shadow_image(const struct stage2 *s2);
+void shadow_folded(const struct stage2 *s2);
 
 void shadow_host_setup(void);
 void shadow_host_before(enum shadow_span span);
@@ -81,6 +83,7 @@ void shadow_vmx_bitmap(const void *bitmap, bool open);
 void shadow_vmx_entry(const struct vcpu *vcpu, phys_addr_t bitmap, bool open);
 #else
 static inline void shadow_image(const struct stage2 *s2) {}
+static inline void shadow_folded(const struct stage2 *s2) {}
 
 static inline void shadow_host_setup(void) {}
 static inline void shadow_host_before(enum shadow_span span) {}

@@ -205,7 +205,7 @@ struct image *image_prepare(struct owner *owner)
 	image->id = atomic64_inc_return(&last_id);
 	if (!xa_reserve(&images, image->id, GFP_KERNEL | __GFP_NORETRY))
 		return image;
-	image_put(image);
+	image_free(image);
 	return NULL;
 }
 
@@ -217,6 +217,7 @@ struct image *image_prepare(struct owner *owner)
 void image_inherit(struct image *image, struct image *parent)
 {
 	image->parent = parent;
+	WRITE_ONCE(parent->inherited, true);
 	image->profile = parent->profile;
 	image->cpu_vendor = parent->cpu_vendor;
 	image->cpu_level = parent->cpu_level;
@@ -274,7 +275,8 @@ struct image *image_create(const struct mayfly_image_create *create,
 	if (!ret && image->memory_default < image->memory_min)
 		ret = -EINVAL;
 	if (ret) {
-		image_put(image);
+		image_hide(image);
+		image_free(image);
 		return ERR_PTR(ret);
 	}
 	image_publish(image);
@@ -302,17 +304,19 @@ struct image *image_find(u64 id)
 /**
  * image_find_from - the first image at or after an id
  * @id: where to start; out: its id
+ * @wanted: is it one of those that are looked for? Called under RCU, without a reference.
+ *	NULL for all
  *
  * Return: the image with a reference, or NULL when there are no more.
  */
-struct image *image_find_from(u64 *id)
+struct image *image_find_from(u64 *id, bool (*wanted)(const struct image *image))
 {
 	unsigned long index = *id;
 	struct image *image;
 
 	rcu_read_lock();
 	image = xa_find(&images, &index, ULONG_MAX, XA_PRESENT);
-	while (image && !kref_get_unless_zero(&image->ref))
+	while (image && ((wanted && !wanted(image)) || !kref_get_unless_zero(&image->ref)))
 		image = xa_find_after(&images, &index, ULONG_MAX, XA_PRESENT);
 	rcu_read_unlock();
 	*id = index;
@@ -327,16 +331,45 @@ struct image *image_find_from(u64 *id)
  */
 u64 image_bytes(const struct image *image)
 {
-	return image->nr_pages * PAGE_SIZE;
+	return READ_ONCE(image->nr_pages) * PAGE_SIZE;
 }
 
-/* Nobody finds it any more. */
-static void hide_image(struct kref *ref)
+/**
+ * image_parent_id - what an image is derived from
+ * @image: the image
+ *
+ * Return: the parent's id, 0 if there is none. A parent that has been folded is none.
+ */
+u64 image_parent_id(const struct image *image)
 {
-	xa_erase(&images, container_of(ref, struct image, ref)->id);
+	const struct image *parent;
+	u64 id;
+
+	rcu_read_lock();
+	parent = READ_ONCE(image->parent);
+	id = parent ? parent->id : 0;
+	rcu_read_unlock();
+	return id;
 }
 
-static void free_image(struct image *image)
+/**
+ * image_hide - from now on nobody finds an image
+ * @image: without references
+ *
+ * Context: any.
+ */
+void image_hide(struct image *image)
+{
+	xa_erase(&images, image->id);
+}
+
+/**
+ * image_free - free an image, but not its parent
+ * @image: nobody finds or uses it
+ *
+ * Context: may sleep.
+ */
+void image_free(struct image *image)
 {
 	struct page *page, *next;
 	unsigned int n = 0;
@@ -351,24 +384,6 @@ static void free_image(struct image *image)
 	owner_put(image->owner);
 	kfree_rcu(image, rcu);
 	atomic_long_dec(&nr_images);
-}
-
-/**
- * image_put - drop a reference
- * @image: the image
- *
- * Context: may sleep.
- */
-void image_put(struct image *image)
-{
-	/* A chain may be long, and a stack is not. */
-	while (image && kref_put(&image->ref, hide_image)) {
-		struct image *parent = image->parent;
-
-		free_image(image);
-		cond_resched();
-		image = parent;
-	}
 }
 
 /**

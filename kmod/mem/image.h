@@ -36,18 +36,19 @@ struct image_start {
 /*
  * Pages, tables over them, and a state to start from. Who protects a field:
  *   I  immutable once its descriptor exists
+ *   f  changed by folding, under RCU; whoever frees an image is alone
  *   h  written once, by the thread that sets @hot_claimed first
  *   r  reference count
  */
 struct image {
-	struct kref ref;		/* [r] VMs, descriptors, its name */
+	struct kref ref;		/* [r] VMs, descriptors, its name, images derived from it */
 	u64 id;				/* [I] */
-	struct image *parent;		/* [I] has pages that are mapped here; or NULL */
+	struct image *parent;		/* [f] has pages that are mapped here; or NULL */
 	struct owner *owner;		/* [I] has a reference; pays for it */
 	struct stage2 s2;		/* [I] leaves read-only; writable segments: cow */
-	struct list_head pages;		/* [I] and tables, linked by page->lru */
-	u64 nr_pages;			/* [I] on @pages */
-	u64 charged;			/* [I] bytes that @owner is charged for it */
+	struct list_head pages;		/* [f] and tables, linked by page->lru */
+	u64 nr_pages;			/* [f] on @pages */
+	u64 charged;			/* [f] bytes that @owner is charged for it */
 	u64 memory_min;			/* [I] bytes of memory a VM needs */
 	u64 memory_default;		/* [I] bytes of memory a VM gets unasked */
 	struct image_start start;	/* [I] */
@@ -56,6 +57,7 @@ struct image {
 	u32 cpu_level;			/* [I] MAYFLY_CPU_* */
 	u64 created_ns;			/* [I] of the host's boot time */
 	char label[MAYFLY_NAME_SIZE];	/* [I] for people */
+	bool inherited;			/* set once: there have been images derived from it */
 	struct image_name *name;	/* vm/catalog.c's own */
 	struct rcu_head rcu;
 	/*
@@ -74,12 +76,19 @@ struct image *image_prepare(struct owner *owner);
 void image_inherit(struct image *image, struct image *parent);
 void image_publish(struct image *image);
 struct image *image_find(u64 id);
-struct image *image_find_from(u64 *id);
-void image_put(struct image *image);
+struct image *image_find_from(u64 *id, bool (*wanted)(const struct image *image));
+void image_hide(struct image *image);
+void image_free(struct image *image);
 void image_learn_hot(struct image *image, const struct list_head *pages);
 u64 image_count(void);
 u64 image_bytes(const struct image *image);
+u64 image_parent_id(const struct image *image);
 void image_setup(const struct stage2_format *format);
+
+/* chain.c */
+void image_put(struct image *image);
+void image_is_derived(const struct image *image);
+void image_teardown(void);
 
 static inline struct image *image_get(struct image *image)
 {

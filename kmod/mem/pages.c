@@ -170,6 +170,18 @@ bool pages_is_guests(const struct page *page)
 }
 
 /**
+ * pages_is_taken - has this page been taken, and not freed?
+ * @page: the page; not in the midst of a large one
+ *
+ * Return: true for what pages_alloc() and the like gave. Another owner's page may have
+ * any answer.
+ */
+bool pages_is_taken(const struct page *page)
+{
+	return PAGE_INDEX(page);
+}
+
+/**
  * pages_is_large - is this page the first of 512?
  * @page: the page
  *

@@ -45,6 +45,7 @@ static inline bool pages_is_broken(struct page *page)
 void pages_set_gpa(struct page *page, u64 gpa);
 bool pages_is_guests(const struct page *page);
 bool pages_is_large(const struct page *page);
+bool pages_is_taken(const struct page *page);
 u64 pages_gpa(const struct page *page);
 
 int pages_setup(void);

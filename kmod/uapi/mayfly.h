@@ -247,7 +247,8 @@ struct mayfly_image_create {
 /**
  * struct mayfly_image_info - an image at a glance: a row of IMAGE_LIST and of STAT
  * @id: unique for the life of the module, from 1
- * @parent: id of the image it was derived from, 0 for none; that one may be gone
+ * @parent: id of the image it was derived from, 0 for none. Once nobody else uses that one
+ *	it becomes part of this one, whose @bytes grow, and @parent is its parent
  * @bytes: that it holds: pages and tables
  * @users: VMs, images derived from it and open descriptors that keep it
  * @memory_min: bytes of memory a VM needs at least

@@ -140,7 +140,7 @@ void inspect_image(const struct image *image, unsigned int lookups,
 		   struct mayfly_image_info *info)
 {
 	info->id = image->id;
-	info->parent = image->parent ? image->parent->id : 0;
+	info->parent = image_parent_id(image);
 	info->bytes = image_bytes(image);
 	info->users = users_of(image, lookups, catalog_name(image, info->name));
 	info->memory_min = image->memory_min;

@@ -86,6 +86,7 @@ static int take(struct vm *vm, struct image *image)
 	image->memory_default = vm->memory.size;
 	cold_freeze(vm, image);
 	image_publish(image);
+	image_is_derived(image);
 	/* Without memory it stays cold until it runs. */
 	if (!cold_warm(vm, MEMORY_SLEEP))
 		vm_account(vm);

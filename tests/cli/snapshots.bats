@@ -5,6 +5,16 @@
 # shellcheck disable=SC2154 # stderr is set by bats
 load with_module
 
+holds_nothing()
+{
+	vmctl info --json | jq -e '.[0] | .vms == 0 and .images == 0 and .pages == 0'
+}
+
+has_images()
+{
+	[[ $(vmctl info --json | jq '.[0].images') -eq $1 ]]
+}
+
 # Does somebody wait until $1 is ready?
 is_awaited()
 {
@@ -15,7 +25,8 @@ teardown()
 {
 	vmctl rm -f --all 2>/dev/null || true
 	vmctl image rm --all
-	vmctl info --json | jq -e '.[0] | .vms == 0 and .images == 0 and .pages == 0'
+	# An image that is being folded goes a little later.
+	eventually holds_nothing
 }
 
 @test "a thousand VMs go on from where one is" {
@@ -24,7 +35,8 @@ teardown()
 	vm clone -n 1000 --name copy web
 	expect_status 0
 	[[ $(wc -l <<<"$output") -eq 1000 ]]
-	[[ $(vmctl info --json | jq '.[0].images') -eq 2 ]]
+	# What web was made from is part of its snapshot.
+	eventually has_images 1
 	# What was written before is the original's.
 	[[ -n $(vmctl logs web) && -z $(vmctl logs copy-500) ]]
 	[[ $(field copy-1000 exits) -eq 0 && $(field copy-1 memory) -eq $(field web memory) ]]
@@ -33,6 +45,7 @@ teardown()
 }
 
 @test "a named snapshot stays when its VM has gone" {
+	vmctl image load --name hello build/guests/hello
 	vmctl run -d --name web hello
 	vm snapshot web warm
 	expect_status 0

@@ -254,7 +254,11 @@ protected:
 		// It has failed already, or did not begin as others' VMs are there, which stay.
 		if (HasFatalFailure())
 			return;
-		EXPECT_TRUE(eventually([this] { return info(device).pools == 0; }));
+		EXPECT_TRUE(eventually([this] {
+			const mayfly_info left = info(device);
+
+			return left.pools == 0 && left.images == 0;
+		}));
 
 		const mayfly_info left = info(device);
 

@@ -49,6 +49,7 @@ enum mutation {
 	free_inside,
 	freeze,
 	generation,
+	fold,
 };
 
 using hits = std::map<std::string, unsigned long>;
@@ -500,6 +501,43 @@ TEST_F(Mutations, AnImageThatCanBeWrittenIsSeen)
 	freeze_one();
 	mutate(none);
 	EXPECT_EQ(fired_since(before), names{"frozen"}) << last_report();
+}
+
+TEST_F(Mutations, AnImageThatLosesPagesToItsParentIsSeen)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	const auto fold_one = [&] {
+		// It never runs: its pages may be somebody else's.
+		const machine vm(image, device);
+		std::array<std::byte, 1> written{};
+		const auto write = [&](std::uint64_t gpa) {
+			EXPECT_EQ(access_memory(vm.handle(), gpa, written, MAYFLY_MEMORY_WRITE), 0);
+		};
+		const auto take = [&] {
+			mayfly_snapshot args{};
+
+			EXPECT_EQ(call(vm.handle(), MAYFLY_SNAPSHOT, &args), 0);
+			return live::fd(args.fd);
+		};
+
+		write(guests::counter_gpa);
+		write(guests::stack_gpa);
+		live::fd first = take();
+		write(guests::counter_gpa);
+		const live::fd second = take();
+
+		EXPECT_EQ(live::info(device).images, 3u);
+		first.reset();
+		EXPECT_TRUE(live::eventually([&] { return live::info(device).images == 2; }));
+	};
+	const hits before = all_hits();
+
+	fold_one();
+	EXPECT_EQ(fired_since(before), names{}) << last_report();
+	mutate(fold);
+	fold_one();
+	mutate(none);
+	EXPECT_EQ(fired_since(before), names{"folded"}) << last_report();
 }
 
 TEST_F(Mutations, ACloneThatTakesItselfForItsOriginalIsSeen)
