@@ -117,9 +117,20 @@ outcome<void> check_wish(const wish &wanted, const device &to)
 	return {};
 }
 
+// Not for a VM that has been asked to stop: every clone would find that event.
 outcome<void> fulfil(wish &wanted, const vm &guest)
 {
-	if (const auto taken = guest.snapshot(*wanted); !taken)
+	if (stop_on_signal::came() != 0)
+		return {};
+
+	const auto taken = guest.snapshot(*wanted);
+
+	if (stop_on_signal::came() != 0) {
+		if (taken)
+			static_cast<void>(taken->remove());
+		return {};
+	}
+	if (!taken)
 		return give_up(status::broken, taken.error());
 	wanted.reset();
 	return {};
@@ -127,7 +138,9 @@ outcome<void> fulfil(wish &wanted, const vm &guest)
 
 failure never_ready(const launch &plan, const std::string &wanted)
 {
-	return {status::broken,
+	const int number = stop_on_signal::came();
+
+	return {number != 0 ? 128 + number : status::broken,
 		{ESRCH, fmt::format("{}: ended before it was ready: there is no image {}", plan.said, wanted)}};
 }
 
@@ -192,12 +205,14 @@ outcome<void> run_until_ready(const vm &guest, wish &wanted, const launch &plan)
 	for (;;) {
 		const auto ran = guest.run({.until_ready = true});
 
-		if (ran && *ran == run_result::ready)
-			return fulfil(wanted, guest);
-		if (ran || ran.error().code == ESRCH)
+		if (ran && *ran == run_result::ready) {
+			if (const auto taken = fulfil(wanted, guest); !taken || !wanted)
+				return taken;
+		} else if (ran || ran.error().code == ESRCH) {
 			return std::unexpected(never_ready(plan, *wanted));
-		if (ran.error().code != EINTR)
+		} else if (ran.error().code != EINTR) {
 			return give_up(status::broken, ran.error());
+		}
 	}
 }
 
@@ -227,9 +242,11 @@ int run_detached(const context &world, launch plan, wish wanted)
 		return world.end(failure{status::broken, *made.failure});
 	if (wanted) {
 		if (const auto warm = warm_up(made.ids.front(), wanted, plan); !warm) {
+			const auto killed = plan.to.control(operation::kill, made.ids);
+
 			// One that has ended by itself stays for those who want to know why.
-			if (wanted)
-				static_cast<void>(plan.to.control(operation::kill, made.ids));
+			if (killed && killed->front() == 0)
+				static_cast<void>(plan.to.control(operation::remove, made.ids));
 			return world.end(warm.error());
 		}
 	}

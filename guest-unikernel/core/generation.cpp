@@ -24,10 +24,11 @@ mayfly::generation_hook mayfly::set_generation_hook(generation_hook hook)
 
 void mayfly::notice_generation()
 {
-	const auto now = generation();
-
-	if (now == known || the_hook == nullptr)
+	if (the_hook == nullptr)
 		return;
-	known = now;
-	the_hook();
+	// A clone that begins in the midst of the hook needs one of its own.
+	for (auto now = generation(); now != known; now = generation()) {
+		known = now;
+		the_hook();
+	}
 }

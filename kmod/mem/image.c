@@ -20,6 +20,9 @@
 #include "mem/pages.h"
 #include "uapi/mayfly_guest.h"
 
+/* Images between two calls of cond_resched(). */
+#define LOOK_AT_ONCE	512
+
 static const struct stage2_format *image_format __ro_after_init;
 static atomic_long_t nr_images = ATOMIC_LONG_INIT(0);
 static atomic64_t last_id = ATOMIC64_INIT(0);
@@ -27,7 +30,7 @@ static atomic64_t last_id = ATOMIC64_INIT(0);
 static DEFINE_XARRAY_FLAGS(images, XA_FLAGS_ACCOUNT);
 
 /**
- * image_count - images that exist
+ * image_count - images that exist, and have been published
  *
  * Return: how many.
  */
@@ -201,7 +204,6 @@ struct image *image_prepare(struct owner *owner)
 	owner_get(owner);
 	INIT_LIST_HEAD(&image->pages);
 	image->s2.format = image_format;
-	atomic_long_inc(&nr_images);
 	image->id = atomic64_inc_return(&last_id);
 	if (!xa_reserve(&images, image->id, GFP_KERNEL | __GFP_NORETRY))
 		return image;
@@ -231,6 +233,7 @@ void image_inherit(struct image *image, struct image *parent)
 void image_publish(struct image *image)
 {
 	image->created_ns = ktime_get_boottime_ns();
+	atomic_long_inc(&nr_images);
 	/* Its place has been reserved. */
 	WARN_ON_ONCE(xa_err(xa_store(&images, image->id, image, GFP_NOWAIT)));
 }
@@ -301,24 +304,45 @@ struct image *image_find(u64 id)
 	return image;
 }
 
+/* Looks at a few; @index is then the last one's. Returns one with a reference, or NULL. */
+static struct image *find_among_some(unsigned long *index, bool *more,
+				     bool (*wanted)(const struct image *image))
+{
+	struct image *image, *found = NULL;
+	unsigned int n = 0;
+
+	rcu_read_lock();
+	image = xa_find(&images, index, ULONG_MAX, XA_PRESENT);
+	while (image && !found && n++ < LOOK_AT_ONCE) {
+		if ((!wanted || wanted(image)) && kref_get_unless_zero(&image->ref))
+			found = image;
+		else
+			image = xa_find_after(&images, index, ULONG_MAX, XA_PRESENT);
+	}
+	*more = image;
+	rcu_read_unlock();
+	return found;
+}
+
 /**
  * image_find_from - the first image at or after an id
  * @id: where to start; out: its id
  * @wanted: is it one of those that are looked for? Called under RCU, without a reference.
  *	NULL for all
  *
+ * Context: may sleep.
  * Return: the image with a reference, or NULL when there are no more.
  */
 struct image *image_find_from(u64 *id, bool (*wanted)(const struct image *image))
 {
 	unsigned long index = *id;
 	struct image *image;
+	bool more;
 
-	rcu_read_lock();
-	image = xa_find(&images, &index, ULONG_MAX, XA_PRESENT);
-	while (image && ((wanted && !wanted(image)) || !kref_get_unless_zero(&image->ref)))
-		image = xa_find_after(&images, &index, ULONG_MAX, XA_PRESENT);
-	rcu_read_unlock();
+	do {
+		image = find_among_some(&index, &more, wanted);
+		cond_resched();
+	} while (!image && more);
 	*id = index;
 	return image;
 }
@@ -382,8 +406,9 @@ void image_free(struct image *image)
 	}
 	owner_charge(image->owner, -(s64)image->charged);
 	owner_put(image->owner);
+	if (image->created_ns)
+		atomic_long_dec(&nr_images);
 	kfree_rcu(image, rcu);
-	atomic_long_dec(&nr_images);
 }
 
 /**

@@ -55,7 +55,7 @@ struct image {
 	u32 profile;			/* [I] MAYFLY_PROFILE_* */
 	u32 cpu_vendor;			/* [I] MAYFLY_VENDOR_* */
 	u32 cpu_level;			/* [I] MAYFLY_CPU_* */
-	u64 created_ns;			/* [I] of the host's boot time */
+	u64 created_ns;			/* [I] of the host's boot time; 0 before it is published */
 	char label[MAYFLY_NAME_SIZE];	/* [I] for people */
 	bool inherited;			/* set once: there have been images derived from it */
 	struct image_name *name;	/* vm/catalog.c's own */

@@ -8,6 +8,7 @@
 #include <linux/sched/signal.h>
 
 #include "compat.h"
+#include "mem/pages.h"
 #include "sched/attach.h"
 #include "sched/fetch.h"
 #include "sched/run.h"
@@ -84,7 +85,7 @@ static int run_attached(struct vm *vm, u32 flags)
 	if (verdict == VERDICT_FAULT)
 		verdict = fetch_memory(vm);
 	if (verdict == VERDICT_READY)
-		snapshot_fulfil(vm);
+		snapshot_fulfil(vm, MEMORY_SLEEP);
 	life_release(vm, verdict);
 	if (verdict == VERDICT_OUTPUT)
 		return MAYFLY_RAN_OUTPUT;

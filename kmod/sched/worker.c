@@ -150,7 +150,7 @@ static enum verdict run_despite_split_lock(struct worker *worker, struct vm *vm)
 static void stand_for_snapshot(struct vm *vm)
 {
 	preempt_enable();
-	snapshot_fulfil(vm);
+	snapshot_fulfil(vm, MEMORY_ATOMIC);
 	preempt_disable();
 }
 

@@ -737,7 +737,10 @@ struct mayfly_snapshot {
 };
 
 #define MAYFLY_SNAPSHOT_REPLACE	1	/* take the name from the image that has it */
-/* Wait until the guest says that it is ready the next time, and take it right there. */
+/*
+ * Wait until the guest says that it is ready the next time, and take it right there. A caller
+ * who is stopped or traced does not wait meanwhile, and may miss it.
+ */
 #define MAYFLY_SNAPSHOT_WHEN_READY	2
 
 #define MAYFLY_RAX 0

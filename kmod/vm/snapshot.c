@@ -10,6 +10,7 @@
  */
 #include <linux/completion.h>
 #include <linux/err.h>
+#include <linux/freezer.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -41,12 +42,12 @@ static u64 layout_pages(const struct vm *vm)
  * must have room for its next layout, and is charged for it, before it is too late to
  * refuse. Returns 0, -ENOMEM or -EDQUOT.
  */
-static int pay(struct vm *vm, struct image *image)
+static int pay(struct vm *vm, struct image *image, gfp_t gfp)
 {
 	u64 bytes = memory_image_pages(&vm->memory) * PAGE_SIZE;
 	int ret;
 
-	if (!room_for(vm->memory.memcg, layout_pages(vm), MEMORY_SLEEP))
+	if (!room_for(vm->memory.memcg, layout_pages(vm), gfp))
 		return -ENOMEM;
 	ret = owner_account(vm->owner, &vm->charged,
 			    vm_private_bytes(vm) + layout_pages(vm) * PAGE_SIZE);
@@ -74,9 +75,9 @@ static void take_start(struct image_start *start, const struct vm *vm)
 }
 
 /* Returns 0 or as pay(): then the VM is as before. */
-static int take(struct vm *vm, struct image *image)
+static int take(struct vm *vm, struct image *image, gfp_t gfp)
 {
-	int ret = pay(vm, image);
+	int ret = pay(vm, image, gfp);
 
 	if (ret)
 		return ret;
@@ -88,7 +89,7 @@ static int take(struct vm *vm, struct image *image)
 	image_publish(image);
 	image_is_derived(image);
 	/* Without memory it stays cold until it runs. */
-	if (!cold_warm(vm, MEMORY_SLEEP))
+	if (!cold_warm(vm, gfp))
 		vm_account(vm);
 	return 0;
 }
@@ -99,7 +100,7 @@ static int take_wherever_it_is(struct vm *vm, struct image *image)
 
 	if (ret)
 		return ret;
-	ret = take(vm, image);
+	ret = take(vm, image, MEMORY_SLEEP);
 	access_close(vm);
 	return ret;
 }
@@ -182,8 +183,8 @@ static int take_when_ready(struct vm *vm, struct image *image)
 	if (ret)
 		return ret;
 	/* Whoever gives the claim back wakes us. */
-	ret = wait_event_interruptible(vm->wait, completion_done(&wish.over) ||
-						 vm_has_ended(vm));
+	ret = wait_event_freezable(vm->wait, completion_done(&wish.over) ||
+					     vm_has_ended(vm));
 	if (withdraw_wish(vm, &wish))
 		return ret ? -ERESTARTNOHAND : -ESRCH;
 	wait_for_completion(&wish.over);
@@ -206,10 +207,11 @@ struct image *snapshot_await(struct vm *vm, struct owner *owner)
 /**
  * snapshot_fulfil - a guest has said that it is ready: take a snapshot if one is wished
  * @vm: claimed by the caller, warm, and out of guest mode; it may be cold afterwards
+ * @gfp: MEMORY_ATOMIC for a worker, whom others wait for, or MEMORY_SLEEP
  *
  * Context: may sleep.
  */
-void snapshot_fulfil(struct vm *vm)
+void snapshot_fulfil(struct vm *vm, gfp_t gfp)
 {
 	struct snapshot_wish *wish;
 
@@ -219,6 +221,6 @@ void snapshot_fulfil(struct vm *vm)
 	spin_unlock_irq(&vm->pool->lock);
 	if (!wish)
 		return;
-	wish->ret = take(vm, wish->image);
+	wish->ret = take(vm, wish->image, gfp);
 	complete(&wish->over);	/* Then it may be gone. */
 }

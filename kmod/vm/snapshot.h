@@ -5,12 +5,14 @@
 #ifndef MAYFLY_SNAPSHOT_H
 #define MAYFLY_SNAPSHOT_H
 
+#include <linux/types.h>
+
 struct image;
 struct owner;
 struct vm;
 
 struct image *snapshot_make(struct vm *vm, struct owner *owner);
 struct image *snapshot_await(struct vm *vm, struct owner *owner);
-void snapshot_fulfil(struct vm *vm);
+void snapshot_fulfil(struct vm *vm, gfp_t gfp);
 
 #endif

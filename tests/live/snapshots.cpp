@@ -602,6 +602,7 @@ TEST_F(Snapshots, CloneNeedsAsMuchMemoryAsTheOriginalHas)
 
 TEST_F(Snapshots, CountAsTheVmsBytesDid)
 {
+	const parameter stays_warm("cold_after_ms", 0);
 	const live::fd base = live::make_image(device, guests::twin);
 	const machine vm = twin_of(base, 64);
 	const std::uint64_t before = live::info(device).user_bytes;
@@ -844,6 +845,7 @@ TEST_F(Snapshots, WhoIsSignalledWaitsNoMore)
 
 TEST_F(Snapshots, ARefusalWhenTheGuestIsReadyLeavesItAsItWas)
 {
+	const parameter stays_warm("cold_after_ms", 0);
 	const live::fd image = live::make_image(device, guests::ready);
 	const machine vm(image, device, MAYFLY_SPAWN_START);
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // snapshot and clone over a pretended module.
+#include <csignal>
+
 #include "command_line.hpp"
 
 namespace
@@ -137,6 +139,26 @@ TEST_F(snapshots_test, a_guest_that_ends_first_has_no_image)
 {
 	EXPECT_EQ(run({"run", "-d", "--snapshot-when-ready", "warm"}), 125);
 	EXPECT_NE(err.find("ended before it was ready: there is no image warm"), std::string::npos) << err;
+}
+
+// Every clone would find the event that asks it to stop.
+TEST_F(snapshots_test, who_is_asked_to_stop_is_not_snapshotted)
+{
+	for (const bool detached : {false, true}) {
+		fake.run_flags.clear();
+		fake.readies = true;
+		fake.while_running = [&] {
+			if (fake.run_flags.empty())
+				std::raise(SIGTERM);
+			fake.readies = fake.run_flags.empty();
+		};
+		EXPECT_EQ(detached ? run({"run", "-d", "--snapshot-when-ready", "warm"})
+				   : run({"run", "--snapshot-when-ready", "warm"}),
+			  128 + SIGTERM);
+		EXPECT_EQ(fake.run_flags.size(), 2u) << "it goes on until it has ended";
+		for (const auto &image : fake.images)
+			EXPECT_STREQ(image.name, "");
+	}
 }
 
 }

@@ -15,7 +15,8 @@ namespace mayfly
 {
 
 /// A VM's arguments, without its name: strings, one behind the other, each with its NUL.
-/// In clones this is what main()'s argv was in the first VM.
+/// In clones this is what main()'s argv was in the first VM. They are the VM's as long as
+/// its generation() is the same: after a snapshot that did not wait for ready(), begin again.
 class arguments
 {
 public:
@@ -29,12 +30,13 @@ public:
 		using reference = std::string_view;
 
 		iterator() = default;
-		explicit iterator(const char *at) : at_(at) {}
+		iterator(const char *at, std::size_t left) : at_(at), left_(left) {}
 
 		std::string_view operator*() const { return at_; }
 		iterator &operator++()
 		{
 			at_ += std::string_view(at_).size() + 1;
+			--left_;
 			return *this;
 		}
 		iterator operator++(int)
@@ -43,14 +45,15 @@ public:
 			++*this;
 			return before;
 		}
-		bool operator==(const iterator &) const = default;
+		bool operator==(const iterator &other) const { return left_ == other.left_; }
 
 	private:
 		const char *at_ = nullptr;
+		std::size_t left_ = 0; // words
 	};
 
-	iterator begin() const { return iterator(first()); }
-	iterator end() const { return iterator(first() + device_page().args_len); }
+	iterator begin() const { return {first(), size()}; }
+	iterator end() const { return {}; }
 	std::size_t size() const { return device_page().argc; }
 	bool empty() const { return size() == 0; }
 
