@@ -54,18 +54,17 @@ u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
 }
 
 /* An entry of an image, to be shared: nobody may write to what is behind it. */
-static u64 shared_entry(const struct stage2_format *format, u64 entry, int level)
+static __always_inline u64 shared_entry(const struct stage2_format *format, u64 entry,
+					int level)
 {
 	bool is_leaf = level == STAGE2_SMALL || entry & format->large;
 
-	if (!(entry & format->present))
+	/* A table that is shared as a whole remains so. */
+	if (!(entry & format->present) || !(is_leaf || entry & format->owned))
 		return entry;
 	if (is_leaf && entry & format->write)
 		entry |= format->cow;
-	/* A table that is shared as a whole remains so. */
-	if (is_leaf || entry & format->owned)
-		entry &= ~format->write;
-	return entry & ~format->owned;
+	return entry & ~(format->write | format->owned);
 }
 
 /* One of the small leaves that a large one may be replaced by: it may hold code. */
@@ -133,20 +132,25 @@ u64 *stage2_find_table(const struct stage2 *s2, u64 gpa)
 	return entry;
 }
 
+/* Changes an entry; nothing else does. The caller counts. */
+static __always_inline void change(struct stage2 *s2, u64 *entry, u64 value)
+{
+	u64 old = *entry;
+
+	WRITE_ONCE(*entry, value);
+	tlbmodel_changed(s2, old, value);
+}
+
 /**
- * stage2_set - change an entry; the only function that does
+ * stage2_set - change an entry
  * @s2: the tree
  * @entry: an entry in a table that @s2 owns
  * @value: its new value
  */
 void stage2_set(struct stage2 *s2, u64 *entry, u64 value)
 {
-	u64 old = *entry;
-
-	WRITE_ONCE(*entry, value);
-	tlbmodel_changed(s2, old, value);
-	if (is_present(s2, old))
-		s2->changes++;
+	s2->changes += is_present(s2, *entry) ? 1 : 0;
+	change(s2, entry, value);
 }
 
 /**
@@ -249,11 +253,32 @@ void stage2_split(struct stage2 *s2, u64 *entry, u64 *table)
 	stage2_set(s2, entry, __pa(table) | format->table | s2->owned | format->cow);
 }
 
-static u64 frozen_entry(const struct stage2_format *format, u64 entry, int level)
+static __always_inline u64 frozen_entry(const struct stage2_format *format, u64 entry,
+					int level)
 {
 	u64 writable = mutation_is(MUTATION_FREEZE) ? entry & format->write : 0;
 
 	return shared_entry(format, entry, level) | writable;
+}
+
+/* Most tables are almost empty: so many entries are looked at together. */
+#define RUN	8
+
+static void freeze_table(struct stage2 *s2, u64 *table, int level)
+{
+	const struct stage2_format format = *s2->format;	/* Not read again for each entry. */
+	u64 *entry, *end = table + STAGE2_ENTRIES;
+	u64 any;
+	int i;
+
+	for (entry = table; entry < end; entry += RUN) {
+		for (any = 0, i = 0; i < RUN; i++)
+			any |= entry[i];
+		for (i = 0; any && i < RUN; i++)
+			if (entry[i])
+				change(s2, &entry[i],
+				       frozen_entry(&format, entry[i], level));
+	}
 }
 
 /**
@@ -270,15 +295,12 @@ void stage2_freeze(struct stage2 *s2, u64 gpa, u64 end)
 {
 	const struct stage2_format *format = s2->format;
 	u64 *table = s2->root;
-	int i, level;
+	int level;
 
 	for (level = format->levels; level >= STAGE2_SMALL; level--) {
 		u64 *path = &table[index_of(gpa, level)];
 
-		for (i = 0; i < STAGE2_ENTRIES; i++)
-			if (table[i])
-				stage2_set(s2, &table[i],
-					   frozen_entry(format, table[i], level));
+		freeze_table(s2, table, level);
 		if (level == STAGE2_SMALL)
 			break;
 		stage2_set(s2, path, *path | format->write);
