@@ -123,8 +123,8 @@ private:
 inline void check_empty(crowd &crowd, report &report, const std::string &when)
 {
 	crowd.close_image();
-	// Pools go by a work item, structures after a grace period of RCU.
-	wait_until([&] { return !crowd.info().pools && slab_objects() <= 0; });
+	// Pools and folded images go by a work item, structures after a grace period of RCU.
+	wait_until([&] { return !crowd.info().pools && !crowd.info().images && slab_objects() <= 0; });
 
 	const auto info = crowd.info();
 	report.check(!info.vms && !info.images && !info.pools && !info.pages,

@@ -67,6 +67,8 @@ public:
 		crowd_->spawn(alive);
 		repeat("churn", "in good order", [&] { turn_over(); });
 		repeat("killed", "by clients that are killed", [&] { kill_a_client(); });
+		images_ = 2; // The others', and that of the one which is snapshotted.
+		repeat("clones", "as clones of one", [&] { clone_oldest(); });
 		crowd_->remove_all();
 		check_empty(*crowd_, *report_, "after the end");
 	}
@@ -106,10 +108,17 @@ private:
 		limit_drift(key + "_slab_kib", "slab gained " + how, slab);
 	}
 
+	[[nodiscard]] bool is_settled() const
+	{
+		const auto info = crowd_->info();
+
+		return info.vms == alive && info.images <= images_ && slab_objects() == alive;
+	}
+
 	// What is gone one RCU grace period or one work item later.
 	void settle() const
 	{
-		if (!wait_until([&] { return crowd_->info().vms == alive && slab_objects() == alive; }))
+		if (!wait_until([&] { return is_settled(); }))
 			report::remark(fmt::format("{} VMs, {} structures", crowd_->info().vms, slab_objects()));
 	}
 
@@ -158,6 +167,26 @@ private:
 		crowd_->kill(step);
 		crowd_->remove(step);
 		crowd_->spawn(step);
+	}
+
+	// It has something of its own each time.
+	void clone_oldest() const
+	{
+		const auto &device = crowd_->device();
+		const auto oldest = must(device.open_vm(crowd_->ids().front()));
+		const auto parked = crowd_->info().parked;
+
+		must(oldest.notify(1));
+		if (!wait_until([&] { return crowd_->info().parked > parked; }, 0ms))
+			bail_out("the VM does not answer");
+
+		const vmctl::image image = must(oldest.snapshot());
+		const auto made = device.spawn(image, {.count = 1});
+
+		if (made.failure)
+			bail_out(made.failure->what);
+		must(device.control(vmctl::operation::kill, made.ids));
+		must(device.control(vmctl::operation::remove, made.ids));
 	}
 
 	void kill_a_client()
@@ -215,6 +244,7 @@ private:
 	report *report_;
 	image_loader load_;
 	std::uint32_t cycles_;
+	std::uint64_t images_ = 1; // at most
 	std::mt19937 random_{std::random_device{}()};
 };
 
