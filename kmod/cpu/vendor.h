@@ -7,6 +7,7 @@
 
 #include <linux/gfp.h>
 #include <linux/hw_breakpoint.h>
+#include <linux/nodemask.h>
 #include <linux/percpu.h>
 #include <linux/topology.h>
 #include <linux/types.h>
@@ -20,6 +21,7 @@
 #include "compat.h"
 #include "cpu/mcheck.h"
 #include "cpu/vcpu.h"
+#include "debug/mutation.h"
 
 /* PAT with all entries write-back; guests cannot change it. SDM 3A 12.12, APM 2 7.8.2 */
 #define PAT_ALL_WB	0x0606060606060606ull
@@ -30,7 +32,9 @@
 /* A page of zeros that is near a CPU. */
 static inline struct page *page_near(int cpu)
 {
-	return alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+	int node = mutation_is(MUTATION_NODE) ? first_online_node : cpu_to_node(cpu);
+
+	return alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
 }
 
 /*

@@ -51,6 +51,8 @@ enum mutation {
 	MUTATION_FREEZE,	/* what the image shares can still be written */
 	MUTATION_GENERATION,	/* a clone has its original's */
 	MUTATION_FOLD,		/* what two images share is freed with the older one */
+	/* Chosen when the module is loaded: */
+	MUTATION_NODE,		/* all control blocks are in the first node's memory */
 };
 
 #ifdef MAYFLY_DEBUG

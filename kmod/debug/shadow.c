@@ -36,6 +36,7 @@ static const char *const names[SHADOW_CHECKS] = {
 	[SHADOW_FREED_INSIDE] = "freed-inside",
 	[SHADOW_FROZEN] = "frozen",
 	[SHADOW_FOLDED] = "folded",
+	[SHADOW_NODE] = "node",
 };
 
 static atomic_t hits[SHADOW_CHECKS];

@@ -44,6 +44,7 @@ enum shadow_check {
 	SHADOW_FREED_INSIDE,	/* a page freed while its VM is in guest mode */
 	SHADOW_FROZEN,		/* an image's tables let VMs write to what they share */
 	SHADOW_FOLDED,		/* an image's tables lead to a page that has been freed */
+	SHADOW_NODE,		/* a control block in the memory of another CPU's node */
 	SHADOW_CHECKS,
 };
 

@@ -79,6 +79,14 @@ static void expect_word(const struct vmcb *vmcb, unsigned int offset, u64 want)
 			      word, want);
 }
 
+static void check_vmcb_node(const struct vmcb *vmcb)
+{
+	int node = page_to_nid(virt_to_page(vmcb));
+
+	if (node != numa_mem_id())
+		shadow_report(SHADOW_NODE, "VMCB of node %d on CPU %d", node, smp_processor_id());
+}
+
 static void check_vmcb_intercepts(const struct vmcb *vmcb)
 {
 	static const struct {
@@ -315,6 +323,7 @@ void shadow_svm_entry(const struct vmcb *vmcb, const struct vcpu *vcpu,
 		      phys_addr_t iopm, phys_addr_t msrpm)
 {
 	BUILD_BUG_ON(sizeof(vmcb->control) != CONTROL_BYTES);
+	check_vmcb_node(vmcb);
 	check_vmcb_control(vmcb, vcpu, iopm, msrpm);
 	check_vmcb_guest(vcpu, &vmcb->save);
 }

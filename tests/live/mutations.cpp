@@ -50,6 +50,7 @@ enum mutation {
 	freeze,
 	generation,
 	fold,
+	node, ///< see tests/host/nodes.bats
 };
 
 using hits = std::map<std::string, unsigned long>;
