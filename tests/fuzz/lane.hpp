@@ -228,8 +228,10 @@ private:
 	{
 		mayfly_snapshot args = random_snapshot(r);
 
+		interrupt_soon(r);
 		if (!call_with(s, r, MAYFLY_SNAPSHOT, args))
 			keep(s.to, args.fd);
+		clock_->stop();
 	}
 
 	void control_many(const step &s, random &r)
@@ -256,12 +258,14 @@ private:
 		}
 	}
 
-	/// Signals end it again and again.
+	/// Signals end a call that may wait for ever, again and again.
+	void interrupt_soon(random &r) { clock_->every(std::chrono::microseconds(50 + r.below(500))); }
+
 	void run_vm(const step &s, random &r)
 	{
 		mayfly_run run = random_run(r);
 
-		clock_->every(std::chrono::microseconds(50 + r.below(500)));
+		interrupt_soon(r);
 		call_with(s, r, MAYFLY_RUN, run);
 		clock_->stop();
 	}

@@ -218,6 +218,38 @@ TEST_F(CgroupsMemory, HighMakesVmsWaitAndNotTheirNeighbours)
 	EXPECT_EQ(group.number("memory.events", "oom_kill"), 0u);
 }
 
+/// Its claim is the line's, which hands it over; what it waits for it asks for again.
+TEST_F(CgroupsMemory, OneThatWaitsForMemoryCanBeSnapshotted)
+{
+	constexpr std::uint64_t memory = 64 * mib;
+	const cgroup group;
+	std::vector<live::fd> images;
+
+	group.set("memory.high", 16 * mib);
+	const machine vm = start(group, guests::touch_all, memory);
+
+	ASSERT_TRUE(live::eventually([&] { return group.number("memory.events", "high") > 0; }));
+	for (int i = 0; i < 10; i++) {
+		mayfly_snapshot args{};
+		const int ret = live::call(vm.handle(), MAYFLY_SNAPSHOT, &args);
+
+		EXPECT_TRUE(ret == 0 || ret == -ENOMEM) << ret;
+		if (ret == 0)
+			images.emplace_back(args.fd);
+	}
+	EXPECT_EQ(reason_of(vm), unsigned{MAYFLY_END_NONE});
+	group.set("memory.high", "max");
+	EXPECT_TRUE(vm.wait_for_end());
+	EXPECT_EQ(reason_of(vm), unsigned{MAYFLY_END_EXITED});
+	EXPECT_FALSE(images.empty());
+	for (const live::fd &taken : images) {
+		const machine clone(taken, device, MAYFLY_SPAWN_START, memory);
+
+		EXPECT_TRUE(clone.wait_for_end());
+		EXPECT_EQ(reason_of(clone), unsigned{MAYFLY_END_EXITED});
+	}
+}
+
 TEST_F(CgroupsMemory, HundredsThatWaitAboveHighDoNotHoldUpOthersFaults)
 {
 	constexpr std::uint64_t ballast = 64 * mib / page, pages = 100;

@@ -32,7 +32,7 @@ void check_bad_arguments()
 	using mayfly::hypercall;
 	const auto end = mayfly::memory_bytes();
 
-	for (const std::uint64_t number : {5ul, 6ul, 1000ul, ~0ul, 1ul << 32})
+	for (const std::uint64_t number : {5ul, 7ul, 1000ul, ~0ul, 1ul << 32})
 		check_call(hypercall(number), no_such_call, "an unknown hypercall is -ENOSYS");
 
 	check_call(hypercall(MAYFLY_HC_CONSOLE, end, 1), bad_address, "console behind memory");
@@ -58,6 +58,7 @@ void check_hypercalls()
 {
 	check_bad_arguments();
 	check_equal(registers_changed(12345, 0), 0, "registers are kept");
+	check_equal(registers_changed(MAYFLY_HC_READY, 0), 0, "registers are kept by ready()");
 	check_equal(registers_changed(MAYFLY_HC_WAIT, mayfly::now_ns() + 1'000'000), 0,
 		    "registers are kept across parking");
 }
