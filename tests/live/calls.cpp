@@ -351,7 +351,7 @@ TEST_F(Calls, RunRefusals)
 	const machine vm(image, device);
 	mayfly_run run{};
 
-	run.flags = 4;
+	run.flags = 8;
 	EXPECT_EQ(call(vm.handle(), MAYFLY_RUN, &run), -EINVAL);
 	run = {};
 	run.want = 1;
