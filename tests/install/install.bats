@@ -78,8 +78,8 @@ bundled()
 	cp -r "$prefix" elsewhere
 	rm elsewhere/lib/mayfly/guests/noop
 	cd /
-	[[ $(bundled "$prefix/bin/vmctl") == "daytime hello noop selftest" ]]
-	[[ $(bundled "$BATS_TEST_TMPDIR/elsewhere/bin/vmctl") == "daytime hello selftest" ]]
+	[[ $(bundled "$prefix/bin/vmctl") == "daytime hello noop primes selftest" ]]
+	[[ $(bundled "$BATS_TEST_TMPDIR/elsewhere/bin/vmctl") == "daytime hello primes selftest" ]]
 }
 
 @test "one version: vmctl, page, pkg-config, library" {
