@@ -2,6 +2,7 @@
 // Whole command lines over a pretended module, with what they print caught.
 #pragma once
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
@@ -25,6 +26,9 @@ protected:
 
 	command_line()
 	{
+		// Whoever started us may ignore them, as nohup does: then vmctl would, too.
+		for (const int number : {SIGHUP, SIGINT, SIGQUIT})
+			std::signal(number, SIG_DFL);
 		fake.files["/guests/hello"] = elf_builder::guest().text();
 		fake.files["big.elf"] = fake.files["/guests/hello"] + std::string(10, 'x');
 	}
