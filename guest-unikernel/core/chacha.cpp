@@ -34,15 +34,13 @@ void double_round(chacha_block &x)
 
 }
 
-chacha_block chacha20(const chacha_key &key, std::uint32_t counter, std::uint64_t nonce)
+chacha_block chacha20(const chacha_key &key, std::uint32_t counter)
 {
 	chacha_block first = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}; // "expand 32-byte k"
 
 	for (unsigned i = 0; i < key.size(); ++i)
 		first[4 + i] = key[i];
 	first[12] = counter;
-	first[14] = static_cast<std::uint32_t>(nonce);
-	first[15] = static_cast<std::uint32_t>(nonce >> 32);
 
 	auto block = first;
 	for (unsigned i = 0; i < double_rounds; ++i)

@@ -6,7 +6,6 @@
 #include "chacha.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <mayfly/random.hpp>
 #include <mayfly/vm.hpp>

@@ -7,8 +7,7 @@
 namespace
 {
 
-// RFC 8439, 2.3.2, whose nonce begins with a byte that we leave 0; so from its appendix
-// A.1: test vectors 1 to 4.
+// RFC 8439, appendix A.1: test vectors 1 to 4, whose nonce is 0.
 TEST(chacha20, gives_the_key_stream_of_the_rfc)
 {
 	EXPECT_EQ(chacha20({}, 0), (chacha_block{0xade0b876, 0x903df1a0, 0xe56a5d40, 0x28bd8653, 0xb819d2bd, 0x1aed8da0,

@@ -23,8 +23,8 @@ constexpr struct {
 	{"overflow-below-image", overflow_below_image},
 	{"overflow-in-frame", overflow_in_frame},
 	{"overflow-into-tables", overflow_into_tables},
-	{"stack", use_stack},
 	{"ready", be_ready},
+	{"stack", use_stack},
 	{"statics", destroy_statics},
 	{"thread-storage", use_thread_storage},
 };
