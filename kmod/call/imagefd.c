@@ -202,12 +202,12 @@ long imagefd_open(void __user *user)
 
 static bool snapshot_is_sane(const struct mayfly_snapshot *args)
 {
-	u32 named = args->flags & MAYFLY_SNAPSHOT_REPLACE;
+	bool replace = args->flags & MAYFLY_SNAPSHOT_REPLACE;
 
 	return !(args->flags & ~(MAYFLY_SNAPSHOT_REPLACE | MAYFLY_SNAPSHOT_WHEN_READY)) &&
 	       !memchr_inv(args->reserved, 0, sizeof(args->reserved)) &&
 	       memchr(args->name, 0, sizeof(args->name)) &&
-	       (!args->name[0] ? !named : names_valid(args->name));
+	       (!args->name[0] ? !replace : names_valid(args->name));
 }
 
 /* Before the VM is touched; when it is, somebody else may still be faster. */

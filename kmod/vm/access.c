@@ -34,9 +34,7 @@ static void unlock_outside(struct vm *vm)
 static void copy_state(struct vm *vm, struct access_state *state)
 {
 	lockdep_assert_held(&vm->pool->lock);
-	state->registers = vm->vcpu.state;
-	state->registers.events = atomic64_read(&vm->pending);
-	memcpy(state->fpu, vm->vcpu.fpu, sizeof(state->fpu));
+	vm_copy_state(vm, &state->registers, state->fpu);
 }
 
 /**

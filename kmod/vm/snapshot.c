@@ -66,9 +66,7 @@ static int pay(struct vm *vm, struct image *image, gfp_t gfp)
 /* All that a clone begins with, but for its memory. */
 static void take_start(struct image_start *start, const struct vm *vm)
 {
-	start->state = vm->vcpu.state;
-	start->state.events = atomic64_read(&vm->pending);
-	memcpy(start->fpu, vm->vcpu.fpu, sizeof(start->fpu));
+	vm_copy_state(vm, &start->state, start->fpu);
 	start->tsc = rdtsc() + vm->vcpu.state.tsc_offset;
 	start->generation = vm->generation;
 	start->clock_seq = vm->clock_seq;

@@ -98,6 +98,19 @@ void vm_put(struct vm *vm)
 }
 
 /**
+ * vm_copy_state - all that a VM is besides its memory
+ * @vm: claimed by the caller, or standing still with pool->lock held
+ * @state: to fill
+ * @fpu: likewise, MAYFLY_FXSAVE_SIZE bytes
+ */
+void vm_copy_state(const struct vm *vm, struct mayfly_vcpu_state *state, u8 *fpu)
+{
+	*state = vm->vcpu.state;
+	state->events = atomic64_read(&vm->pending);
+	memcpy(fpu, vm->vcpu.fpu, sizeof(vm->vcpu.fpu));
+}
+
+/**
  * vm_private_bytes - what a VM holds alone
  * @vm: the VM
  *

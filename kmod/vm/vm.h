@@ -151,6 +151,8 @@ bool vm_may_use(uid_t uid);
 bool vm_may_all(void);
 bool vm_is_callers(uid_t uid);
 
+void vm_copy_state(const struct vm *vm, struct mayfly_vcpu_state *state, u8 *fpu);
+
 u64 vm_private_bytes(const struct vm *vm);
 int vm_account(struct vm *vm);
 
