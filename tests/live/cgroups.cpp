@@ -230,12 +230,11 @@ TEST_F(CgroupsMemory, OneThatWaitsForMemoryCanBeSnapshotted)
 
 	ASSERT_TRUE(live::eventually([&] { return group.number("memory.events", "high") > 0; }));
 	for (int i = 0; i < 10; i++) {
-		mayfly_snapshot args{};
-		const int ret = live::call(vm.handle(), MAYFLY_SNAPSHOT, &args);
+		const int taken = live::take_snapshot(vm);
 
-		EXPECT_TRUE(ret == 0 || ret == -ENOMEM) << ret;
-		if (ret == 0)
-			images.emplace_back(args.fd);
+		EXPECT_TRUE(taken >= 0 || taken == -ENOMEM) << taken;
+		if (taken >= 0)
+			images.emplace_back(taken);
 	}
 	EXPECT_EQ(reason_of(vm), unsigned{MAYFLY_END_NONE});
 	group.set("memory.high", "max");

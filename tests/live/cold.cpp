@@ -10,6 +10,7 @@ namespace
 {
 
 using live::machine;
+using live::shrink;
 
 class Cold : public live::Live
 {
@@ -31,14 +32,6 @@ protected:
 
 		file << ms << std::flush;
 		EXPECT_TRUE(file.good()) << parameter;
-	}
-	/// Asks the kernel's shrinkers for all they have, as a host short of memory does.
-	static void shrink()
-	{
-		std::ofstream file("/proc/sys/vm/drop_caches");
-
-		file << "2" << std::flush;
-		EXPECT_TRUE(file.good());
 	}
 	static bool is_parked(const machine &vm) { return vm.info().state == MAYFLY_PARKED; }
 	static bool is_cold(const machine &vm) { return vm.info().flags & MAYFLY_VM_COLD; }

@@ -208,6 +208,36 @@ inline mayfly_device_page device_page(const machine &vm)
 	return page;
 }
 
+/// Makes an image of \p vm. Its descriptor, or a negative errno.
+inline int take_snapshot(const machine &vm, const char *name = "", std::uint32_t flags = 0)
+{
+	mayfly_snapshot args{};
+
+	std::memcpy(args.name, name, std::min(std::strlen(name), sizeof(args.name)));
+	args.flags = flags;
+	const int ret = call(vm.handle(), MAYFLY_SNAPSHOT, &args);
+
+	return ret ? ret : args.fd;
+}
+
+/// The same; it must work.
+inline fd snapshot(const machine &vm)
+{
+	const int ret = take_snapshot(vm);
+
+	EXPECT_GE(ret, 0) << strerror(-ret);
+	return fd(ret);
+}
+
+/// Asks the kernel's shrinkers for all they have, as a host short of memory does.
+inline void shrink()
+{
+	std::ofstream file("/proc/sys/vm/drop_caches");
+
+	file << "2" << std::flush;
+	EXPECT_TRUE(file.good());
+}
+
 /// Is \p word in the line \p name of /proc/cpuinfo?
 inline bool cpu_says(const std::string &name, const std::string &word)
 {
@@ -237,7 +267,7 @@ inline std::vector<pid_t> workers()
 /// \p count, or a twentieth of it on the debug kernel, which takes so much longer.
 inline std::uint64_t many(std::uint64_t count)
 {
-	return access("/sys/kernel/debug/kmemleak", F_OK) == 0 ? count / 20 : count;
+	return access("/sys/kernel/debug/kmemleak", F_OK) == 0 ? std::max<std::uint64_t>(count / 20, 1) : count;
 }
 
 /// Begins with an open device and ends with nothing left behind.

@@ -154,6 +154,19 @@ protected:
 		EXPECT_EQ(fired_since(after), names{}) << last_report();
 	}
 
+	/// The same for any \p work.
+	template <class Work> static void expect_seen_in(mutation which, const names &expected, Work work)
+	{
+		const hits before = all_hits();
+
+		work();
+		EXPECT_EQ(fired_since(before), names{}) << last_report();
+		mutate(which);
+		work();
+		mutate(none);
+		EXPECT_EQ(fired_since(before), expected) << last_report();
+	}
+
 private:
 	cpu_set_t everywhere_{};
 };
@@ -484,73 +497,51 @@ TEST_F(Mutations, APageFreedWhileItsVmIsInGuestModeIsSeen)
 TEST_F(Mutations, AnImageThatCanBeWrittenIsSeen)
 {
 	const live::fd image = live::make_image(device, guests::exit42);
-	const auto freeze_one = [&] {
+
+	expect_seen_in(freeze, {"frozen"}, [&] {
 		// It never runs: it would write to the image's pages.
 		const machine vm(image, device);
 		std::array<std::byte, 1> written{};
-		mayfly_snapshot args{};
 
 		EXPECT_EQ(access_memory(vm.handle(), guests::counter_gpa, written, MAYFLY_MEMORY_WRITE), 0);
-		EXPECT_EQ(call(vm.handle(), MAYFLY_SNAPSHOT, &args), 0);
-		const live::fd taken(args.fd);
-	};
-	const hits before = all_hits();
-
-	freeze_one();
-	EXPECT_EQ(fired_since(before), names{}) << last_report();
-	mutate(freeze);
-	freeze_one();
-	mutate(none);
-	EXPECT_EQ(fired_since(before), names{"frozen"}) << last_report();
+		live::snapshot(vm);
+	});
 }
 
 TEST_F(Mutations, AnImageThatLosesPagesToItsParentIsSeen)
 {
 	const live::fd image = live::make_image(device, guests::exit42);
-	const auto fold_one = [&] {
+
+	expect_seen_in(fold, {"folded"}, [&] {
 		// It never runs: its pages may be somebody else's.
 		const machine vm(image, device);
 		std::array<std::byte, 1> written{};
 		const auto write = [&](std::uint64_t gpa) {
 			EXPECT_EQ(access_memory(vm.handle(), gpa, written, MAYFLY_MEMORY_WRITE), 0);
 		};
-		const auto take = [&] {
-			mayfly_snapshot args{};
-
-			EXPECT_EQ(call(vm.handle(), MAYFLY_SNAPSHOT, &args), 0);
-			return live::fd(args.fd);
-		};
 
 		write(guests::counter_gpa);
 		write(guests::stack_gpa);
-		live::fd first = take();
+		live::fd first = live::snapshot(vm);
 		write(guests::counter_gpa);
-		const live::fd second = take();
+		const live::fd second = live::snapshot(vm);
 
 		EXPECT_EQ(live::info(device).images, 3u);
 		first.reset();
 		EXPECT_TRUE(live::eventually([&] { return live::info(device).images == 2; }));
-	};
-	const hits before = all_hits();
-
-	fold_one();
-	EXPECT_EQ(fired_since(before), names{}) << last_report();
-	mutate(fold);
-	fold_one();
-	mutate(none);
-	EXPECT_EQ(fired_since(before), names{"folded"}) << last_report();
+	});
 }
 
 TEST_F(Mutations, ACloneThatTakesItselfForItsOriginalIsSeen)
 {
 	const live::fd image = live::make_image(device, guests::twin);
 	const machine vm(image, device, MAYFLY_SPAWN_START);
-	mayfly_snapshot args{};
 
 	ASSERT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
-	ASSERT_EQ(call(vm.handle(), MAYFLY_SNAPSHOT, &args), 0);
 
-	const live::fd taken(args.fd);
+	const live::fd taken = live::snapshot(vm);
+
+	ASSERT_GE(taken.get(), 0);
 
 	for (const mutation which : {none, generation}) {
 		mutate(which);

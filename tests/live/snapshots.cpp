@@ -4,16 +4,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <cstring>
-#include <random>
 #include <set>
 #include <thread>
 
-#include <x86intrin.h>
-
-#include "crowd.hpp"
 #include "parameter.hpp"
+#include "snapshots.hpp"
 
 namespace
 {
@@ -21,110 +17,12 @@ namespace
 using live::crowd;
 using live::image_info;
 using live::machine;
+using live::page;
 using live::parameter;
-
-constexpr std::uint64_t page = 4096;
-
-class Snapshots : public live::Live
-{
-protected:
-	/// An image descriptor, or a negative errno.
-	static int take(const machine &vm, const char *name = "", std::uint32_t flags = 0)
-	{
-		mayfly_snapshot args{};
-
-		std::memcpy(args.name, name, std::min(std::strlen(name), sizeof(args.name)));
-		args.flags = flags;
-		const int ret = call(vm.handle(), MAYFLY_SNAPSHOT, &args);
-
-		return ret ? ret : args.fd;
-	}
-	static live::fd snapshot(const machine &vm)
-	{
-		const int ret = take(vm);
-
-		EXPECT_GE(ret, 0) << strerror(-ret);
-		return live::fd(ret);
-	}
-	[[nodiscard]] static bool is_parked(const machine &vm) { return vm.info().state == MAYFLY_PARKED; }
-	static void wait_until_parked(const machine &vm)
-	{
-		ASSERT_TRUE(live::eventually([&] { return is_parked(vm); })) << "status " << vm.info().status;
-	}
-	/// A started VM that has filled \p pages with its id, and now waits.
-	[[nodiscard]] machine twin(std::uint64_t pages, std::uint64_t memory = MAYFLY_MEMORY_DEFAULT) const
-	{
-		return twin_of(live::make_image(device, guests::twin), pages, memory);
-	}
-	/// The same, of an image that stays, or else it is folded as soon as there is a snapshot.
-	[[nodiscard]] machine twin_of(const live::fd &image, std::uint64_t pages,
-				      std::uint64_t memory = MAYFLY_MEMORY_DEFAULT) const
-	{
-		machine vm(image, device, 0, memory);
-
-		vm.set_parameters(guests::range_gpa, pages);
-		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
-		wait_until_parked(vm);
-		return vm;
-	}
-	/// Does it find its memory as it should be?
-	static void expect_answer(const machine &vm, std::uint32_t event = 5)
-	{
-		const std::uint64_t before = vm.info().parked;
-
-		ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, event), 0);
-		ASSERT_TRUE(live::eventually([&] { return vm.info().parked > before; }))
-			<< "status " << vm.info().status;
-	}
-	static void expect_answers(crowd &all, std::uint32_t event = 5)
-	{
-		const std::vector<mayfly_vm_info> before = all.rows();
-
-		ASSERT_EQ(all.control(MAYFLY_OP_NOTIFY, event), all.size());
-		ASSERT_TRUE(live::eventually([&] {
-			const auto &now = all.rows();
-
-			for (std::size_t i = 0; i < now.size(); i++)
-				if (now[i].state != MAYFLY_ENDED && now[i].parked <= before[i].parked)
-					return false;
-			return true;
-		}));
-		EXPECT_EQ(all.count(live::is_ended), 0u) << "status " << all.rows()[0].status;
-	}
-	static void expect_good_end(crowd &all)
-	{
-		ASSERT_EQ(all.control(MAYFLY_OP_NOTIFY, MAYFLY_EVENT_STOP), all.size());
-		ASSERT_TRUE(live::eventually([&] { return all.count(live::is_ended) == all.size(); }));
-		for (const mayfly_vm_info &row : all.rows()) {
-			EXPECT_EQ(row.reason, unsigned{MAYFLY_END_EXITED});
-			EXPECT_EQ(row.status, 0) << "1: memory, 2: generation";
-		}
-	}
-	static void expect_good_end(const machine &vm)
-	{
-		ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, MAYFLY_EVENT_STOP), 0);
-		ASSERT_TRUE(vm.wait_for_end());
-		EXPECT_EQ(vm.info().reason, unsigned{MAYFLY_END_EXITED});
-		EXPECT_EQ(vm.info().status, 0) << "1: memory, 2: generation";
-	}
-	static std::uint64_t counter(const machine &vm)
-	{
-		std::uint64_t value = 0;
-
-		EXPECT_EQ(access_memory(vm.handle(), guests::counter_gpa, std::as_writable_bytes(std::span(&value, 1)),
-					0),
-			  0);
-		return value;
-	}
-	static std::uint64_t guest_tsc(const machine &vm) { return __rdtsc() + vm.state().tsc_offset; }
-	/// As a host short of memory does.
-	static void shrink()
-	{
-		std::ofstream file("/proc/sys/vm/drop_caches");
-
-		file << "2" << std::flush;
-	}
-};
+using live::shrink;
+using live::snapshot;
+using live::Snapshots;
+using live::take_snapshot;
 
 TEST_F(Snapshots, TheOriginalAndItsClonesGoOnEachForItself)
 {
@@ -235,7 +133,7 @@ TEST_F(Snapshots, OfAVmThatHasNotBegunOrHasEnded)
 	for (const machine *one : {&vm, &clone}) {
 		ASSERT_EQ(one->run(), 0);
 		EXPECT_EQ(one->info().status, 42);
-		EXPECT_EQ(take(*one), -ESRCH);
+		EXPECT_EQ(take_snapshot(*one), -ESRCH);
 	}
 	EXPECT_EQ(live::info(device).images, 2u) << "nothing is half-made";
 }
@@ -248,23 +146,23 @@ TEST_F(Snapshots, NamesAreJudgedBeforeTheVmIsTouched)
 	const std::uint64_t image = vm.info().image_id;
 
 	for (const char *bad : {"1", "a/b", "-", "a b", too_long.c_str()})
-		EXPECT_EQ(take(vm, bad), -EINVAL) << bad;
-	EXPECT_EQ(take(vm, "", MAYFLY_SNAPSHOT_REPLACE), -EINVAL) << "no name to take";
-	EXPECT_EQ(take(vm, "warm", 4), -EINVAL);
+		EXPECT_EQ(take_snapshot(vm, bad), -EINVAL) << bad;
+	EXPECT_EQ(take_snapshot(vm, "", MAYFLY_SNAPSHOT_REPLACE), -EINVAL) << "no name to take";
+	EXPECT_EQ(take_snapshot(vm, "warm", 4), -EINVAL);
 	EXPECT_EQ(vm.info().image_id, image);
 
-	live::fd first(take(vm, "warm"));
+	live::fd first(take_snapshot(vm, "warm"));
 
 	ASSERT_GE(first.get(), 0);
 	EXPECT_STREQ(image_info(first).name, "warm");
 
 	const std::uint64_t id = vm.info().image_id;
 
-	EXPECT_EQ(take(vm, "warm"), -EEXIST);
+	EXPECT_EQ(take_snapshot(vm, "warm"), -EEXIST);
 	EXPECT_EQ(vm.info().image_id, id);
 	EXPECT_EQ(live::info(device).images, 2u);
 
-	const live::fd second(take(vm, "warm", MAYFLY_SNAPSHOT_REPLACE));
+	const live::fd second(take_snapshot(vm, "warm", MAYFLY_SNAPSHOT_REPLACE));
 
 	ASSERT_GE(second.get(), 0);
 	EXPECT_STREQ(image_info(first).name, "");
@@ -613,7 +511,7 @@ TEST_F(Snapshots, CountAsTheVmsBytesDid)
 	{
 		const parameter limit("max_bytes_user", after + page);
 
-		EXPECT_EQ(take(vm), -EDQUOT);
+		EXPECT_EQ(take_snapshot(vm), -EDQUOT);
 		EXPECT_EQ(live::info(device).user_bytes, after);
 		EXPECT_TRUE(is_parked(vm));
 	}
@@ -628,7 +526,7 @@ TEST_F(Snapshots, ARefusedOneLeavesTheVmAsItWas)
 	const mayfly_vm_info before = vm.info();
 	const parameter limit("max_bytes_user", live::info(device).user_bytes);
 
-	EXPECT_EQ(take(vm, "warm"), -EDQUOT);
+	EXPECT_EQ(take_snapshot(vm, "warm"), -EDQUOT);
 
 	const mayfly_vm_info after = vm.info();
 
@@ -664,7 +562,7 @@ TEST_F(Snapshots, InTheMidstOfEverything)
 		live::get_state(vm.handle(), state);
 	});
 	repeat([&] {
-		const int fd = take(vm);
+		const int fd = take_snapshot(vm);
 
 		if (fd >= 0)
 			close(fd);
@@ -690,316 +588,11 @@ TEST_F(Snapshots, OfVmsThatAreBeingKilled)
 	for (std::uint64_t i = 0; i < live::many(200); i++) {
 		const machine vm(image, device, MAYFLY_SPAWN_START);
 		std::thread killer([&] { EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0); });
-		const live::fd taken(take(vm));
+		const live::fd taken(take_snapshot(vm));
 
 		EXPECT_TRUE(taken.get() >= 0 || taken.get() == -ESRCH) << taken.get();
 		killer.join();
 	}
-}
-
-bool is_awaited(const machine &vm)
-{
-	return (vm.info().flags & MAYFLY_VM_AWAITED) != 0;
-}
-
-/// One who waits in a thread of its own for a snapshot of a VM that is ready.
-class waiter
-{
-public:
-	explicit waiter(const machine &vm)
-		: thread_([this, &vm] {
-			  mayfly_snapshot args{};
-
-			  args.flags = MAYFLY_SNAPSHOT_WHEN_READY;
-			  id_ = gettid();
-			  const int ret = call(vm.handle(), MAYFLY_SNAPSHOT, &args);
-			  fd_ = ret ? ret : args.fd;
-		  })
-	{
-	}
-	[[nodiscard]] pid_t id() const { return id_; }
-	/// An image descriptor, or a negative errno.
-	int end()
-	{
-		thread_.join();
-		return fd_;
-	}
-
-private:
-	std::atomic<pid_t> id_ = 0;
-	int fd_ = 0;
-	std::thread thread_;
-};
-
-TEST_F(Snapshots, TheGuestNamesItsMoment)
-{
-	const live::fd image = live::make_image(device, guests::ready);
-	const machine vm(image, device, MAYFLY_SPAWN_START);
-
-	wait_until_parked(vm);
-	for (std::uint64_t round = 1; round <= 3; round++) {
-		// The first one says so while nobody waits.
-		ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 5), 0);
-		ASSERT_TRUE(live::eventually([&] { return vm.info().parked == 2 * round; }));
-		EXPECT_EQ(vm.info().ready, 2 * round - 1);
-
-		waiter one(vm);
-
-		ASSERT_TRUE(live::eventually([&] { return is_awaited(vm); }));
-		EXPECT_EQ(vm.info().state, unsigned{MAYFLY_PARKED}) << "it is not held up";
-		EXPECT_EQ(take(vm, "", MAYFLY_SNAPSHOT_WHEN_READY), -EBUSY);
-		ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 5), 0);
-
-		const live::fd taken(one.end());
-
-		ASSERT_GE(taken.get(), 0);
-		ASSERT_TRUE(live::eventually([&] { return vm.info().parked == 2 * round + 1; }));
-
-		crowd clones(device, taken, 20, MAYFLY_SPAWN_START);
-
-		ASSERT_TRUE(live::eventually([&] { return clones.count(live::is_ended) == 20; }));
-		for (const mayfly_vm_info &row : clones.rows()) {
-			EXPECT_EQ(row.status, 40) << "it goes on behind the call";
-			EXPECT_EQ(row.parked, 0u);
-			EXPECT_EQ(row.ready, 0u);
-		}
-	}
-	expect_good_end(vm);
-}
-
-TEST_F(Snapshots, RunComesBackWhenTheGuestIsReady)
-{
-	const live::fd image = live::make_image(device, guests::ready);
-	const machine vm(image, device);
-	std::uint32_t outcome = 0;
-
-	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
-	for (int round = 0; round < 3; round++) {
-		ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 5), 0);
-		ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK | MAYFLY_RUN_UNTIL_READY, &outcome), 0);
-		ASSERT_EQ(outcome, unsigned{MAYFLY_RAN_READY});
-
-		const live::fd taken = snapshot(vm);
-		const machine clone(taken, device);
-
-		ASSERT_EQ(clone.run(), 0);
-		EXPECT_EQ(clone.info().status, 40);
-		ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK | MAYFLY_RUN_UNTIL_READY, &outcome), 0);
-		EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
-	}
-
-	// Not asked for, it does not; but somebody else may wait.
-	waiter one(vm);
-
-	ASSERT_TRUE(live::eventually([&] { return is_awaited(vm); }));
-	ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, 5), 0);
-	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
-	EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
-
-	const live::fd taken(one.end());
-
-	EXPECT_GE(taken.get(), 0);
-	EXPECT_EQ(vm.info().image_id, image_info(taken).id);
-	EXPECT_EQ(vm.run(8), -EINVAL);
-}
-
-TEST_F(Snapshots, WhoWaitsForAVmThatEndsIsTold)
-{
-	const live::fd image = live::make_image(device, guests::ready);
-
-	for (const std::uint32_t op : {MAYFLY_OP_KILL, MAYFLY_OP_NOTIFY}) {
-		const machine vm(image, device, MAYFLY_SPAWN_START);
-		waiter one(vm);
-
-		ASSERT_TRUE(live::eventually([&] { return is_awaited(vm); }));
-		ASSERT_EQ(vm.control(op, op == MAYFLY_OP_KILL ? 0 : MAYFLY_EVENT_STOP), 0);
-		EXPECT_EQ(one.end(), -ESRCH);
-		EXPECT_EQ(take(vm, "", MAYFLY_SNAPSHOT_WHEN_READY), -ESRCH);
-	}
-	EXPECT_EQ(live::info(device).images, 1u);
-}
-
-TEST_F(Snapshots, WhoIsSignalledWaitsNoMore)
-{
-	struct sigaction action = {};
-
-	action.sa_handler = [](int) {};
-	sigaction(SIGUSR2, &action, nullptr);
-
-	const live::fd image = live::make_image(device, guests::ready);
-	const machine vm(image, device, MAYFLY_SPAWN_START);
-	waiter one(vm);
-
-	ASSERT_TRUE(live::eventually([&] { return is_awaited(vm); }));
-	ASSERT_EQ(tgkill(getpid(), one.id(), SIGUSR2), 0);
-	EXPECT_EQ(one.end(), -EINTR);
-	EXPECT_EQ(live::info(device).images, 1u);
-	wait_until_parked(vm);
-
-	const std::uint64_t before = vm.info().image_id;
-
-	expect_answer(vm);
-	EXPECT_EQ(vm.info().image_id, before);
-	expect_good_end(vm);
-}
-
-TEST_F(Snapshots, ARefusalWhenTheGuestIsReadyLeavesItAsItWas)
-{
-	const parameter stays_warm("cold_after_ms", 0);
-	const live::fd image = live::make_image(device, guests::ready);
-	const machine vm(image, device, MAYFLY_SPAWN_START);
-
-	wait_until_parked(vm);
-	{
-		waiter one(vm);
-
-		ASSERT_TRUE(live::eventually([&] { return is_awaited(vm); }));
-
-		// It has pages that it needs to wake; those of another layout are too many.
-		const parameter limit("max_bytes_user", live::info(device).user_bytes + page);
-
-		expect_answer(vm);
-		EXPECT_EQ(one.end(), -EDQUOT);
-	}
-	EXPECT_EQ(live::info(device).images, 1u);
-	expect_answer(vm);
-	expect_good_end(vm);
-}
-
-TEST_F(Snapshots, OfOneThatIsReadyAllTheTime)
-{
-	const live::fd image = live::make_image(device, guests::ready_forever);
-	const machine vm(image, device, MAYFLY_SPAWN_START);
-	std::atomic<bool> done = false;
-	std::thread other([&] {
-		while (!done) {
-			const std::uint64_t exits = vm.info().exits;
-
-			vm.control(MAYFLY_OP_PAUSE);
-			vm.control(MAYFLY_OP_RESUME);
-			// Or it would hardly ever run.
-			EXPECT_TRUE(live::eventually([&] { return done || vm.info().exits > exits + 10; }));
-		}
-	});
-
-	for (std::uint64_t i = 0; i < live::many(100); i++) {
-		const live::fd taken(take(vm, "", MAYFLY_SNAPSHOT_WHEN_READY));
-
-		ASSERT_GE(taken.get(), 0);
-		EXPECT_EQ(vm.info().image_id, image_info(taken).id);
-	}
-	done = true;
-	other.join();
-	EXPECT_EQ(vm.control(MAYFLY_OP_KILL), 0);
-}
-
-/// Writes a word of each \p step-th page of the range anew, as it is.
-void rewrite(const machine &vm, std::uint64_t first, std::uint64_t pages, std::uint64_t step)
-{
-	std::array<std::byte, 8> word;
-
-	ASSERT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
-	for (std::uint64_t i = first; i < pages; i += step)
-		for (const std::uint32_t direction : {0u, unsigned{MAYFLY_MEMORY_WRITE}})
-			ASSERT_EQ(access_memory(vm.handle(), guests::range_gpa + i * page, word, direction), 0);
-	ASSERT_EQ(vm.control(MAYFLY_OP_RESUME), 0);
-}
-
-TEST_F(Snapshots, PeriodicOnesKeepWhatTheVmHasNow)
-{
-	// Small pages, and large ones of which parts are written anew.
-	for (const auto &[pages, step] : {std::pair{4ull, 1ull}, {100ull, 3ull}, {1100ull, 16ull}}) {
-		const machine vm = twin(pages, 64 << 20);
-		const std::uint64_t whole = live::info(device).pages;
-
-		for (std::uint64_t round = 0; round < 2 * step + 4; round++) {
-			const live::fd image(take(vm, "last", MAYFLY_SNAPSHOT_REPLACE));
-
-			ASSERT_GE(image.get(), 0);
-			rewrite(vm, round % step, pages, step);
-			if (round % 8 == 0) {
-				const machine clone(image, device, MAYFLY_SPAWN_START, 64 << 20);
-
-				expect_answer(clone);
-				expect_good_end(clone);
-			}
-			expect_answer(vm);
-		}
-		ASSERT_TRUE(live::eventually([&] { return live::info(device).images == 1; }));
-		EXPECT_LE(live::info(device).pages, 2 * whole + 16);
-		expect_answer(vm);
-		{
-			const live::fd last(take(vm, "last", MAYFLY_SNAPSHOT_REPLACE));
-			const machine clone(last, device, MAYFLY_SPAWN_START, 64 << 20);
-
-			ASSERT_TRUE(live::eventually([&] { return live::info(device).images == 1; }));
-			EXPECT_EQ(image_info(last).parent, 0u);
-			EXPECT_LE(image_info(last).bytes, (whole + 16) * page) << "what it has now, and no more";
-			expect_answer(clone);
-			expect_good_end(clone);
-			EXPECT_EQ(live::call<void>(last, MAYFLY_IMAGE_REMOVE, nullptr), 0);
-		}
-		expect_good_end(vm);
-	}
-	EXPECT_TRUE(live::eventually([&] { return live::info(device).images == 0; }));
-}
-
-/// In a chain of images those in the middle go in any order; clones of the others stay.
-TEST_F(Snapshots, ChainsAreFoldedInAnyOrder)
-{
-	constexpr std::size_t length = 8;
-
-	for (std::uint64_t seed = 1; seed <= live::many(6); seed++) {
-		std::minstd_rand random(static_cast<std::minstd_rand::result_type>(seed));
-		const machine vm = twin(700, 64 << 20);
-		std::vector<live::fd> images;
-		std::vector<machine> clones;
-
-		for (std::size_t i = 0; i < length; i++) {
-			images.push_back(snapshot(vm));
-			rewrite(vm, random() % 8, 700, 8 + random() % 64);
-			if (random() % 3 == 0)
-				clones.emplace_back(images.back(), device, MAYFLY_SPAWN_START, 64 << 20);
-		}
-		std::shuffle(images.begin(), images.end(), random);
-		while (!images.empty()) {
-			images.pop_back();
-			for (const machine &clone : clones)
-				expect_answer(clone);
-			expect_answer(vm);
-		}
-		for (const machine &clone : clones)
-			expect_good_end(clone);
-		clones.clear();
-		EXPECT_TRUE(live::eventually([&] { return live::info(device).images == 1; }));
-		expect_answer(vm);
-		expect_good_end(vm);
-	}
-}
-
-/// Nobody else's bill grows.
-TEST_F(Snapshots, WhatAnotherUserPaysForIsNotFolded)
-{
-	const machine vm = twin(16);
-	live::fd mine = snapshot(vm);
-
-	ASSERT_EQ(seteuid(65534), 0);
-	const live::fd taken(take(vm));
-	ASSERT_EQ(seteuid(0), 0);
-
-	ASSERT_GE(taken.get(), 0);
-	EXPECT_NE(image_info(taken).uid, image_info(mine).uid);
-
-	const std::uint64_t parent = image_info(mine).id;
-
-	mine.reset();
-	for (int round = 0; round < 3; round++) {
-		const live::fd other = snapshot(vm);
-
-		expect_answer(vm);
-	}
-	EXPECT_EQ(image_info(taken).parent, parent);
-	expect_good_end(vm);
 }
 
 TEST_F(Snapshots, CyclesLeaveNothing)
