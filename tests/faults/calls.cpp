@@ -8,12 +8,14 @@
 // too: the number is of what was made to fail, not of lines in the module.
 
 #include <cstdio>
+#include <memory>
 
 #include <sys/mman.h>
 
 #include "injection.hpp"
 #include "live/cgroup.hpp"
 #include "live/machine.hpp"
+#include "live/waiter.hpp"
 
 namespace
 {
@@ -321,6 +323,47 @@ TEST_F(Faults, Snapshot)
 
 			EXPECT_EQ(clone.run(MAYFLY_RUN_UNTIL_PARK, &outcome), 0);
 			EXPECT_EQ(outcome, unsigned{MAYFLY_RAN_PARKED});
+		});
+}
+
+/// RUN takes the snapshot that somebody else waits for. All that SNAPSHOT allocates it
+/// has by then, so whatever fails is between RUN and its caller, and the VM goes on.
+TEST_F(Faults, SnapshotWhenReady)
+{
+	struct scene {
+		std::unique_ptr<machine> vm;
+		std::unique_ptr<live::waiter> waiter;
+	};
+	const live::fd image = live::make_image(device, guests::ready);
+
+	sweep(
+		"RUN, fulfils SNAPSHOT",
+		[&] {
+			scene scene;
+
+			scene.vm = std::make_unique<machine>(image, device);
+			EXPECT_EQ(scene.vm->run(MAYFLY_RUN_UNTIL_PARK), 0);
+			EXPECT_EQ(scene.vm->control(MAYFLY_OP_NOTIFY, 5), 0);
+			scene.waiter = std::make_unique<live::waiter>(*scene.vm);
+			EXPECT_TRUE(live::eventually([&] { return live::is_awaited(*scene.vm); }));
+			return scene;
+		},
+		[](const scene &scene) { return scene.vm->run(MAYFLY_RUN_UNTIL_PARK); },
+		[&](scene &scene, int ret) {
+			if (!scene.waiter)
+				return;
+			if (live::is_awaited(*scene.vm)) {
+				ASSERT_LT(ret, 0) << "the guest was ready";
+				return;
+			}
+
+			const live::fd snapshot(scene.waiter->end());
+
+			scene.waiter.reset();
+			EXPECT_GE(snapshot.get(), 0) << strerror(-snapshot.get());
+			EXPECT_EQ(scene.vm->info().state, unsigned{MAYFLY_PARKED});
+			EXPECT_EQ(scene.vm->control(MAYFLY_OP_NOTIFY, 5), 0);
+			EXPECT_EQ(scene.vm->run(MAYFLY_RUN_UNTIL_PARK), 0);
 		});
 }
 

@@ -2,54 +2,26 @@
 //
 // Guests that say when they are ready for a snapshot, and who waits for that.
 
-#include <atomic>
 #include <csignal>
 #include <thread>
 
 #include "parameter.hpp"
 #include "snapshots.hpp"
+#include "waiter.hpp"
 
 namespace
 {
 
 using live::crowd;
 using live::image_info;
+using live::is_awaited;
 using live::machine;
 using live::page;
 using live::parameter;
 using live::snapshot;
 using live::Snapshots;
 using live::take_snapshot;
-
-bool is_awaited(const machine &vm)
-{
-	return (vm.info().flags & MAYFLY_VM_AWAITED) != 0;
-}
-
-/// One who waits in a thread of its own for a snapshot of a VM that is ready.
-class waiter
-{
-public:
-	explicit waiter(const machine &vm)
-		: thread_([this, &vm] {
-			  id_ = gettid();
-			  fd_ = take_snapshot(vm, "", MAYFLY_SNAPSHOT_WHEN_READY);
-		  })
-	{
-	}
-	[[nodiscard]] pid_t id() const { return id_; }
-	/// An image descriptor, or a negative errno.
-	int end()
-	{
-		thread_.join();
-		return fd_;
-	}
-
-private:
-	std::atomic<pid_t> id_ = 0;
-	int fd_ = 0;
-	std::thread thread_;
-};
+using live::waiter;
 
 TEST_F(Snapshots, TheGuestNamesItsMoment)
 {
