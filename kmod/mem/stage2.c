@@ -253,31 +253,39 @@ void stage2_split(struct stage2 *s2, u64 *entry, u64 *table)
 	stage2_set(s2, entry, __pa(table) | format->table | s2->owned | format->cow);
 }
 
-static __always_inline u64 frozen_entry(const struct stage2_format *format, u64 entry,
-					int level)
-{
-	u64 writable = mutation_is(MUTATION_FREEZE) ? entry & format->write : 0;
-
-	return shared_entry(format, entry, level) | writable;
-}
-
 /* Most tables are almost empty: so many entries are looked at together. */
 #define RUN	8
 
+static __always_inline bool run_is_empty(const u64 run[RUN])
+{
+	return !(run[0] | run[1] | run[2] | run[3] | run[4] | run[5] | run[6] | run[7]);
+}
+
+/*
+ * As shared_entry() for all entries that are the VM's own. The others are shared
+ * already, or else frozen behind their entry.
+ */
 static void freeze_table(struct stage2 *s2, u64 *table, int level)
 {
 	const struct stage2_format format = *s2->format;	/* Not read again for each entry. */
-	u64 *entry, *end = table + STAGE2_ENTRIES;
-	u64 any;
+	const u64 writable_leaf = format.write | (level == STAGE2_SMALL ? 0 : format.large);
+	const u64 lost = format.owned | (mutation_is(MUTATION_FREEZE) ? 0 : format.write);
+	u64 *run, *end = table + STAGE2_ENTRIES;
 	int i;
 
-	for (entry = table; entry < end; entry += RUN) {
-		for (any = 0, i = 0; i < RUN; i++)
-			any |= entry[i];
-		for (i = 0; any && i < RUN; i++)
-			if (entry[i])
-				change(s2, &entry[i],
-				       frozen_entry(&format, entry[i], level));
+	for (run = table; run < end; run += RUN) {
+		if (run_is_empty(run))
+			continue;
+#pragma GCC unroll 8
+		for (i = 0; i < RUN; i++) {
+			u64 entry = run[i];
+
+			if (!(entry & format.owned))
+				continue;
+			if ((entry & writable_leaf) == writable_leaf)
+				entry |= format.cow;
+			change(s2, &run[i], entry & ~lost);
+		}
 	}
 }
 
