@@ -508,6 +508,19 @@ TEST_F(Mutations, AnImageThatCanBeWrittenIsSeen)
 	});
 }
 
+TEST_F(Mutations, ASnapshotWithoutANewTagIsSeen)
+{
+	const live::fd image = live::make_image(device, guests::twin);
+	const machine vm(image, device);
+
+	ASSERT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
+	expect_seen_in(skip_tag, {"stale"}, [&] {
+		live::snapshot(vm);
+		EXPECT_EQ(vm.control(MAYFLY_OP_NOTIFY, 5), 0);
+		EXPECT_EQ(vm.run(MAYFLY_RUN_UNTIL_PARK), 0);
+	});
+}
+
 TEST_F(Mutations, AnImageThatLosesPagesToItsParentIsSeen)
 {
 	const live::fd image = live::make_image(device, guests::exit42);
