@@ -112,3 +112,27 @@ crash='build/tests/host/next_kernel --crash && taskset -c 0 sh -c "echo c >/proc
 	[ "$status" -eq 125 ] # by the panic in its log
 	[[ $output == $'next kernel: SVM is off\nnext kernel: the other CPU starts'* && $output != *WARNING:* ]]
 }
+
+# The emulator has no such MSR and no counters. Its CPU says it had, and the kernel's
+# tracing tells what the module does. From 7.x on only KVM can tell perf.
+@test "each CPU is taken with its TSC ratio reset and perf told of guests, and given back" {
+	# shellcheck disable=SC2016
+	run "${nested[@]}" --cpu-model qemu64,x-force-features=on,+svm,+npt,+tsc-scale -- bash -c '
+		tracing=/sys/kernel/tracing
+		mount -t tracefs none $tracing 2>/dev/null
+		echo "msr == 0xc0000104" >$tracing/events/msr/write_msr/filter
+		echo 1 >$tracing/events/msr/write_msr/enable
+		echo amd_pmu_enable_virt amd_pmu_disable_virt >$tracing/set_ftrace_filter
+		echo function >$tracing/current_tracer
+		vmctl run noop && rmmod mayfly
+		sed -n "s/.*\[00\([0-9]\)\][^:]*: \([^<]*[^ <]\).*/\1 \2/p" $tracing/trace | sort'
+	echo "$output"
+	[ "$status" -eq 0 ]
+	expected=''
+	for cpu in 0 1; do
+		[[ ${KERNEL_SERIES:-} == trixie-backports ]] ||
+			expected+="$cpu amd_pmu_disable_virt"$'\n'"$cpu amd_pmu_enable_virt"$'\n'
+		expected+="$cpu write_msr: c0000104, value 100000000"$'\n'
+	done
+	[[ $output == "${expected%$'\n'}" ]]
+}
