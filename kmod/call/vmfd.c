@@ -6,9 +6,7 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
-#include <linux/gfp.h>
 #include <linux/minmax.h>
-#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
@@ -17,7 +15,9 @@
 
 #include "call/control.h"
 #include "call/imagefd.h"
+#include "call/memory.h"
 #include "call/row.h"
+#include "call/state.h"
 #include "call/vmfd.h"
 #include "mem/pages.h"
 #include "sched/attach.h"
@@ -146,135 +146,41 @@ static long do_run(struct vm *vm, void __user *user)
 	return ret;
 }
 
-static bool state_is_sane(const struct mayfly_state *args)
-{
-	if (args->vcpu || args->flags ||
-	    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
-		return false;
-	if (args->extended_size && (args->extended_size < MAYFLY_FXSAVE_SIZE ||
-				    !row_size_is_sane(args->extended_size)))
-		return false;
-	return row_size_is_sane(args->registers_size);
-}
-
-static int put_state(const struct mayfly_state *args, const struct access_state *state)
-{
-	int ret = row_put(args->registers, args->registers_size, &state->registers,
-			  sizeof(state->registers));
-
-	if (!ret && args->extended_size)
-		ret = row_put(args->extended, args->extended_size, state->fpu,
-			      sizeof(state->fpu));
-	return ret;
-}
-
-static int take_state(const struct mayfly_state *args, struct access_state *state)
-{
-	int ret = row_take(&state->registers, sizeof(state->registers), args->registers,
-			   args->registers_size);
-
-	if (!ret && args->extended_size)
-		ret = row_take(state->fpu, sizeof(state->fpu), args->extended,
-			       args->extended_size);
-	return ret;
-}
-
-static int get_state(struct vm *vm, const struct mayfly_state *args,
+/* Here and below: callbacks of state_call() and memory_call(). */
+static int get_state(void *vm, const struct mayfly_state *args,
 		     struct access_state *state)
 {
 	int ret = access_get_state(vm, state);
 
-	return ret ?: put_state(args, state);
+	return ret ?: state_put(args, state);
 }
 
-static int set_state(struct vm *vm, const struct mayfly_state *args,
+static int set_state(void *vm, const struct mayfly_state *args,
 		     struct access_state *state)
 {
-	int ret = take_state(args, state);
 	size_t given = min_t(size_t, args->registers_size, sizeof(state->registers));
+	int ret = state_take(args, state);
 
 	return ret ?: access_set_state(vm, state, given, args->extended_size);
 }
 
-static long do_state(struct vm *vm, void __user *user,
-		     int (*get_or_set)(struct vm *vm, const struct mayfly_state *args,
-				       struct access_state *state))
+static int read_memory(void *vm, u64 gpa, void *buffer, size_t length)
 {
-	struct access_state *state;
-	struct mayfly_state args;
-	long ret;
-
-	if (copy_from_user(&args, user, sizeof(args)))
-		return -EFAULT;
-	if (!state_is_sane(&args))
-		return -EINVAL;
-	state = kmalloc(sizeof(*state), MEMORY_SLEEP);
-	if (!state)
-		return -ENOMEM;
-	ret = get_or_set(vm, &args, state);
-	kfree(state);
-	args.registers_size = sizeof(struct mayfly_vcpu_state);
-	args.extended_size = MAYFLY_FXSAVE_SIZE;
-	if (!ret && copy_to_user(user, &args, sizeof(args)))
-		ret = -EFAULT;
-	return ret;
+	return access_read(vm, gpa, buffer, length);
 }
 
-/* One page or less at once: the VM is not kept while the caller's memory is touched. */
-static int copy_piece(struct vm *vm, const struct mayfly_memory *args, void *page,
-		      size_t length)
+static int write_memory(void *vm, u64 gpa, const void *buffer, size_t length)
 {
-	void __user *user = u64_to_user_ptr(args->buffer + args->done);
-	u64 gpa = args->gpa + args->done;
-	int ret;
-
-	if (args->flags & MAYFLY_MEMORY_WRITE)
-		return copy_from_user(page, user, length) ?
-			       -EFAULT : access_write(vm, gpa, page, length);
-	ret = access_read(vm, gpa, page, length);
-	if (!ret && copy_to_user(user, page, length))
-		ret = -EFAULT;
-	return ret;
-}
-
-static int copy_pieces(struct vm *vm, struct mayfly_memory *args, void *page)
-{
-	int ret = 0;
-
-	while (args->done < args->length && !ret) {
-		size_t n = min_t(u64, args->length - args->done,
-				 PAGE_SIZE - offset_in_page(args->gpa + args->done));
-
-		if (signal_pending(current))
-			return -EINTR;
-		ret = copy_piece(vm, args, page, n);
-		if (!ret)
-			args->done += n;
-		cond_resched();
-	}
-	return ret;
+	return access_write(vm, gpa, buffer, length);
 }
 
 static long do_memory(struct vm *vm, void __user *user)
 {
-	struct mayfly_memory args;
-	void *page;
-	long ret;
+	const struct memory_target target = {
+		.object = vm, .read = read_memory, .write = write_memory,
+	};
 
-	if (copy_from_user(&args, user, sizeof(args)))
-		return -EFAULT;
-	if (args.flags & ~MAYFLY_MEMORY_WRITE || args.unused ||
-	    memchr_inv(args.reserved, 0, sizeof(args.reserved)))
-		return -EINVAL;
-	page = (void *)__get_free_page(MEMORY_SLEEP);
-	if (!page)
-		return -ENOMEM;
-	args.done = 0;
-	ret = copy_pieces(vm, &args, page);
-	free_page((unsigned long)page);
-	if (copy_to_user(user, &args, sizeof(args)) && !ret)
-		ret = -EFAULT;
-	return ret;
+	return memory_call(user, &target);
 }
 
 static long vmfd_ioctl(struct file *file, unsigned int command, unsigned long arg)
@@ -290,9 +196,9 @@ static long vmfd_ioctl(struct file *file, unsigned int command, unsigned long ar
 	case MAYFLY_RUN:
 		return do_run(reader->vm, user);
 	case MAYFLY_GET_STATE:
-		return do_state(reader->vm, user, get_state);
+		return state_call(user, get_state, reader->vm);
 	case MAYFLY_SET_STATE:
-		return do_state(reader->vm, user, set_state);
+		return state_call(user, set_state, reader->vm);
 	case MAYFLY_MEMORY:
 		return do_memory(reader->vm, user);
 	case MAYFLY_SNAPSHOT:
