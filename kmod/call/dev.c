@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
+#include <asm/tsc.h>
 
 #include "compat.h"
 #include "call/control.h"
@@ -51,7 +52,8 @@ static long do_info(void __user *user)
 		.backend = backend->id,
 		.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
 			    MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY |
-			    MAYFLY_FEATURE_SNAPSHOTS | MAYFLY_FEATURE_READY,
+			    MAYFLY_FEATURE_SNAPSHOTS | MAYFLY_FEATURE_READY |
+			    MAYFLY_FEATURE_SAVE,
 		.cpu_vendor = backend->cpu_vendor,
 		.cpu_level = backend_cpu_level(),
 		.images = image_count(),
@@ -67,6 +69,7 @@ static long do_info(void __user *user)
 			 (tlbmodel_is_on() ? MAYFLY_INFO_DEBUG : 0),
 		.cold = cold_count(),
 		.warmed = cold_warmed(),
+		.tsc_khz = tsc_khz,
 	};
 
 	if (copy_from_user(&args, user, sizeof(args)))

@@ -13,6 +13,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "call/contents.h"
 #include "call/imagefd.h"
 #include "call/row.h"
 #include "cpu/backend.h"
@@ -58,6 +59,35 @@ static long do_remove(struct image *image)
 	return catalog_remove(image);
 }
 
+static long list_beyond(const struct image *image, struct mayfly_extents *args)
+{
+	struct file *file = fget(args->base);
+	const struct image *base;
+	long ret = -EINVAL;
+
+	if (!file)
+		return -EBADF;
+	base = imagefd_image(file);
+	if (base)
+		ret = contents_extents(image, base, args);
+	fput(file);
+	return ret;
+}
+
+static long do_extents(const struct image *image, void __user *user)
+{
+	struct mayfly_extents args;
+	long ret;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	ret = args.base == -1 ? contents_extents(image, NULL, &args) :
+				list_beyond(image, &args);
+	if (!ret && copy_to_user(user, &args, sizeof(args)))
+		ret = -EFAULT;
+	return ret;
+}
+
 static long imagefd_ioctl(struct file *file, unsigned int command, unsigned long arg)
 {
 	struct image *image = file->private_data;
@@ -70,6 +100,12 @@ static long imagefd_ioctl(struct file *file, unsigned int command, unsigned long
 		return do_tag(image, user);
 	case MAYFLY_IMAGE_REMOVE:
 		return do_remove(image);
+	case MAYFLY_GET_STATE:
+		return contents_state(image, user);
+	case MAYFLY_MEMORY:
+		return contents_memory(image, user);
+	case MAYFLY_EXTENTS:
+		return do_extents(image, user);
 	default:
 		return -ENOTTY;
 	}
@@ -111,7 +147,8 @@ static struct file *image_file(struct image *image)
 
 static int check_create(const struct mayfly_image_create *args)
 {
-	if (!state_canonical(args->rip) || !args->cpu_level)
+	if (!state_canonical(args->rip) || !args->cpu_level ||
+	    args->cpu_vendor > MAYFLY_VENDOR_INTEL)
 		return -EINVAL;
 	if (args->profile != MAYFLY_PROFILE_UNIKERNEL ||
 	    args->cpu_level > backend_cpu_level())
@@ -127,7 +164,7 @@ static struct image *create_owned(const struct mayfly_image_create *args,
 
 	if (!owner)
 		return ERR_PTR(-ENOMEM);
-	image = image_create(args, start, owner, backend->cpu_vendor);
+	image = image_create(args, start, owner, args->cpu_vendor ?: backend->cpu_vendor);
 	owner_put(owner);
 	return image;
 }

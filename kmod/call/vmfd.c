@@ -7,6 +7,7 @@
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
 #include <linux/minmax.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
@@ -33,6 +34,7 @@ struct reader {
 	struct vm *vm;		/* [I] */
 	struct mutex lock;
 	u64 position;		/* [L] in the console; others read it */
+	atomic_t holds;		/* has paused the VM, and lets it go on when it is closed */
 };
 
 static bool has_news(struct reader *reader)
@@ -105,14 +107,44 @@ static __poll_t vmfd_poll(struct file *file, poll_table *table)
 	return has_news(reader) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
-static long do_control_one(struct vm *vm, void __user *user)
+/* Pauses the VM until the descriptor is closed, or for good what was paused so. */
+static int do_pause(struct reader *reader, struct mayfly_control *control)
+{
+	bool hold = control->flags & MAYFLY_CONTROL_HOLD;
+	int ret;
+
+	control->flags &= ~MAYFLY_CONTROL_HOLD;
+	ret = control_one(reader->vm, control);
+	if (ret == -EALREADY && !hold && atomic_xchg(&reader->holds, 0))
+		ret = 0;
+	else if (hold && (!ret || ret == -EINTR))	/* It may still come. */
+		atomic_set(&reader->holds, 1);
+	control->done = !ret;
+	return ret;
+}
+
+static int do_resume(struct reader *reader, struct mayfly_control *control)
+{
+	int ret = control_one(reader->vm, control);
+
+	if (!ret)
+		atomic_set(&reader->holds, 0);
+	return ret;
+}
+
+static long do_control_one(struct reader *reader, void __user *user)
 {
 	struct mayfly_control control;
 	long ret;
 
 	if (copy_from_user(&control, user, sizeof(control)))
 		return -EFAULT;
-	ret = control_one(vm, &control);
+	if (control.op == MAYFLY_OP_PAUSE)
+		ret = do_pause(reader, &control);
+	else if (control.op == MAYFLY_OP_RESUME)
+		ret = do_resume(reader, &control);
+	else
+		ret = control_one(reader->vm, &control);
 	if (!ret && copy_to_user(user, &control, sizeof(control)))
 		return -EFAULT;
 	return ret;
@@ -183,6 +215,27 @@ static long do_memory(struct vm *vm, void __user *user)
 	return memory_call(user, &target);
 }
 
+static long do_arguments(const struct vm *vm, void __user *user)
+{
+	struct mayfly_arguments args;
+	u32 room;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	if (args.flags || memchr_inv(args.reserved, 0, sizeof(args.reserved)))
+		return -EINVAL;
+	room = args.size;
+	args.size = vm->args_length;
+	if (copy_to_user(user, &args, sizeof(args)))
+		return -EFAULT;
+	if (room < vm->args_length)
+		return -EINVAL;
+	if (vm->args_length && copy_to_user(u64_to_user_ptr(args.buffer),
+					    page_address(vm->args), vm->args_length))
+		return -EFAULT;
+	return 0;
+}
+
 static long vmfd_ioctl(struct file *file, unsigned int command, unsigned long arg)
 {
 	struct reader *reader = file->private_data;
@@ -190,7 +243,7 @@ static long vmfd_ioctl(struct file *file, unsigned int command, unsigned long ar
 
 	switch (command) {
 	case MAYFLY_CONTROL:
-		return do_control_one(reader->vm, user);
+		return do_control_one(reader, user);
 	case MAYFLY_STAT:
 		return do_stat(reader->vm, user);
 	case MAYFLY_RUN:
@@ -203,6 +256,8 @@ static long vmfd_ioctl(struct file *file, unsigned int command, unsigned long ar
 		return do_memory(reader->vm, user);
 	case MAYFLY_SNAPSHOT:
 		return imagefd_snapshot(reader->vm, user);
+	case MAYFLY_ARGUMENTS:
+		return do_arguments(reader->vm, user);
 	default:
 		return -ENOTTY;
 	}
@@ -213,6 +268,9 @@ static int vmfd_release(struct inode *inode, struct file *file)
 	struct reader *reader = file->private_data;
 	struct vm *vm = reader->vm;
 
+	/* Somebody else may have let it go on. */
+	if (atomic_read(&reader->holds))
+		life_resume(vm);
 	kfree(reader);
 	life_close(vm);
 	vm_put(vm);

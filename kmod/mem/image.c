@@ -177,7 +177,7 @@ static u64 default_memory(const struct mayfly_image_create *create,
 
 static bool create_is_sane(const struct mayfly_image_create *create)
 {
-	return !create->flags && !create->unused &&
+	return !create->flags &&
 	       !memchr_inv(create->reserved, 0, sizeof(create->reserved)) &&
 	       create->nr_segments && create->nr_segments <= MAYFLY_MAX_SEGMENTS &&
 	       create->label[0] && memchr(create->label, 0, sizeof(create->label)) &&
@@ -219,6 +219,7 @@ struct image *image_prepare(struct owner *owner)
 void image_inherit(struct image *image, struct image *parent)
 {
 	image->parent = parent;
+	image->snapshot = true;
 	WRITE_ONCE(parent->inherited, true);
 	image->profile = parent->profile;
 	image->cpu_vendor = parent->cpu_vendor;

@@ -19,18 +19,13 @@ struct owner;
 
 /**
  * struct image_start - what a VM begins with
- * @state: registers, pending events, what it waits for; not the clock's offset
+ * @state: registers, pending events, what it waits for; @tsc_offset is the guest's TSC at
+ *	that moment, and @generation that of the VM which it was, 0 for none
  * @fpu: an FXSAVE image
- * @tsc: of the guest at that moment
- * @generation: of the VM that it was, 0 for none
- * @clock_seq: of the VM's device page
  */
 struct image_start {
 	struct mayfly_vcpu_state state;
 	u8 fpu[MAYFLY_FXSAVE_SIZE];
-	u64 tsc;
-	u64 generation;
-	u32 clock_seq;
 };
 
 /*
@@ -57,6 +52,7 @@ struct image {
 	u32 cpu_level;			/* [I] MAYFLY_CPU_* */
 	u64 created_ns;			/* [I] of the host's boot time; 0 before it is published */
 	char label[MAYFLY_NAME_SIZE];	/* [I] for people */
+	bool snapshot;			/* [I] it was a VM */
 	bool inherited;			/* set once: there have been images derived from it */
 	struct image_name *name;	/* vm/catalog.c's own */
 	struct rcu_head rcu;

@@ -243,12 +243,10 @@ void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length)
 	while (length) {
 		size_t offset = offset_in_page(gpa);
 		size_t n = min_t(size_t, length, PAGE_SIZE - offset);
-		/* What is found to be broken only now reads as zero. */
-		size_t left = copy_mc_to_kernel(buffer, page_address(readable(memory, gpa)) +
-							offset, n);
 
+		/* What is found to be broken only now reads as zero. */
+		pages_read(readable(memory, gpa), offset, buffer, n);
 		buffer += n;
-		memset(buffer - left, 0, left);
 		gpa += n;
 		length -= n;
 	}

@@ -134,6 +134,27 @@ void pages_split(struct page *page)
 }
 
 /**
+ * pages_read - copy out of a page that may break
+ * @page: the page
+ * @offset: of the first byte
+ * @buffer: destination
+ * @length: bytes, all on the page
+ *
+ * Context: any.
+ * Return: true, or false when the hardware has found it broken: then what could not be
+ * read is zero.
+ */
+bool pages_read(struct page *page, size_t offset, void *buffer, size_t length)
+{
+	size_t left = length;
+
+	if (!pages_is_broken(page))
+		left = copy_mc_to_kernel(buffer, page_address(page) + offset, length);
+	memset(buffer + length - left, 0, left);
+	return !left;
+}
+
+/**
  * pages_free - give a page back
  * @page: from pages_alloc*(), no longer reachable by any guest
  */

@@ -42,6 +42,7 @@ static inline bool pages_is_broken(struct page *page)
 	return PageHWPoison(page) || mutation_is(MUTATION_BROKEN_PAGE);
 }
 
+bool pages_read(struct page *page, size_t offset, void *buffer, size_t length);
 void pages_set_gpa(struct page *page, u64 gpa);
 bool pages_is_guests(const struct page *page);
 bool pages_is_large(const struct page *page);

@@ -9,12 +9,12 @@
  *           that have ended since the descriptor was opened, as many as fit; it
  *           waits for the first unless O_NONBLOCK (-EAGAIN). poll() reports POLLIN
  *           when there are any.
- *   image   from IMAGE_CREATE, IMAGE_OPEN or SNAPSHOT: STAT, IMAGE_TAG, IMAGE_REMOVE;
- *           passed to SPAWN. VMs, images derived from it, descriptors and its name
+ *   image   from IMAGE_CREATE, IMAGE_OPEN or SNAPSHOT: STAT, IMAGE_TAG, IMAGE_REMOVE,
+ *           EXTENTS, GET_STATE, MEMORY; passed to SPAWN. VMs, images derived from it, descriptors and its name
  *           keep an image alive.
  *   VM      from OPEN, or from SPAWN of one VM without MAYFLY_SPAWN_DETACHED:
- *           CONTROL (ids = 0), STAT, RUN, GET_STATE, SET_STATE, MEMORY, SNAPSHOT. read() takes
- *           console bytes (every descriptor has its own position; 0 is the end,
+ *           CONTROL (ids = 0), STAT, RUN, GET_STATE, SET_STATE, MEMORY, SNAPSHOT,
+ *           ARGUMENTS. read() takes console bytes (every descriptor has its own position; 0 is the end,
  *           after the VM has ended); poll() reports POLLIN for console bytes
  *           and POLLIN | POLLHUP when the VM has ended.
  *
@@ -139,6 +139,7 @@ struct mayfly_row {
  * @user_vms: VMs the caller has
  * @user_bytes: bytes they hold alone, and the caller's images
  * @bytes: bytes all VMs hold alone, and all images
+ * @tsc_khz: frequency of the host's TSC, and of guests', in kHz
  */
 struct mayfly_info {
 	__u32 api_version;
@@ -165,6 +166,7 @@ struct mayfly_info {
 	__u64 user_vms;
 	__u64 user_bytes;
 	__u64 bytes;
+	__u64 tsc_khz;
 };
 
 #define MAYFLY_FEATURE_CPU_LEVELS	1	/* images with a CPU level */
@@ -173,6 +175,7 @@ struct mayfly_info {
 #define MAYFLY_FEATURE_MEMORY		8	/* MEMORY */
 #define MAYFLY_FEATURE_SNAPSHOTS	16	/* SNAPSHOT */
 #define MAYFLY_FEATURE_READY		32	/* a guest can say that it is ready: _WHEN_READY, _UNTIL_READY */
+#define MAYFLY_FEATURE_SAVE		64	/* EXTENTS, and MEMORY and GET_STATE of images; ARGUMENTS; CONTROL_HOLD */
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */
@@ -215,12 +218,9 @@ struct mayfly_segment {
  * @profile: MAYFLY_PROFILE_*
  * @cpu_level: MAYFLY_CPU_* that the guest needs; it sees no more
  * @fd: out: an image descriptor
- * @unused: zero
+ * @cpu_vendor: MAYFLY_VENDOR_* that the guest sees, wherever it runs; 0: the host's
  * @label: NUL-terminated, not empty; shown in lists, need not be unique
  * @reserved: zero
- *
- * The image records the vendor of the host's CPU: the guest sees that vendor,
- * wherever it runs later.
  *
  * VMs start at CPL 0 in 64-bit mode with flat segments, IF = 1, all other
  * registers zero. Memory that no segment covers is zero, readable, writable and
@@ -239,7 +239,7 @@ struct mayfly_image_create {
 	__u32 profile;
 	__u32 cpu_level;
 	__s32 fd;
-	__u32 unused;
+	__u32 cpu_vendor;
 	char label[MAYFLY_NAME_SIZE];
 	__u64 reserved[4];
 };
@@ -260,6 +260,8 @@ struct mayfly_image_create {
  * @cpu_level: MAYFLY_CPU_*
  * @label: NUL-terminated
  * @name: NUL-terminated, unique among its owner's images; empty: none
+ * @flags: MAYFLY_IMAGE_*
+ * @unused: zero
  */
 struct mayfly_image_info {
 	__u64 id;
@@ -275,7 +277,11 @@ struct mayfly_image_info {
 	__u32 cpu_level;
 	char label[MAYFLY_NAME_SIZE];
 	char name[MAYFLY_NAME_SIZE];
+	__u32 flags;
+	__u32 unused;
 };
+
+#define MAYFLY_IMAGE_SNAPSHOT	1	/* from SNAPSHOT: its VMs go on from there */
 
 /**
  * struct mayfly_tag - argument of MAYFLY_IMAGE_TAG
@@ -496,7 +502,7 @@ struct mayfly_open {
  * @results: on the device: address of @count __s32 that receive 0 or a negative
  *	errno each, or 0; on a VM descriptor: 0, and the call itself returns it
  * @count: on the device 1 to MAYFLY_MAX_BATCH; on a VM descriptor 0
- * @flags: zero
+ * @flags: MAYFLY_CONTROL_*
  * @done: out: how many succeeded
  * @reserved: zero
  *
@@ -526,6 +532,12 @@ struct mayfly_control {
 #define MAYFLY_OP_KILL		4	/* waits until it is dead; -ESRCH ended before */
 #define MAYFLY_OP_REMOVE	5	/* forgets an ended VM; -EBUSY not ended */
 #define MAYFLY_OP_NOTIFY	6	/* raises event @port; -ESRCH ended */
+
+/*
+ * With PAUSE on a VM descriptor: only until RESUME, or until the descriptor is closed, as it
+ * is when its process dies. PAUSE again without this makes it last.
+ */
+#define MAYFLY_CONTROL_HOLD	1
 
 /**
  * struct mayfly_run - argument of MAYFLY_RUN
@@ -592,7 +604,8 @@ struct mayfly_table_register {
  * @reserved: zero
  *
  * GET_STATE fills what is longer than the module's with zeros, and leaves out what
- * does not fit. SET_STATE keeps what is shorter than the module's as it is; what is
+ * does not fit. Of an image it tells what VMs made from it begin with: @tsc_offset is the
+ * guest's TSC at that moment, and @generation is one less than theirs. SET_STATE keeps what is shorter than the module's as it is; what is
  * longer must be zero, or the answer is -E2BIG. Together with its memory the state
  * is all there is to a VM.
  */
@@ -643,6 +656,9 @@ struct mayfly_state {
  *	none; 0 when it does not wait
  * @waiting: MAYFLY_WAITING_*
  * @flags: MAYFLY_STATE_*
+ * @generation: on the device page: goes up by one from a VM to those that go on from it
+ * @clock_seq: on the device page: even, and goes up whenever the clock there is written
+ * @unused: zero
  *
  * Addresses must be canonical (48 bits; 57 where the CPU has five-level paging), and
  * the bases of @ds and @es below 4 GiB. SET_STATE answers -EINVAL to a state that some
@@ -675,6 +691,9 @@ struct mayfly_vcpu_state {
 	__u64 deadline;
 	__u32 waiting;
 	__u32 flags;
+	__u64 generation;
+	__u32 clock_seq;
+	__u32 unused;
 };
 
 #define MAYFLY_FXSAVE_SIZE	512
@@ -697,7 +716,8 @@ struct mayfly_vcpu_state {
  * @reserved: zero
  *
  * Reads or writes guest memory from outside. Writing gives the VM pages of its own,
- * as its own writes do, and works on code and read-only data as well.
+ * as its own writes do, and works on code and read-only data as well. An image can only be
+ * read; what it does not have reads as zero.
  */
 struct mayfly_memory {
 	__u64 gpa;
@@ -743,6 +763,60 @@ struct mayfly_snapshot {
  */
 #define MAYFLY_SNAPSHOT_WHEN_READY	2
 
+/**
+ * struct mayfly_extent - pages of an image that follow each other and are alike
+ * @gpa: guest-physical address of the first
+ * @length: in bytes: whole pages
+ * @flags: MAYFLY_SEGMENT_*, what a guest may do with them besides reading
+ * @unused: zero
+ */
+struct mayfly_extent {
+	__u64 gpa;
+	__u64 length;
+	__u32 flags;
+	__u32 unused;
+};
+
+/**
+ * struct mayfly_extents - argument of MAYFLY_EXTENTS
+ * @gpa: from this page on; out: where to go on, MAYFLY_MEMORY_MAX at the end
+ * @extents: address of @count struct mayfly_extent
+ * @count: 1 to MAYFLY_MAX_BATCH; out: how many were written
+ * @base: descriptor of an image, or -1
+ * @flags: zero
+ * @unused: zero
+ * @reserved: zero
+ *
+ * Lists the pages that an image has, those of its parents included, but not those that
+ * @base has, too: the very same pages at the same addresses. Memory that is not listed, and
+ * that @base does not have, is zero.
+ */
+struct mayfly_extents {
+	__u64 gpa;
+	__u64 extents;
+	__u32 count;
+	__s32 base;
+	__u32 flags;
+	__u32 unused;
+	__u64 reserved[2];
+};
+
+/**
+ * struct mayfly_arguments - argument of MAYFLY_ARGUMENTS
+ * @buffer: address of @size bytes
+ * @size: MAYFLY_ARGS_MAX is enough for all; out: how many bytes of arguments the VM has
+ * @flags: zero
+ * @reserved: zero
+ *
+ * Reads a VM's arguments, as @args of SPAWN.
+ */
+struct mayfly_arguments {
+	__u64 buffer;
+	__u32 size;
+	__u32 flags;
+	__u64 reserved[2];
+};
+
 #define MAYFLY_RAX 0
 #define MAYFLY_RCX 1
 #define MAYFLY_RDX 2
@@ -759,10 +833,10 @@ struct mayfly_snapshot {
 #endif
 
 MAYFLY_SIZE(struct mayfly_row, 32);
-MAYFLY_SIZE(struct mayfly_info, 176);
+MAYFLY_SIZE(struct mayfly_info, 184);
 MAYFLY_SIZE(struct mayfly_segment, 32);
 MAYFLY_SIZE(struct mayfly_image_create, 176);
-MAYFLY_SIZE(struct mayfly_image_info, 200);
+MAYFLY_SIZE(struct mayfly_image_info, 208);
 MAYFLY_SIZE(struct mayfly_tag, 72);
 MAYFLY_SIZE(struct mayfly_attachment, 24);
 MAYFLY_SIZE(struct mayfly_spawn, 168);
@@ -773,9 +847,12 @@ MAYFLY_SIZE(struct mayfly_open, 96);
 MAYFLY_SIZE(struct mayfly_control, 56);
 MAYFLY_SIZE(struct mayfly_run, 48);
 MAYFLY_SIZE(struct mayfly_state, 48);
-MAYFLY_SIZE(struct mayfly_vcpu_state, 448);
+MAYFLY_SIZE(struct mayfly_vcpu_state, 464);
 MAYFLY_SIZE(struct mayfly_memory, 56);
 MAYFLY_SIZE(struct mayfly_snapshot, 88);
+MAYFLY_SIZE(struct mayfly_extent, 24);
+MAYFLY_SIZE(struct mayfly_extents, 48);
+MAYFLY_SIZE(struct mayfly_arguments, 32);
 
 /*
  * The calls. Besides the errors every call shares (above):
@@ -829,6 +906,8 @@ MAYFLY_SIZE(struct mayfly_snapshot, 88);
  *               VM's owner or all may have; -ENOMEM; -EINTR; -EMFILE, -ENFILE. With
  *               WHEN_READY also -EBUSY somebody else waits for that already; -EINTR
  *               when a signal's handler has run.
+ * EXTENTS       0. -EINVAL gpa not a page's, count, or base is no image; -EBADF; -EINTR.
+ * ARGUMENTS     0. -EINVAL size is less than what there is, which it then says.
  */
 #define MAYFLY_IOC		0xBE
 #define MAYFLY_INFO		_IOWR(MAYFLY_IOC, 0x00, struct mayfly_row)
@@ -847,5 +926,7 @@ MAYFLY_SIZE(struct mayfly_snapshot, 88);
 #define MAYFLY_IMAGE_REMOVE	_IO(MAYFLY_IOC, 0x0d)
 #define MAYFLY_MEMORY		_IOWR(MAYFLY_IOC, 0x0e, struct mayfly_memory)
 #define MAYFLY_SNAPSHOT		_IOWR(MAYFLY_IOC, 0x0f, struct mayfly_snapshot)
+#define MAYFLY_EXTENTS		_IOWR(MAYFLY_IOC, 0x10, struct mayfly_extents)
+#define MAYFLY_ARGUMENTS	_IOWR(MAYFLY_IOC, 0x11, struct mayfly_arguments)
 
 #endif /* MAYFLY_H */

@@ -73,12 +73,22 @@ static void complete_state(const struct vm *vm, struct access_state *state,
 		memcpy(state->fpu, vm->vcpu.fpu, sizeof(state->fpu));
 }
 
+static bool changes_device_page(const struct mayfly_vcpu_state *now,
+				const struct mayfly_vcpu_state *next)
+{
+	return now->tsc_offset != next->tsc_offset || now->generation != next->generation ||
+	       now->clock_seq != next->clock_seq;
+}
+
 static void put_state(struct vm *vm, const struct access_state *state)
 {
+	bool renew = changes_device_page(&vm->vcpu.state, &state->registers);
+
 	lockdep_assert_held(&vm->pool->lock);
 	cold_wait(vm);
-	devpage_set_clock(vm, state->registers.tsc_offset);
 	vm->vcpu.state = state->registers;
+	if (renew)
+		devpage_renew(vm);
 	memcpy(vm->vcpu.fpu, state->fpu, sizeof(vm->vcpu.fpu));
 	vm->vcpu.state_changed = true;
 	WRITE_ONCE(vm->times_set, vm->times_set + 1);

@@ -77,30 +77,29 @@ static void set_wall(struct vm *vm, u64 wall_ns)
 	if (!page)
 		return;	/* Cold: devpage_fill() will see it. */
 	/* The guest may have been stopped between its two looks at seq. */
-	page->clock.seq = vm->clock_seq += 2;
+	page->clock.seq = vm->vcpu.state.clock_seq += 2;
 	page->clock.flags = clock_flags();
 	page->clock.wall_ns = wall_ns;
 }
 
 /**
- * devpage_set_clock - move a guest's clock
+ * devpage_renew - a guest's clock, or its generation, has been set
  * @vm: out of guest mode
- * @tsc_offset: guest TSC = host TSC + this
  *
  * Unix time, which the guest adds up from its clock and a field on the device page,
  * stays right.
  *
  * Context: pool->lock held.
  */
-void devpage_set_clock(struct vm *vm, u64 tsc_offset)
+void devpage_renew(struct vm *vm)
 {
+	struct mayfly_device_page *page = vm->device_page;
 	u64 wall_ns;
 
-	if (vm->vcpu.state.tsc_offset == tsc_offset)
-		return;
-	vm->vcpu.state.tsc_offset = tsc_offset;
 	measure_wall(vm, &wall_ns);
 	set_wall(vm, wall_ns);
+	if (page)
+		page->generation = vm->vcpu.state.generation;
 }
 
 static void compare_with_host(struct vm *vm)
@@ -147,7 +146,7 @@ void devpage_begin(struct vm *vm)
 
 	for (i = 0; i < ARRAY_SIZE(vm->seed); i++)
 		vm->seed[i] = get_random_u64();
-	vm->vcpu.state.tsc_offset = vm->memory.image->start.tsc - rdtsc();
+	vm->vcpu.state.tsc_offset = vm->memory.image->start.state.tsc_offset - rdtsc();
 	measure_wall(vm, &vm->wall_ns);
 	vm->host_offset = ktime_mono_to_real(0);
 	vm->wall_due = jiffies + WALL_CHECK;
@@ -168,14 +167,14 @@ void devpage_fill(struct vm *vm)
 	page->magic = MAYFLY_DEVICE_MAGIC;
 	page->size = sizeof(*page);
 	page->vm_id = vm->id;
-	page->generation = vm->generation;
+	page->generation = vm->vcpu.state.generation;
 	page->memory_bytes = vm->memory.size;
 	page->args_gpa = MAYFLY_GPA_ARGS;
 	page->args_len = vm->args_length;
 	page->argc = vm->argc;
 	memcpy(page->seed, vm->seed, sizeof(page->seed));
 	/* A guest that was between its two looks at another page of this clock sees it. */
-	page->clock.seq = vm->clock_seq += 2;
+	page->clock.seq = vm->vcpu.state.clock_seq += 2;
 	page->clock.flags = clock_flags();
 	page->clock.mult = clock_scale.mult;
 	page->clock.shift = clock_scale.shift;

@@ -11,7 +11,7 @@ struct vm;
 
 bool devpage_clock_is_stable(void);
 u64 devpage_guest_now(const struct vm *vm);
-void devpage_set_clock(struct vm *vm, u64 tsc_offset);
+void devpage_renew(struct vm *vm);
 void devpage_follow_host(struct vm *vm);
 void devpage_begin(struct vm *vm);
 void devpage_fill(struct vm *vm);

@@ -150,5 +150,6 @@ void inspect_image(const struct image *image, unsigned int lookups,
 	info->profile = image->profile;
 	info->cpu_vendor = image->cpu_vendor;
 	info->cpu_level = image->cpu_level;
+	info->flags = image->snapshot ? MAYFLY_IMAGE_SNAPSHOT : 0;
 	memcpy(info->label, image->label, sizeof(info->label));
 }

@@ -67,9 +67,7 @@ static int pay(struct vm *vm, struct image *image, gfp_t gfp)
 static void take_start(struct image_start *start, const struct vm *vm)
 {
 	vm_copy_state(vm, &start->state, start->fpu);
-	start->tsc = rdtsc() + vm->vcpu.state.tsc_offset;
-	start->generation = vm->generation;
-	start->clock_seq = vm->clock_seq;
+	start->state.tsc_offset += rdtsc();
 }
 
 /* Returns 0 or as pay(): then the VM is as before. */

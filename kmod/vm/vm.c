@@ -167,8 +167,7 @@ static void begin_as(struct vm *vm, const struct image_start *start)
 	vm->vcpu.state = start->state;
 	memcpy(vm->vcpu.fpu, start->fpu, sizeof(vm->vcpu.fpu));
 	atomic64_set(&vm->pending, start->state.events);
-	vm->clock_seq = start->clock_seq;
-	vm->generation = start->generation + !mutation_is(MUTATION_GENERATION);
+	vm->vcpu.state.generation += !mutation_is(MUTATION_GENERATION);
 }
 
 /* The part that can fail; free_vm() undoes it. */

@@ -110,14 +110,12 @@ struct vm {
 	u32 args_length;		/* [I] bytes on it */
 	u32 argc;			/* [I] strings on it */
 	u64 seed[MAYFLY_SEED_SIZE / 8];	/* [I] random, for the device page */
-	u64 generation;			/* [I] of how many VMs it goes on, itself included */
 	void *device_page;		/* [C] */
 	u64 created_ns;			/* [I] of the host's boot time */
 	u64 ended_ns;			/* [P] likewise */
 	u64 wall_ns;			/* [C] Unix time at which the guest clock was 0 */
 	s64 host_offset;		/* [C] Unix time less monotonic when it was set */
 	unsigned long wall_due;		/* [C] jiffies: when to look at it again */
-	u32 clock_seq;			/* [C] goes up whenever the clock's page is written */
 	struct rcu_head rcu;
 };
 

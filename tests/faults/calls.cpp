@@ -326,6 +326,43 @@ TEST_F(Faults, Snapshot)
 		});
 }
 
+TEST_F(Faults, ContentsOfAnImage)
+{
+	const live::fd image = live::make_image(device, guests::exit42);
+	std::array<mayfly_extent, 4> rows;
+	std::array<std::byte, 4096> bytes;
+	std::array<char, MAYFLY_ARGS_MAX> room;
+	const machine vm(wait_image(), device);
+
+	sweep(
+		"EXTENTS",
+		[&] {
+			mayfly_extents args{};
+
+			args.extents = live::address(rows.data());
+			args.count = rows.size();
+			args.base = wait_image().get();
+			return args;
+		},
+		[&](mayfly_extents &args) { return live::call(image, MAYFLY_EXTENTS, &args); });
+	sweep(
+		"MEMORY of an image", [] { return 0; },
+		[&](int) { return access_memory(image, guests::gpa, bytes, 0); });
+	sweep(
+		"GET_STATE of an image", [] { return live::vcpu_state{}; },
+		[&](live::vcpu_state &state) { return live::get_state(image, state); });
+	sweep(
+		"ARGUMENTS",
+		[&] {
+			mayfly_arguments args{};
+
+			args.buffer = live::address(room.data());
+			args.size = room.size();
+			return args;
+		},
+		[&](mayfly_arguments &args) { return live::call(vm.handle(), MAYFLY_ARGUMENTS, &args); });
+}
+
 /// RUN takes the snapshot that somebody else waits for. All that SNAPSHOT allocates it
 /// has by then, so whatever fails is between RUN and its caller, and the VM goes on.
 TEST_F(Faults, SnapshotWhenReady)

@@ -53,6 +53,8 @@ inline const std::vector<rule> &rules()
 		{what::image_tag, "IMAGE_TAG", {EINVAL, EEXIST, EPERM, ENOMEM}},
 		{what::image_remove, "IMAGE_REMOVE", {EPERM, ENOENT}},
 		{what::memory, "MEMORY", {EINVAL, EBUSY, ESRCH, EDQUOT, ENOMEM, EINTR}},
+		{what::extents, "EXTENTS", {EINVAL, EINTR}},
+		{what::arguments, "ARGUMENTS", {EINVAL}},
 		{what::snapshot, "SNAPSHOT", {EINVAL, EEXIST, ESRCH, EBUSY, EDQUOT, ENOMEM, EINTR, EMFILE, ENFILE}},
 	};
 

@@ -344,6 +344,8 @@ inline mayfly_control random_control(random &r)
 	control.op = static_cast<std::uint32_t>(r.chance(97) ? 1 + r.below(6) : r.word());
 	if (control.op == MAYFLY_OP_NOTIFY)
 		control.port = static_cast<std::uint32_t>(r.below(r.chance(95) ? 64 : 70));
+	if (control.op == MAYFLY_OP_PAUSE)
+		control.flags = r.chance(30) ? MAYFLY_CONTROL_HOLD : 0;
 	bend_words(r, control, 5);
 	return control;
 }
@@ -420,6 +422,28 @@ inline mayfly_snapshot random_snapshot(random &r)
 	/* It often waits in vain, until a signal comes. */
 	if (r.chance(20))
 		args.flags |= MAYFLY_SNAPSHOT_WHEN_READY;
+	bend_words(r, args, 5);
+	return args;
+}
+
+inline mayfly_extents random_extents(random &r, arena &memory, int base)
+{
+	mayfly_extents args{};
+
+	args.gpa = r.chance(80) ? r.below(512) << 12 : r.word();
+	args.count = static_cast<std::uint32_t>(r.chance(95) ? 1 + r.below(20) : r.word());
+	args.extents = memory.room(r, args.count * sizeof(mayfly_extent) % 4096);
+	args.base = base;
+	bend_words(r, args, 5);
+	return args;
+}
+
+inline mayfly_arguments random_arguments(random &r, arena &memory)
+{
+	mayfly_arguments args{};
+
+	args.size = static_cast<std::uint32_t>(r.chance(80) ? MAYFLY_ARGS_MAX : r.below(64));
+	args.buffer = memory.room(r, args.size);
 	bend_words(r, args, 5);
 	return args;
 }

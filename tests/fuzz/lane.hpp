@@ -173,6 +173,15 @@ private:
 		case what::snapshot:
 			snapshot(s, r);
 			break;
+		case what::extents:
+			extents(s, r);
+			break;
+		case what::arguments: {
+			mayfly_arguments args = random_arguments(r, memory_);
+
+			call_with(s, r, MAYFLY_ARGUMENTS, args);
+			break;
+		}
 		default:
 			perform_other(s, r);
 			break;
@@ -232,6 +241,16 @@ private:
 		if (!call_with(s, r, MAYFLY_SNAPSHOT, args))
 			keep(s.to, args.fd);
 		clock_->stop();
+	}
+
+	void extents(const step &s, random &r)
+	{
+		const std::uint8_t base = r.chance(70) ? std::uint8_t{slot_image} : s.to;
+		mayfly_extents args = random_extents(r, memory_, r.chance(50) ? -1 : number_of(base));
+		const std::uint32_t asked = args.count;
+
+		if (!call_with(s, r, MAYFLY_EXTENTS, args) && args.count > asked)
+			failure_ = fmt::format("EXTENTS of {} has filled {}", asked, args.count);
 	}
 
 	void control_many(const step &s, random &r)
@@ -344,6 +363,8 @@ private:
 							     MAYFLY_IMAGE_REMOVE,
 							     MAYFLY_MEMORY,
 							     MAYFLY_SNAPSHOT,
+							     MAYFLY_EXTENTS,
+							     MAYFLY_ARGUMENTS,
 							     0x5401,
 							     0x541b,
 							     0xae01};

@@ -56,6 +56,8 @@ enum class what : std::uint8_t {
 	image_remove,
 	memory,
 	snapshot,
+	extents,
+	arguments,
 	strange,
 	read,
 	write,
@@ -92,6 +94,7 @@ inline what random_call(random &r)
 		what::set_state,    what::set_state,    what::strange,      what::read,       what::poll,
 		what::close,        what::dup,          what::image_list,   what::image_open, what::image_tag,
 		what::image_remove, what::memory,       what::memory,       what::snapshot,   what::snapshot,
+		what::extents,      what::extents,      what::arguments,
 	};
 
 	if (r.chance(92))
@@ -118,6 +121,7 @@ inline std::uint8_t random_slot(random &r, what call)
 		return slot_device;
 	case what::image_tag:
 	case what::image_remove:
+	case what::extents:
 		return slot_image;
 	case what::control:
 	case what::stat:
