@@ -11,6 +11,7 @@
 
 #include "vmctl/host_check.hpp"
 
+#include "arguments.hpp"
 #include "control.hpp"
 #include "convert.hpp"
 #include "timeout.hpp"
@@ -20,15 +21,6 @@ namespace vmctl
 
 namespace
 {
-
-std::string pack_arguments(std::span<const std::string> arguments)
-{
-	std::string packed;
-
-	for (const std::string &argument : arguments)
-		packed.append(argument).push_back('\0');
-	return packed;
-}
 
 std::optional<std::uint32_t> last_number(const spawn_request &request)
 {

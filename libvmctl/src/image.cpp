@@ -2,6 +2,7 @@
 // Images: made from ELF files, named.
 #include "vmctl/image.hpp"
 
+#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -20,30 +21,39 @@ namespace
 {
 
 // The pieces of an image with \p elf, whose page table is \p table.
-std::vector<mayfly_segment> segments_of(const elf_image &elf, std::span<const std::uint64_t> table)
+std::vector<image_segment> segments_of(const elf_image &elf, std::span<const std::uint64_t> table)
 {
-	std::vector<mayfly_segment> segments;
+	std::vector<image_segment> segments;
 
 	// Writable, so that VMs get a copy: walks by hardware set bits in it.
-	segments.push_back({.gpa = elf_image::table_gpa,
-			    .length = table.size_bytes(),
-			    .source = address_of(table.data()),
-			    .flags = MAYFLY_SEGMENT_WRITE,
-			    .reserved = 0});
+	segments.push_back(
+		{.gpa = elf_image::table_gpa, .bytes = std::as_bytes(table), .writable = true, .executable = false});
 	for (const auto &piece : elf.segments())
 		segments.push_back({.gpa = piece.gpa,
-				    .length = piece.bytes.size(),
-				    .source = address_of(piece.bytes.data()),
-				    .flags = (piece.writable ? MAYFLY_SEGMENT_WRITE : 0u) |
-					     (piece.executable ? MAYFLY_SEGMENT_EXECUTE : 0u),
-				    .reserved = 0});
+				    .bytes = piece.bytes,
+				    .writable = piece.writable,
+				    .executable = piece.executable});
 	return segments;
 }
 
-error load_error(int code, const image_options &options)
+std::vector<mayfly_segment> raw_of(std::span<const image_segment> segments)
+{
+	std::vector<mayfly_segment> all;
+
+	for (const image_segment &one : segments)
+		all.push_back({.gpa = one.gpa,
+			       .length = one.bytes.size(),
+			       .source = address_of(one.bytes.data()),
+			       .flags = (one.writable ? MAYFLY_SEGMENT_WRITE : 0u) |
+					(one.executable ? MAYFLY_SEGMENT_EXECUTE : 0u),
+			       .reserved = 0});
+	return all;
+}
+
+error load_error(int code, cpu_level level)
 {
 	if (code == EOPNOTSUPP)
-		return {code, fmt::format("this host's CPU lacks what {} needs", to_string(options.level))};
+		return {code, fmt::format("this host's CPU lacks what {} needs", to_string(level))};
 	return {code, "loading the image: " + errno_text(code)};
 }
 
@@ -76,6 +86,7 @@ image_info info_of(const mayfly_image_info &raw)
 		.memory_min = raw.memory_min,
 		.memory_default = raw.memory_default,
 		.created_ns = raw.created_ns,
+		.snapshot = (raw.flags & MAYFLY_IMAGE_SNAPSHOT) != 0,
 		.uid = raw.uid,
 		.profile = static_cast<guest_profile>(raw.profile),
 		.vendor = static_cast<cpu_vendor>(raw.cpu_vendor),
@@ -127,6 +138,56 @@ result<void> image::remove() const
 	}
 }
 
+result<vcpu_state> image::state() const
+{
+	raw_vcpu raw;
+	mayfly_state argument = raw.argument();
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_GET_STATE, &argument);
+
+	if (ret < 0)
+		return fail(-ret, "reading the image's registers: " + errno_text(-ret));
+	return state_of(raw);
+}
+
+result<std::vector<extent>> image::extents(const image *base) const
+{
+	std::array<mayfly_extent, 512> rows;
+	std::vector<extent> all;
+	mayfly_extents argument{};
+
+	argument.base = base ? base->fd() : -1;
+	while (argument.gpa < MAYFLY_MEMORY_MAX) {
+		argument.extents = address_of(rows.data());
+		argument.count = rows.size();
+
+		const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_EXTENTS, &argument);
+
+		if (ret < 0)
+			return fail(-ret, "listing the image's pages: " + errno_text(-ret));
+		for (const mayfly_extent &row : std::span(rows).first(argument.count))
+			all.push_back({.gpa = row.gpa,
+				       .length = row.length,
+				       .writable = (row.flags & MAYFLY_SEGMENT_WRITE) != 0,
+				       .executable = (row.flags & MAYFLY_SEGMENT_EXECUTE) != 0});
+	}
+	return all;
+}
+
+result<void> image::read_memory(std::uint64_t gpa, std::span<std::byte> buffer) const
+{
+	mayfly_memory memory{};
+
+	memory.gpa = gpa;
+	memory.buffer = address_of(buffer.data());
+	memory.length = buffer.size();
+
+	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_MEMORY, &memory);
+
+	if (ret < 0)
+		return fail(-ret, "reading the image's memory: " + errno_text(-ret));
+	return {};
+}
+
 result<image> device::load_image(std::span<const std::byte> file, std::string_view label,
 				 const image_options &options) const
 {
@@ -142,18 +203,34 @@ result<image> device::load_image(const elf_image &elf, std::string_view label, c
 
 	const auto table = elf_image::entry_table();
 	const auto segments = segments_of(elf, table);
+
+	return make_image({.label = label,
+			   .segments = segments,
+			   .rip = elf.entry(),
+			   .cr3 = elf_image::table_gpa,
+			   .rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE,
+			   .memory_min = elf.memory_min(),
+			   .memory_default = options.memory.value_or(0),
+			   .level = options.level});
+}
+
+result<image> device::make_image(const image_parts &parts) const
+{
+	const auto segments = raw_of(parts.segments);
 	mayfly_image_create create{};
 
 	create.segments = address_of(segments.data());
 	create.nr_segments = static_cast<std::uint32_t>(segments.size());
-	create.rip = elf.entry();
-	create.cr3 = elf_image::table_gpa;
-	create.rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE;
-	create.memory_min = elf.memory_min();
-	create.memory_default = options.memory.value_or(0);
-	create.profile = MAYFLY_PROFILE_UNIKERNEL;
-	create.cpu_level = std::to_underlying(options.level);
-	if (label.empty() || !put_name(create.label, label.substr(0, max_name_length)))
+	create.rip = parts.rip;
+	create.rsp = parts.rsp;
+	create.cr3 = parts.cr3;
+	create.rdi = parts.rdi;
+	create.memory_min = parts.memory_min;
+	create.memory_default = parts.memory_default;
+	create.profile = std::to_underlying(parts.profile);
+	create.cpu_level = std::to_underlying(parts.level);
+	create.cpu_vendor = parts.vendor ? std::to_underlying(*parts.vendor) : 0;
+	if (parts.label.empty() || !put_name(create.label, parts.label.substr(0, max_name_length)))
 		return fail(EINVAL, "the image has no label");
 
 	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_IMAGE_CREATE, &create);
@@ -161,7 +238,7 @@ result<image> device::load_image(const elf_image &elf, std::string_view label, c
 	if (ret == -EDQUOT)
 		return std::unexpected(bytes_error(VMCTL_TRY(info())));
 	if (ret < 0)
-		return std::unexpected(load_error(-ret, options));
+		return std::unexpected(load_error(-ret, parts.level));
 	return image(descriptor(handle_.calls(), create.fd));
 }
 

@@ -53,6 +53,7 @@ std::string missing_features(std::uint64_t features)
 		{MAYFLY_FEATURE_MEMORY, "access to guest memory"},
 		{MAYFLY_FEATURE_SNAPSHOTS, "snapshots"},
 		{MAYFLY_FEATURE_READY, "guests that say when they are ready"},
+		{MAYFLY_FEATURE_SAVE, "saving"},
 	};
 	std::string missing;
 
@@ -96,6 +97,7 @@ result<module_info> ask_module(system &calls, int fd)
 		.memory_default = raw.memory_default,
 		.memory_max = raw.memory_max,
 		.vm_overhead = raw.vm_overhead,
+		.tsc_khz = raw.tsc_khz,
 		.spawned = raw.spawned,
 		.parked = raw.parked,
 		.warmed = raw.warmed,

@@ -95,6 +95,8 @@ vcpu_state state_of(const raw_vcpu &all)
 	state.events = raw.events;
 	state.deadline = raw.deadline;
 	state.waiting = static_cast<vcpu_waiting>(raw.waiting);
+	state.generation = raw.generation;
+	state.clock_seq = raw.clock_seq;
 	state.fpu = all.fpu;
 	return state;
 }
@@ -138,6 +140,8 @@ raw_vcpu raw_of(const vcpu_state &state)
 	raw.events = state.events;
 	raw.deadline = state.deadline;
 	raw.waiting = std::to_underlying(state.waiting);
+	raw.generation = state.generation;
+	raw.clock_seq = state.clock_seq;
 	all.fpu = state.fpu;
 	return all;
 }

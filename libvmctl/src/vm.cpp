@@ -2,9 +2,11 @@
 // Calls on a VM's descriptor.
 #include "vmctl/vm.hpp"
 
+#include <array>
 #include <cerrno>
 #include <utility>
 
+#include "arguments.hpp"
 #include "control.hpp"
 #include "convert.hpp"
 #include "timeout.hpp"
@@ -41,9 +43,12 @@ result<vm_info> vm::info() const
 	return VMCTL_TRY(stat()).info;
 }
 
-result<void> vm::control(operation what, std::uint32_t port) const
+result<void> vm::control(operation what, std::uint32_t port, std::uint32_t flags) const
 {
 	control_call control(what, port);
+
+	control.argument.flags = flags;
+
 	const int code = control.outcome(control.make(handle_.calls(), fd()));
 
 	if (code != 0)
@@ -59,6 +64,11 @@ result<void> vm::start() const
 result<void> vm::pause() const
 {
 	return control(operation::pause);
+}
+
+result<void> vm::hold() const
+{
+	return control(operation::pause, 0, MAYFLY_CONTROL_HOLD);
 }
 
 result<void> vm::resume() const
@@ -171,6 +181,17 @@ result<image> vm::snapshot(std::string_view name, bool replace, std::uint32_t fl
 	default:
 		return fail(-ret, "taking the snapshot: " + errno_text(-ret));
 	}
+}
+
+result<std::vector<std::string>> vm::arguments() const
+{
+	std::array<char, MAYFLY_ARGS_MAX> bytes;
+	mayfly_arguments argument{};
+
+	argument.buffer = address_of(bytes.data());
+	argument.size = bytes.size();
+	VMCTL_TRY(call(MAYFLY_ARGUMENTS, &argument, "reading the VM's arguments"));
+	return unpack_arguments({bytes.data(), argument.size});
 }
 
 result<std::size_t> vm::read(std::span<std::byte> buffer) const

@@ -20,6 +20,7 @@
 #include "limits.hpp"
 #include "module_info.hpp"
 #include "operation.hpp"
+#include "saved.hpp"
 #include "vm.hpp"
 #include "vm_info.hpp"
 
@@ -49,6 +50,34 @@ struct image_options {
 	std::optional<std::uint64_t> memory{};
 	/// What the CPU that its guests see can do.
 	cpu_level level = cpu_level::sse2;
+};
+
+/// A piece of an image's memory.
+struct image_segment {
+	std::uint64_t gpa = 0;              ///< guest-physical, on a page boundary, from 64 KiB on
+	std::span<const std::byte> bytes{}; ///< zeros follow up to the end of the last page
+	bool writable = false;              ///< VMs get their own copy when they write
+	bool executable = false;            ///< may hold code
+};
+
+/// What an image is made of, when it does not come from an ELF file.
+struct image_parts {
+	/// For lists; cut to what a name may have.
+	std::string_view label{};
+	/// By ascending address, no two on a page; up to max_segments.
+	std::span<const image_segment> segments{};
+	std::uint64_t rip = 0;            ///< first instruction
+	std::uint64_t rsp = 0;            ///< first stack pointer
+	std::uint64_t cr3 = 0;            ///< top page table, inside a segment
+	std::uint64_t rdi = 0;            ///< the device page's virtual address
+	std::uint64_t memory_min = 0;     ///< bytes a VM needs at least; 0: to the end of the segments
+	std::uint64_t memory_default = 0; ///< bytes for a VM whose maker has no preference; 0: default_memory
+	/// What kind of guest it is.
+	guest_profile profile = guest_profile::unikernel;
+	/// What the CPU that its guests see can do.
+	cpu_level level = cpu_level::sse2;
+	/// That CPU's maker. Nothing: as the host's.
+	std::optional<cpu_vendor> vendor{};
 };
 
 /// What came of a batch. Not a result: a batch can stop half-way, and what was
@@ -81,6 +110,26 @@ public:
 	/// that Mayfly can start: see elf_image.
 	[[nodiscard]] result<image> load_image(std::span<const std::byte> file, std::string_view label,
 					       const image_options &options = {}) const;
+
+	/// Gives the module an image made from \p parts. Errors as load_image(), EINVAL for what
+	/// the module does not believe.
+	[[nodiscard]] result<image> make_image(const image_parts &parts) const;
+
+	/// Writes \p what to \p to, in a form that restore() of any host reads: see
+	/// docs/snapshots.md. Errors of \p to, and EINTR when a signal came, ENOMEM, EFAULT when
+	/// the host's memory is broken.
+	[[nodiscard]] result<void> save(const image &what, const byte_sink &to) const;
+
+	/// The same of a VM with its arguments, as it is now, wherever it is. It goes on
+	/// meanwhile; what it writes is copied. Errors as vm::snapshot(), too.
+	[[nodiscard]] result<void> save(const vm &what, const byte_sink &to) const;
+
+	/// Makes an image of what save() has written. Nothing in \p from is believed: EBADMSG
+	/// when it is not a saved image, or damaged, or ends too early; ENOTSUP when it is of a
+	/// newer version, or this host or module cannot have such guests; errors of \p from, of
+	/// load_image() and of image::tag(). Then nothing has been made. It shares pages with an
+	/// image of the caller's from which the same VMs can be made.
+	[[nodiscard]] result<restored> restore(const byte_source &from, const restore_options &options = {}) const;
 
 	/// A handle on image \p id. ENOENT, EPERM.
 	[[nodiscard]] result<image> open_image(std::uint64_t id) const;
@@ -125,6 +174,8 @@ public:
 private:
 	explicit device(descriptor handle) : handle_(std::move(handle)) {}
 
+	[[nodiscard]] result<void> save_beyond(const image &what, const image &root, std::vector<std::string> arguments,
+					       const byte_sink &to) const;
 	[[nodiscard]] error spawn_error(int code, const spawn_request &request, std::uint64_t missing) const;
 	[[nodiscard]] result<vm> open_vm(std::uint64_t id, std::string_view name) const;
 	[[nodiscard]] result<descriptor> open_by(unsigned long request, const char *what, std::uint64_t id,

@@ -36,6 +36,8 @@ struct image_info {
 	std::uint64_t memory_default = 0;
 	/// When it was made: nanoseconds of Unix time.
 	std::uint64_t created_ns = 0;
+	/// It was made from a VM: VMs made from it go on from there.
+	bool snapshot = false;
 	/// Its owner, as the caller's user namespace sees it.
 	std::uint32_t uid = 0;
 	/// What kind of guest is in it.

@@ -81,6 +81,8 @@ struct module_info {
 	std::uint64_t memory_max = 0;
 	/// Bytes of the module's structures that a VM takes besides its pages.
 	std::uint64_t vm_overhead = 0;
+	/// Frequency of the host's TSC, and so of guests', in kHz.
+	std::uint64_t tsc_khz = 0;
 	/// VMs made since the module was loaded.
 	std::uint64_t spawned = 0;
 	/// Times a VM has parked since the module was loaded.

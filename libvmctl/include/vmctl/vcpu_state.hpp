@@ -84,6 +84,8 @@ struct vcpu_state {
 	std::uint64_t events = 0;                     ///< pending events, a bit for each port
 	std::uint64_t deadline = 0;                   ///< of vcpu_waiting::hypercall: guest clock in ns; all ones: none
 	vcpu_waiting waiting = vcpu_waiting::nothing; ///< what it waits in; all ones is the deadline of HLT
+	std::uint64_t generation = 0;                 ///< on the device page: how many VMs it goes on from
+	std::uint32_t clock_seq = 0;                  ///< on the device page: even; how often the clock was written
 	std::array<std::byte, 512> fpu{};             ///< an FXSAVE image; MXCSR has no reserved bit set
 
 	bool operator==(const vcpu_state &) const = default;

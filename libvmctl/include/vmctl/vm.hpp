@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "descriptor.hpp"
 #include "image.hpp"
@@ -65,6 +67,10 @@ public:
 	/// Holds it where it is; returns when it is held. EALREADY paused, ESRCH ended.
 	[[nodiscard]] result<void> pause() const;
 
+	/// The same, but only until resume(), or until this handle is closed, as it is when this
+	/// process dies; pause() then makes it last.
+	[[nodiscard]] result<void> hold() const;
+
 	/// Lets it go on. EALREADY not paused, ESRCH ended.
 	[[nodiscard]] result<void> resume() const;
 
@@ -116,6 +122,9 @@ public:
 	/// snapshot(), and EBUSY when somebody else waits for that, EINTR when a signal came.
 	[[nodiscard]] result<image> snapshot_when_ready(std::string_view name = {}, bool replace = false) const;
 
+	/// The arguments that it was made with.
+	[[nodiscard]] result<std::vector<std::string>> arguments() const;
+
 	/// Console bytes not yet read through this handle: how many, 0 when the VM has
 	/// ended and all is read. Waits for some, unless set_nonblocking(): EAGAIN. EINTR
 	/// when a signal came.
@@ -130,7 +139,7 @@ public:
 
 private:
 	[[nodiscard]] result<void> call(unsigned long request, void *argument, const char *what) const;
-	[[nodiscard]] result<void> control(operation what, std::uint32_t port = 0) const;
+	[[nodiscard]] result<void> control(operation what, std::uint32_t port = 0, std::uint32_t flags = 0) const;
 	[[nodiscard]] result<image> snapshot(std::string_view name, bool replace, std::uint32_t flags) const;
 	[[nodiscard]] result<void> copy(std::uint64_t gpa, const void *buffer, std::size_t length,
 					std::uint32_t flags) const;

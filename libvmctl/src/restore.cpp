@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stream of bytes, of which nothing is believed, becomes an image.
+//
+// The image is taken of a VM that has never run: one of the base, to which the rest of the
+// memory and the registers are given. So the module judges what it always judges.
+#include "vmctl/saved.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <x86intrin.h>
+
+#include "arguments.hpp"
+#include "compress.hpp"
+#include "convert.hpp"
+#include "saved_format.hpp"
+#include "vmctl/device.hpp"
+
+namespace vmctl
+{
+
+namespace
+{
+
+std::unexpected<error> damaged()
+{
+	return fail(EBADMSG, "damaged");
+}
+
+template <class T> std::span<std::byte> room_of(T &object)
+{
+	return std::as_writable_bytes(std::span(&object, 1));
+}
+
+// All that comes before the frame. Never reads too far: what follows may be for others.
+result<void> read_preamble(const byte_source &from)
+{
+	saved::preamble preamble{.magic = {}};
+	auto room = room_of(preamble);
+
+	while (!room.empty()) {
+		const std::size_t got = VMCTL_TRY(from(room));
+
+		if (got == 0)
+			break;
+		room = room.subspan(got);
+	}
+	if (!room.empty() || preamble.magic != saved::magic)
+		return fail(EBADMSG, "not a saved image");
+	if (preamble.version != saved::version || preamble.reserved != 0)
+		return fail(ENOTSUP,
+			    fmt::format("of format {}; this vmctl knows {}", preamble.version, saved::version));
+	return {};
+}
+
+result<void> judge(const saved::header &header)
+{
+	const bool has_state = header.registers_size != 0;
+
+	if (header.profile != std::to_underlying(guest_profile::unikernel))
+		return fail(ENOTSUP, "a kind of guest that this vmctl does not know");
+	if (header.cpu_vendor != std::to_underlying(cpu_vendor::amd) &&
+	    header.cpu_vendor != std::to_underlying(cpu_vendor::intel))
+		return fail(ENOTSUP, "a CPU of a vendor that this vmctl does not know");
+	if (header.tsc_khz == 0 || header.arguments_size > max_argument_bytes ||
+	    header.registers_size > MAYFLY_ROW_MAX || header.registers_size % 8 != 0 ||
+	    (has_state ? header.extended_size != MAYFLY_FXSAVE_SIZE : header.extended_size != 0) ||
+	    !check_memory(header.memory) || header.label.front() == '\0' || header.label.back() != '\0')
+		return damaged();
+	return {};
+}
+
+// The registers that the module knows; it must not be asked for others.
+result<raw_vcpu> read_state(frame_reader &frame, const saved::header &header)
+{
+	std::vector<std::byte> registers(header.registers_size);
+	raw_vcpu raw;
+	const std::size_t known = std::min(registers.size(), sizeof raw.registers);
+
+	VMCTL_TRY(frame.read(registers));
+	VMCTL_TRY(frame.read(raw.fpu));
+	if (std::ranges::any_of(std::span(registers).subspan(known), [](std::byte one) { return one != std::byte{}; }))
+		return fail(ENOTSUP, "has registers that this vmctl does not know");
+	std::memcpy(&raw.registers, registers.data(), known);
+	return raw;
+}
+
+// The guest's clock goes on from where it was, though ticks may be longer here.
+std::uint64_t ticks_here(std::uint64_t ticks, std::uint64_t khz_there, std::uint64_t khz_here)
+{
+	if (khz_there == khz_here)
+		return ticks;
+	return static_cast<std::uint64_t>(static_cast<unsigned __int128>(ticks) * khz_here / khz_there);
+}
+
+result<std::vector<std::string>> read_arguments(frame_reader &frame, std::size_t size)
+{
+	std::string packed(size, '\0');
+
+	VMCTL_TRY(frame.read(std::as_writable_bytes(std::span(packed))));
+	if (!packed.empty() && packed.back() != '\0')
+		return damaged();
+	return unpack_arguments(packed);
+}
+
+// The next piece, with its bytes in \p room.
+result<saved::piece> read_piece(frame_reader &frame, std::vector<std::byte> &room)
+{
+	saved::piece piece;
+
+	VMCTL_TRY(frame.read(room_of(piece)));
+	if (piece.kind == saved::kind::end) {
+		if (piece.gpa != 0 || piece.length != 0 || piece.flags != 0)
+			return damaged();
+		return piece;
+	}
+	if ((piece.kind != saved::kind::base && piece.kind != saved::kind::own) || piece.gpa % page_size != 0 ||
+	    piece.length == 0 || piece.length % page_size != 0 || piece.length > saved::max_piece ||
+	    piece.gpa > max_memory - piece.length)
+		return damaged();
+	room.resize(piece.length);
+	VMCTL_TRY(frame.read(room));
+	return piece;
+}
+
+// What comes before the memory.
+struct start {
+	saved::header header;
+	std::optional<raw_vcpu> state;
+	std::vector<std::string> arguments;
+};
+
+result<start> read_start(frame_reader &frame)
+{
+	start all;
+
+	VMCTL_TRY(frame.read(room_of(all.header)));
+	VMCTL_TRY(judge(all.header));
+	if (all.header.registers_size != 0)
+		all.state = VMCTL_TRY(read_state(frame, all.header));
+	all.arguments = VMCTL_TRY(read_arguments(frame, all.header.arguments_size));
+	return all;
+}
+
+struct base_segment {
+	extent where;
+	std::vector<std::byte> bytes;
+};
+
+// Adds a piece to those before it: the same way as the module lists pages.
+result<void> add_piece(std::vector<base_segment> &base, const saved::piece &piece, std::span<const std::byte> bytes)
+{
+	const extent where{.gpa = piece.gpa,
+			   .length = piece.length,
+			   .writable = (piece.flags & MAYFLY_SEGMENT_WRITE) != 0,
+			   .executable = (piece.flags & MAYFLY_SEGMENT_EXECUTE) != 0};
+	extent *last = base.empty() ? nullptr : &base.back().where;
+
+	if ((piece.flags & ~(MAYFLY_SEGMENT_WRITE | MAYFLY_SEGMENT_EXECUTE)) != 0 ||
+	    (last && piece.gpa < last->gpa + last->length))
+		return damaged();
+	if (last && last->gpa + last->length == where.gpa && last->writable == where.writable &&
+	    last->executable == where.executable)
+		last->length += where.length;
+	else
+		base.push_back({where, {}});
+	base.back().bytes.insert(base.back().bytes.end(), bytes.begin(), bytes.end());
+	return {};
+}
+
+// The base, and in \p piece and \p room the first piece that is none of it.
+result<std::vector<base_segment>> read_base(frame_reader &frame, saved::piece &piece, std::vector<std::byte> &room)
+{
+	std::vector<base_segment> base;
+	std::uint64_t total = 0;
+
+	while ((piece = VMCTL_TRY(read_piece(frame, room))).kind == saved::kind::base) {
+		total += piece.length;
+		if (total > saved::max_base)
+			return fail(EFBIG, "its base is too large");
+		VMCTL_TRY(add_piece(base, piece, room));
+		if (base.size() > max_segments)
+			return damaged();
+	}
+	if (base.empty())
+		return damaged();
+	return base;
+}
+
+// Does the image have just these bytes?
+bool has_bytes(const image &one, const base_segment &segment)
+{
+	std::vector<std::byte> room(saved::max_piece);
+	std::span<const std::byte> rest = segment.bytes;
+
+	for (std::uint64_t gpa = segment.where.gpa; !rest.empty(); gpa += room.size()) {
+		const auto here = std::span(room).first(std::min(room.size(), rest.size()));
+
+		if (!one.read_memory(gpa, here) || !std::ranges::equal(here, rest.first(here.size())))
+			return false;
+		rest = rest.subspan(here.size());
+	}
+	return true;
+}
+
+bool is_base(const image &one, const std::vector<base_segment> &base)
+{
+	const auto pages = one.extents();
+
+	return pages && std::ranges::equal(*pages, base, {}, {}, &base_segment::where) &&
+	       std::ranges::all_of(base, [&](const base_segment &segment) { return has_bytes(one, segment); });
+}
+
+// Is it one of the caller's, as far as its row tells? Somebody else's may go with him.
+bool may_be_base(const image_info &row, const saved::header &header)
+{
+	return !row.snapshot && row.uid == geteuid() && std::to_underlying(row.profile) == header.profile &&
+	       std::to_underlying(row.vendor) == header.cpu_vendor &&
+	       std::to_underlying(row.level) == header.cpu_level && row.label == header.label.data() &&
+	       row.memory_min == header.base_memory_min && row.memory_default == header.base_memory_default;
+}
+
+// An image of the caller's that is the base; nothing when there is none.
+result<std::optional<image>> find_base(const device &in, const saved::header &header,
+				       const std::vector<base_segment> &base)
+{
+	for (const image_info &row : VMCTL_TRY(in.images())) {
+		if (!may_be_base(row, header))
+			continue;
+		// It may be gone by now.
+		if (auto one = in.open_image(row.id); one && is_base(*one, base))
+			return std::move(*one);
+	}
+	return std::nullopt;
+}
+
+result<image> make_base(const device &to, const saved::header &header, const std::vector<base_segment> &base)
+{
+	std::vector<image_segment> segments;
+
+	for (const base_segment &one : base)
+		segments.push_back({.gpa = one.where.gpa,
+				    .bytes = one.bytes,
+				    .writable = one.where.writable,
+				    .executable = one.where.executable});
+
+	auto made = to.make_image({.label = header.label.data(),
+				   .segments = segments,
+				   .rip = header.base_rip,
+				   .rsp = header.base_rsp,
+				   .cr3 = header.base_cr3,
+				   .rdi = header.base_rdi,
+				   .memory_min = header.base_memory_min,
+				   .memory_default = header.base_memory_default,
+				   .profile = static_cast<guest_profile>(header.profile),
+				   .level = static_cast<cpu_level>(header.cpu_level),
+				   .vendor = static_cast<cpu_vendor>(header.cpu_vendor)});
+
+	if (!made && made.error().code == EINVAL)
+		return damaged();
+	return made;
+}
+
+result<image> find_or_make_base(const device &in, const saved::header &header, const std::vector<base_segment> &base)
+{
+	auto found = VMCTL_TRY(find_base(in, header, base));
+
+	return found ? std::move(*found) : make_base(in, header, base);
+}
+
+result<void> read_end(frame_reader &frame, const saved::piece &piece, bool to_the_end)
+{
+	return piece.kind == saved::kind::end ? frame.finish(to_the_end) : damaged();
+}
+
+// Its own pages, which are written to \p one. Then \p piece is none of them.
+result<void> read_own(frame_reader &frame, saved::piece &piece, std::vector<std::byte> &room, const vm &one)
+{
+	while (piece.kind == saved::kind::own) {
+		if (piece.flags != 0)
+			return damaged();
+
+		const auto written = one.write_memory(piece.gpa, room);
+
+		if (!written && written.error().code == EFAULT)
+			return damaged();
+		VMCTL_TRY(written);
+		piece = VMCTL_TRY(read_piece(frame, room));
+	}
+	return {};
+}
+
+result<void> set_registers(const vm &one, const raw_vcpu &raw, std::uint64_t tsc)
+{
+	vcpu_state state = state_of(raw);
+
+	// What the module must judge and would not see.
+	if (const raw_vcpu again = raw_of(state);
+	    std::memcmp(&again.registers, &raw.registers, sizeof raw.registers) != 0)
+		return damaged();
+	state.tsc_offset = tsc - __rdtsc();
+
+	const auto set = one.set_state(state);
+
+	if (!set && set.error().code == EINVAL)
+		return fail(EBADMSG, "damaged, or its registers are not for this host's CPU");
+	return set;
+}
+
+} // namespace
+
+bool is_saved_image(std::span<const std::byte> bytes)
+{
+	return bytes.size() >= saved::magic.size() &&
+	       std::memcmp(bytes.data(), saved::magic.data(), saved::magic.size()) == 0;
+}
+
+result<restored> device::restore(const byte_source &from, const restore_options &options) const
+{
+	VMCTL_TRY(read_preamble(from));
+
+	frame_reader frame(from);
+	std::vector<std::byte> room;
+	const start start = VMCTL_TRY(read_start(frame));
+	saved::piece piece;
+	const auto segments = VMCTL_TRY(read_base(frame, piece, room));
+
+	if (!start.state) {
+		image whole = VMCTL_TRY(make_base(*this, start.header, segments));
+
+		VMCTL_TRY(read_end(frame, piece, options.to_the_end));
+		if (!options.name.empty())
+			VMCTL_TRY(whole.tag(options.name, options.replace));
+		return restored{std::move(whole), start.arguments};
+	}
+
+	const image base = VMCTL_TRY(find_or_make_base(*this, start.header, segments));
+	const vm scratch = VMCTL_TRY(spawn_attached(base, {.memory = start.header.memory, .start = false}));
+	const module_info here = VMCTL_TRY(info());
+
+	VMCTL_TRY(read_own(frame, piece, room, scratch));
+	VMCTL_TRY(read_end(frame, piece, options.to_the_end));
+	VMCTL_TRY(set_registers(scratch, *start.state,
+				ticks_here(start.state->registers.tsc_offset, start.header.tsc_khz, here.tsc_khz)));
+	return restored{VMCTL_TRY(scratch.snapshot(options.name, options.replace)), start.arguments};
+}
+
+} // namespace vmctl

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// An image becomes a stream of bytes.
+#include "vmctl/saved.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "arguments.hpp"
+#include "compress.hpp"
+#include "convert.hpp"
+#include "saved_format.hpp"
+#include "vmctl/device.hpp"
+
+namespace vmctl
+{
+
+namespace
+{
+
+// What is written, and what of it belongs to the base, which the receiver may have.
+struct plan {
+	image_info info;
+	std::optional<vcpu_state> state; // nothing: the base is all there is
+	std::vector<std::string> arguments;
+	const image &base; // has the base's pages
+	vcpu_state base_state;
+	image_info base_info;
+	std::vector<extent> base_pages, own_pages;
+};
+
+bool has_page(std::span<const extent> pages, std::uint64_t gpa)
+{
+	const auto after = std::ranges::upper_bound(pages, gpa, {}, &extent::gpa);
+
+	return after != pages.begin() && gpa - std::prev(after)->gpa < std::prev(after)->length;
+}
+
+std::uint32_t flags_of(const extent &one)
+{
+	return (one.writable ? MAYFLY_SEGMENT_WRITE : 0u) | (one.executable ? MAYFLY_SEGMENT_EXECUTE : 0u);
+}
+
+// Memory that a guest has written may be written and executed; only a program's segments
+// can be otherwise, and only a base has segments. Its page table must be in one.
+void split_by_rights(plan &plan, const std::vector<extent> &pages)
+{
+	for (const extent &one : pages) {
+		const bool segment = !one.writable || !one.executable || has_page({&one, 1}, plan.base_state.cr3);
+
+		(segment && plan.base_pages.size() < max_segments ? plan.base_pages : plan.own_pages).push_back(one);
+	}
+	// The module insists on a page table, though nobody will use the base as it is.
+	if (plan.base_pages.empty() && !plan.own_pages.empty()) {
+		plan.base_pages.push_back(plan.own_pages.front());
+		plan.own_pages.erase(plan.own_pages.begin());
+	}
+	if (!plan.base_pages.empty() && !has_page(plan.base_pages, plan.base_state.cr3))
+		plan.base_state.cr3 = plan.base_pages.front().gpa;
+}
+
+saved::header header_of(const plan &plan, const std::string &arguments, std::uint64_t tsc_khz)
+{
+	saved::header header;
+
+	header.profile = std::to_underlying(plan.info.profile);
+	header.cpu_vendor = std::to_underlying(plan.info.vendor);
+	header.cpu_level = std::to_underlying(plan.info.level);
+	header.registers_size = plan.state ? sizeof(mayfly_vcpu_state) : 0;
+	header.extended_size = plan.state ? MAYFLY_FXSAVE_SIZE : 0;
+	header.arguments_size = static_cast<std::uint32_t>(arguments.size());
+	header.memory = plan.info.memory_default;
+	header.tsc_khz = tsc_khz;
+	header.base_rip = plan.base_state.rip;
+	header.base_rsp = plan.base_state.regs[rsp];
+	header.base_cr3 = plan.base_state.cr3;
+	header.base_rdi = plan.base_state.regs[rdi];
+	header.base_memory_min = plan.base_info.memory_min;
+	header.base_memory_default = plan.base_info.memory_default;
+	std::ranges::copy(plan.info.label, header.label.begin());
+	return header;
+}
+
+result<void> write_piece(frame_writer &to, const saved::piece &piece, std::span<const std::byte> bytes)
+{
+	VMCTL_TRY(to.write(saved::bytes_of(piece)));
+	return to.write(bytes);
+}
+
+bool is_zero(std::span<const std::byte> bytes)
+{
+	return std::ranges::all_of(bytes, [](std::byte one) { return one == std::byte{}; });
+}
+
+// Writes what \p bytes has from \p gpa on but for pages of zeros, which memory is
+// anyway unless \p base has something there.
+result<void> write_own(frame_writer &to, std::uint64_t gpa, std::span<const std::byte> bytes,
+		       std::span<const extent> base)
+{
+	const auto counts = [&](std::size_t at) {
+		return has_page(base, gpa + at) || !is_zero(bytes.subspan(at, page_size));
+	};
+
+	for (std::size_t at = 0, end; at < bytes.size(); at = end) {
+		const bool wanted = counts(at);
+
+		end = at + page_size;
+		while (end < bytes.size() && counts(end) == wanted)
+			end += page_size;
+		if (wanted)
+			VMCTL_TRY(write_piece(to, {gpa + at, end - at, saved::kind::own, 0},
+					      bytes.subspan(at, end - at)));
+	}
+	return {};
+}
+
+// Calls \p write with each piece of \p pages, whose bytes are in \p from.
+template <class Write> result<void> write_pages(const image &from, std::span<const extent> pages, Write write)
+{
+	std::vector<std::byte> room(saved::max_piece);
+
+	for (const extent &one : pages)
+		for (std::uint64_t at = 0; at < one.length; at += room.size()) {
+			const auto bytes = std::span(room).first(std::min<std::uint64_t>(room.size(), one.length - at));
+
+			VMCTL_TRY(from.read_memory(one.gpa + at, bytes));
+			VMCTL_TRY(write(one, one.gpa + at, bytes));
+		}
+	return {};
+}
+
+result<void> write_all(const plan &plan, const image &what, std::uint64_t tsc_khz, const byte_sink &to)
+{
+	const std::string arguments = pack_arguments(plan.arguments);
+	const saved::header header = header_of(plan, arguments, tsc_khz);
+	frame_writer frame(to);
+
+	VMCTL_TRY(to(saved::bytes_of(saved::preamble{})));
+	VMCTL_TRY(frame.write(saved::bytes_of(header)));
+	if (plan.state) {
+		const raw_vcpu raw = raw_of(*plan.state);
+
+		VMCTL_TRY(frame.write(saved::bytes_of(raw.registers)));
+		VMCTL_TRY(frame.write(raw.fpu));
+	}
+	VMCTL_TRY(frame.write(std::as_bytes(std::span(arguments))));
+	VMCTL_TRY(write_pages(plan.base, plan.base_pages, [&](const extent &one, std::uint64_t gpa, auto bytes) {
+		return write_piece(frame, {gpa, bytes.size(), saved::kind::base, flags_of(one)}, bytes);
+	}));
+	VMCTL_TRY(write_pages(what, plan.own_pages, [&](const extent &, std::uint64_t gpa, auto bytes) {
+		return write_own(frame, gpa, bytes, plan.base_pages);
+	}));
+	VMCTL_TRY(frame.write(saved::bytes_of(saved::piece{})));
+	return frame.finish();
+}
+
+// The oldest image that \p one comes from and that the caller may read.
+result<image> oldest(const device &from, std::uint64_t id)
+{
+	image found = VMCTL_TRY(from.open_image(id));
+
+	for (;;) {
+		const image_info info = VMCTL_TRY(found.info());
+
+		if (info.parent == 0)
+			return found;
+
+		auto parent = from.open_image(info.parent);
+
+		if (!parent)
+			return found;
+		found = std::move(*parent);
+	}
+}
+
+} // namespace
+
+result<void> device::save_beyond(const image &what, const image &root, std::vector<std::string> arguments,
+				 const byte_sink &to) const
+{
+	const image_info info = VMCTL_TRY(what.info()), root_info = VMCTL_TRY(root.info());
+	// Only what an ELF file was loaded into is something that others may have, too.
+	const bool shared = !root_info.snapshot;
+	plan plan{.info = info,
+		  .state = VMCTL_TRY(what.state()),
+		  .arguments = std::move(arguments),
+		  .base = shared ? root : what,
+		  .base_state = VMCTL_TRY((shared ? root : what).state()),
+		  .base_info = shared ? root_info : info,
+		  .base_pages = {},
+		  .own_pages = {}};
+
+	if (!shared) {
+		split_by_rights(plan, VMCTL_TRY(what.extents()));
+	} else {
+		plan.base_pages = VMCTL_TRY(root.extents());
+		plan.own_pages = VMCTL_TRY(what.extents(&root));
+		if (info.id == root_info.id)
+			plan.state.reset();
+	}
+	return write_all(plan, what, VMCTL_TRY(this->info()).tsc_khz, to);
+}
+
+result<void> device::save(const image &what, const byte_sink &to) const
+{
+	const image_info info = VMCTL_TRY(what.info());
+
+	return save_beyond(what, VMCTL_TRY(oldest(*this, info.id)), {}, to);
+}
+
+result<void> device::save(const vm &what, const byte_sink &to) const
+{
+	auto arguments = VMCTL_TRY(what.arguments());
+	const vm_info info = VMCTL_TRY(what.info());
+	// Held until the end, or the module would make it a part of the snapshot.
+	const auto root = oldest(*this, info.image_id);
+	const image taken = VMCTL_TRY(what.snapshot());
+
+	return save_beyond(taken, root ? *root : taken, std::move(arguments), to);
+}
+
+} // namespace vmctl
