@@ -2,12 +2,14 @@
 // image ls, inspect, rm, tag and load: what VMs can be made from.
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include <fmt/format.h>
 
 #include "find.hpp"
 #include "json.hpp"
 #include "launch.hpp"
+#include "saved.hpp"
 #include "screen.hpp"
 #include "text.hpp"
 
@@ -313,11 +315,34 @@ int verb_image_tag(const context &world, const invocation &in)
 	return status::ok;
 }
 
+namespace
+{
+
+// --name, or else what the file is called.
+int load_saved(const context &world, const invocation &in, const std::string &word)
+{
+	if (in.has("memory") || in.has("cpu"))
+		return world.end({status::usage, {EINVAL, word + ": a saved image has its memory and CPU"}});
+
+	const guest_file called{.label = std::filesystem::path(word).filename().string(), .path = word, .bytes = {}};
+	const std::string name = CLI_TRY(world, parse_image_name(in, called));
+	const device to = CLI_TRY(world, open_device(world));
+	const restored made = CLI_TRY(world, restore_from(world, to, word, {.name = name, .replace = in.has("force")}));
+
+	return tell_image(world, made.from);
+}
+
+} // namespace
+
 int verb_image_load(const context &world, const invocation &in)
 {
 	CLI_TRY(world, needs_operands(in, 1, "which file?"));
 
 	const std::string &word = in.operands.front();
+
+	if (is_saved(world, word))
+		return load_saved(world, in, word);
+
 	image_options options;
 
 	options.memory = CLI_TRY(world, parse_memory(in));

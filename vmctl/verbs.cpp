@@ -71,6 +71,9 @@ constexpr std::array snapshot_options{
 	option{"when-ready", "", "wait until the guest says that it is, and take it right there"},
 	take_name,
 };
+constexpr std::array save_options{
+	option{"stop", "", "end the VM once the file is complete; it stands still meanwhile"},
+};
 constexpr std::array image_load_options{
 	option{"name", "NAME", "its name (what the file is called)"},
 	option{"memory,m", "SIZE", "memory of a VM made without -m, as 512K, 16M or 1.5G (16M)"},
@@ -89,6 +92,8 @@ constexpr std::array table{
 	     "Make VMs without starting them", spawn_options, 1, true, verb_create},
 	verb{"clone", "", life, "clone [-n N] [--name PREFIX] [-q] VM [-- ARGS…]",
 	     "Start VMs that go on from where another one is", clone_options, 1, true, verb_clone},
+	verb{"restore", "", life, "restore [-n N] [--name PREFIX] [-q] FILE|- [-- ARGS…]",
+	     "Start VMs that go on from a saved one", clone_options, 1, true, verb_restore},
 	verb{"start", "", life, "start VM… | --all", "Start VMs that were created", control_options, any, false,
 	     verb_start},
 	verb{"pause", "suspend", life, "pause VM… | --all", "Hold VMs where they are", control_options, any, false,
@@ -117,10 +122,12 @@ constexpr std::array table{
 	verb{"snapshot", "commit", stock, "snapshot [--when-ready] [-f] VM NAME",
 	     "Make an image of a VM as it is, which goes on; prints the image's id", snapshot_options, 2, false,
 	     verb_snapshot},
+	verb{"save", "", stock, "save [--stop] VM|IMAGE FILE|-",
+	     "Write a VM as it is, which goes on, or an image to a file", save_options, 2, false, verb_save},
 	verb{"image inspect", "", stock, "image inspect IMAGE…", "Print all there is to know about images, as JSON",
 	     json_options, any, false, verb_image_inspect},
 	verb{"image load", "", stock, "image load [--name NAME] [-m SIZE] [--cpu LEVEL] [-f] FILE",
-	     "Keep an image in the module, until image rm or rmmod; prints its id",
+	     "Keep an ELF file or a saved image in the module, until image rm or rmmod; prints its id",
 	     image_load_options, 1, false, verb_image_load},
 	verb{"image tag", "tag", stock, "image tag [-f] LOADED NAME",
 	     "Rename a loaded image, or name it: it has one name at most", image_tag_options, 2, false,

@@ -15,6 +15,7 @@ setup()
 	! grep -qw vmx /proc/cpuinfo || slower=25 steps=400
 	guests=build/tests/fuzz-guests
 	ioctls=build/tests/fuzz-ioctls
+	files=build/tests/fuzz-files
 }
 
 fuzz()
@@ -118,4 +119,10 @@ field()
 	vmctl rm -f stranger
 	[[ $status -eq 1 ]]
 	[[ $stderr == *"left are VMs 1,"* ]]
+}
+
+@test "saved images that were changed are refused, or can be started" {
+	fuzz "$files" --seed 3 --seconds $((60 / (slower > 1 ? 6 : 1)))
+	[[ $status -eq 0 ]]
+	[[ $(field .answers.EBADMSG) -gt 0 && $(field .answers.EOPNOTSUPP) -gt 0 && $(field .answers.ok) -gt 0 ]]
 }
