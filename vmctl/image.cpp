@@ -327,6 +327,11 @@ int load_saved(const context &world, const invocation &in, const std::string &wo
 	const guest_file called{.label = std::filesystem::path(word).filename().string(), .path = word, .bytes = {}};
 	const std::string name = CLI_TRY(world, parse_image_name(in, called));
 	const device to = CLI_TRY(world, open_device(world));
+
+	// As below; restore() judges again.
+	if (!in.has("force") && to.open_image(name))
+		return world.end({status::some_failed, {EEXIST, "another image is called " + name}});
+
 	const restored made = CLI_TRY(world, restore_from(world, to, word, {.name = name, .replace = in.has("force")}));
 
 	return tell_image(world, made.from);

@@ -157,7 +157,7 @@ outcome<restored> restore_from(const context &world, const device &to, const std
 
 	if (!made) {
 		const int code = made.error().code;
-		const bool unfit = code == EBADMSG || code == ENOTSUP || code == EFBIG;
+		const bool unfit = code == EBADMSG || code == ENOTSUP || code == EFBIG || code == EISDIR;
 
 		return give_up(unfit            ? status::not_startable
 			       : code == EEXIST ? status::some_failed

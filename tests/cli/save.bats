@@ -1,0 +1,210 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# VMs and images in files.
+
+# shellcheck disable=SC2154 # stderr is set by bats
+load with_module
+
+holds_nothing()
+{
+	vmctl info --json | jq -e '.[0] | .vms == 0 and .images == 0 and .pages == 0'
+}
+
+teardown()
+{
+	vmctl rm -f --all 2>/dev/null || true
+	vmctl image rm --all
+	# An image that is being folded goes a little later.
+	eventually holds_nothing
+}
+
+# Into an empty folder.
+go_aside()
+{
+	mkdir "$BATS_TEST_TMPDIR/aside"
+	cd "$BATS_TEST_TMPDIR/aside" || return
+}
+
+# A VM that has counted for a while, which its clones go on with: $1 is its name.
+counting()
+{
+	vmctl spawn -q --name "$1" daytime >/dev/null
+	eventually has_lines "$1" 2
+}
+
+has_lines()
+{
+	[[ $(vmctl logs "$1" | wc -l) -ge $2 ]]
+}
+
+# Is what remains in the module as before? $1 VMs, $2 images.
+has_only()
+{
+	vmctl info --json | jq -e --argjson vms "$1" --argjson images "$2" \
+		'.[0] | .vms == $vms and .images == $images'
+}
+
+@test "a saved VM goes on, and so do a thousand that are restored" {
+	go_aside
+	counting web
+	vm save web web.mayfly
+	expect_status 0
+	[[ -z $output && $(stat -c %a web.mayfly) == 600 ]]
+	[[ $(vmctl ps -q | wc -l) -eq 1 ]]
+	vm restore -n 1000 --name copy web.mayfly
+	expect_status 0
+	[[ $(wc -l <<<"$output") -eq 1000 ]]
+	eventually has_lines copy-1 2
+	eventually has_lines copy-1000 2
+	eventually has_lines web 4
+	# Console and id are their own; the state goes on.
+	[[ $(field copy-7 memory) -eq $(field web memory) && $(field copy-7 image_id) -ne $(field web image_id) ]]
+	[[ $(find . -type f | wc -l) -eq 1 ]]
+}
+
+@test "arguments are saved, and can be others" {
+	go_aside
+	vmctl create -q --name one primes -- 20 30 >/dev/null
+	vmctl save one one.mayfly
+	vm restore --name two one.mayfly
+	expect_status 0
+	vmctl wait two
+	vmctl start one
+	vmctl wait one
+	[[ $(vmctl logs two) == "$(vmctl logs one)" ]]
+	vmctl restore -q --name three one.mayfly -- 20 >/dev/null
+	vmctl wait three
+	[[ $(vmctl logs three) != "$(vmctl logs one)" ]]
+}
+
+@test "save --stop ends the VM when its file is complete" {
+	go_aside
+	counting web
+	vm save --stop web web.mayfly
+	expect_status 0
+	[[ $(field web state) == ended && $(field web reason) == killed ]]
+	vmctl restore -q --name again web.mayfly >/dev/null
+	eventually has_lines again 1
+}
+
+@test "a save that fails leaves the VM running, and no file" {
+	go_aside
+	counting web
+	for there in "/dev/full" "nowhere/web"; do
+		vm save --stop web "$there"
+		expect_status 125
+		[[ $stderr == vmctl:*"$there"* ]]
+	done
+	run bash -c 'vmctl save --stop web - | true; exit ${PIPESTATUS[0]}'
+	[[ $status -eq 125 && $output == *"Broken pipe"* ]]
+	before=$(vmctl logs web | wc -l)
+	eventually has_lines web $((before + 2))
+	[[ $(find . -type f | wc -l) -eq 0 ]]
+	# A full disk leaves the old file.
+	mkdir small
+	mount -t tmpfs -o size=8k none small
+	echo old >small/web
+	vm save web small/web
+	umount_later=$(cat small/web; find small -type f | wc -l)
+	umount small
+	expect_status 125
+	[[ $umount_later == $'old\n1' ]]
+}
+
+@test "a VM that is held goes on when vmctl is killed" {
+	go_aside
+	counting web
+	mkfifo pipe
+	vmctl save --stop web pipe &
+	saving=$!
+	# It waits for a reader before it opens the pipe: nothing is held yet.
+	exec {reader}<pipe
+	kill -KILL "$saving"
+	wait "$saving" || true
+	exec {reader}<&-
+	before=$(vmctl logs web | wc -l)
+	eventually has_lines web $((before + 2))
+	has_only 1 1
+}
+
+@test "images are saved and loaded" {
+	go_aside
+	vmctl image load --name web "$BATS_TEST_DIRNAME/../../build/guests/primes"
+	vm save web web.mayfly
+	expect_status 0
+	vm image load --name other web.mayfly
+	expect_status 0
+	vmctl image inspect web other | jq -e \
+		'map({bytes, memory_min, memory_default, "label": .label, cpu_level}) | .[0] == .[1]'
+	[[ $(vmctl run other -- 20) == "$(vmctl run web -- 20)" ]]
+	vm image load web.mayfly
+	expect_status 0
+	vmctl image inspect web.mayfly
+	vm image load --name web web.mayfly
+	expect_status 1
+	expect_error "vmctl: image load: another image is called web"
+	vm image load -f --name web web.mayfly
+	expect_status 0
+	vm image load -m 16M --name more web.mayfly
+	expect_status 2
+	vm save --stop web x
+	expect_status 2
+}
+
+@test "what is no saved image, or damaged, is refused, and nothing is made" {
+	go_aside
+	counting web
+	vmctl save web good
+	vmctl rm -f web
+	eventually holds_nothing
+	head -c 200 good >short
+	head -c 5 good >tiny
+	{ cat good; echo; } >long
+	cp good flipped
+	printf '\377' | dd of=flipped bs=1 seek=300 conv=notrunc status=none
+	cp good newer
+	printf '\2' | dd of=newer bs=1 seek=8 conv=notrunc status=none
+	echo "no image" >text
+	: >empty
+	refused()
+	{
+		vm restore "$1"
+		expect_status 126
+		expect_error "vmctl: restore: $1: $2"
+	}
+	refused short "ends too early"
+	refused tiny "not a saved image"
+	refused long "has something behind its end"
+	refused flipped "damaged"
+	refused newer "of format 2; this vmctl knows 1"
+	refused text "not a saved image"
+	refused empty "not a saved image"
+	refused . "Is a directory"
+	vm_without_image restore nothing
+	expect_error "vmctl: restore: nothing: No such file or directory"
+	vm restore - <short
+	expect_status 126
+	vm restore
+	expect_status 2
+	vm save web
+	expect_status 2
+	vm save nobody x
+	expect_status 1
+	expect_error "vmctl: save: nobody: no such VM or image"
+	holds_nothing
+}
+
+@test "restored VMs share pages with an image that is there" {
+	go_aside
+	vmctl image load --name web "$BATS_TEST_DIRNAME/../../build/guests/daytime"
+	counting other
+	vmctl spawn -q --name one web >/dev/null
+	eventually has_lines one 1
+	vmctl save one one.mayfly
+	vmctl rm -f one other
+	base=$(vmctl image inspect web | jq '.[0].id')
+	vmctl restore -q --name two one.mayfly >/dev/null
+	vmctl image inspect "$(field two image_id)" | jq -e --argjson base "$base" '.[0].parent == $base'
+	# In another one it would be only alike.
+	[[ $(vmctl image inspect "$(field two image_id)" | jq '.[0].bytes') -lt $(vmctl image inspect web | jq '.[0].bytes + 8192') ]]
+}
