@@ -273,6 +273,32 @@ prints()
 	[[ $status -eq 0 && -e build/guests/rough && $output == *"-Wunused-variable"* && $output != *"-Wconversion"* ]]
 }
 
+# symbol NAME: its value in the guest `threads`.
+symbol()
+{
+	echo "0x$(nm build/guest-unikernel/apps/threads.debug | sed -n "s/ [A-Za-z] $1\$//p")"
+}
+
+# What code adds to FS is the linker's, what FS is, the script's: together they are to be
+# where the initial values are.
+@test "code finds a guest's thread storage, however small" {
+	local storage offset base
+	mkdir threads
+	for storage in 'int x = 5, y' 'char x = 5, y' 'short y = 1, x' 'int y = 1, x = 2' 'char x[3], y' \
+		'char y = 1; __thread long x' 'char y[9] = {1}; __thread int x' 'long x = 5, y' \
+		'char y = 1, x __attribute__((aligned(64)))' 'char x = 5, y __attribute__((aligned(64)))'; do
+		printf '__thread %s;\n__attribute__((noipa)) void *get(void) { return &x; }\n' "$storage" >threads/main.c
+		echo 'int main(void) { return get() == &y; }' >>threads/main.c
+		make_guest threads
+		offset=$(objdump -d --no-show-raw-insn --disassemble=get build/guest-unikernel/apps/threads.debug |
+			sed -nE 's/.*(lea +|add +\$)(-?0x[0-9a-f]+)\W.*/\2/p')
+		base=$(readelf -lW build/guest-unikernel/apps/threads.debug | awk '$1 == "TLS" { print $3 }')
+		echo "$storage: $(symbol thread_pointer) + $offset, $base + $(symbol x)"
+		[[ $offset ]]
+		(($(symbol thread_pointer) + offset == base + $(symbol x)))
+	done
+}
+
 @test "no guest takes the place of a bundled one" {
 	words hello/main.cpp "not the bundled one"
 	run env MAKEFLAGS='' make -C "$repository/guest-unikernel" "APP=$PWD/hello"
