@@ -14,6 +14,7 @@ script := $(kit)/image.lds
 check_image := $(kit)/check-image
 include_flags := -I$(kit)/include -isystem $(kit)/../../include/mayfly
 sources_root := $(CURDIR)
+caller := $(CURDIR)
 ifndef APP
 $(error APP=DIR: which folder has the application?)
 endif
@@ -80,12 +81,14 @@ $(3): $(objects)/apps/$(1).debug $(check_image)
 endef
 
 ifdef APP
-$(if $(word 2,x$(APP))$(word 2,x$(PWD))$(word 2,x$(build)),\
+$(if $(word 2,x$(APP))$(word 2,x$(caller))$(word 2,x$(build)),\
 	$(error APP=$(APP): make takes no blanks in the names of folders))
-# A relative DIR is one of the caller's folder, which `make -C` has left.
-app_paths := $(abspath $(if $(filter /%,$(APP)),$(APP),$(PWD)/$(APP) $(CURDIR)/$(APP)))
-app_dir := $(firstword $(patsubst %/.,%,$(wildcard $(app_paths:=/.))))
+app_paths := $(abspath $(if $(filter /%,$(APP)),$(APP),$(caller)/$(APP) $(CURDIR)/$(APP)))
+app_dirs := $(patsubst %/.,%,$(wildcard $(app_paths:=/.)))
+app_dir := $(firstword $(app_dirs))
 $(if $(app_dir),,$(error APP=$(APP): no such folder))
+$(if $(word 2,$(sort $(realpath $(app_dirs)))),\
+	$(error APP=$(APP): $(app_dirs) are two folders; give the whole path of one))
 app := $(notdir $(app_dir))
 all: $(build)/guests/$(app)
 $(eval $(call application,$(app),$(app_dir),$(build)/guests/$(app)))

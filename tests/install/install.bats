@@ -236,6 +236,34 @@ prints()
 	[[ -e a/web/build/guests/web ]]
 }
 
+# PWD is what the last shell has said, and may be of another folder.
+@test "a folder is looked for where make was started, whatever PWD is" {
+	words web/main.cpp "of the caller"
+	words away/web/main.cpp "of the folder"
+	mkdir empty
+	MAKEFLAGS='' env -C away make -f "$prefix/lib/mayfly/guest.mk" APP=web
+	(cd away && prints web "of the folder")
+	run env -C empty MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk" APP=web
+	echo "$output"
+	[[ $status -ne 0 && $output == *"APP=web: no such folder"* ]]
+}
+
+# A clone's Makefile is in a folder of its own, and only PWD tells whose folder APP is in.
+@test "in a clone, a folder that may be one of two is refused" {
+	mkdir -p guest-unikernel scripts
+	cp "$repository"/guest-unikernel/{Makefile,guest.mk} guest-unikernel
+	cp "$repository/scripts/install.mk" scripts
+	words web/main.cpp "of the caller"
+	words guest-unikernel/web/main.cpp "of the clone"
+	run env MAKEFLAGS='' make -C guest-unikernel APP=web
+	echo "$output"
+	[[ $status -ne 0 && $output == *"APP=web: $PWD/web $PWD/guest-unikernel/web are two folders"* ]]
+	rm -r guest-unikernel/web
+	ln -s ../web guest-unikernel
+	MAKEFLAGS='' make -n -C guest-unikernel APP=web | grep -F "$PWD/web/main.cpp"
+	MAKEFLAGS='' env -u PWD make -n -C guest-unikernel APP=web | grep -F "$PWD/guest-unikernel/web/main.cpp"
+}
+
 @test "a source that has gone is in no image, one that has come is" {
 	words app/main.cpp "the first"
 	make_guest app
