@@ -221,6 +221,9 @@ int tell_image(const context &world, const image &made)
 
 	if (!info)
 		return world.end({status::broken, info.error()});
+
+	const handled_signals lasting(std::array{SIGPIPE}, SIG_IGN);
+
 	world.out.print("{}\n", info->id);
 	// Nothing stays that nobody was told of.
 	if (!world.out.flush())

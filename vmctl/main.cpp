@@ -47,7 +47,7 @@ int main(int argc, char **argv)
 	}
 
 	posix_system calls;
-	cli::stream out(stdout), err(stderr);
+	cli::stream out(stdout), err(stderr, cli::stream::unread::is_dropped);
 	cli::context world{.calls = calls, .out = out, .err = err};
 
 	world.out_is_terminal = ::isatty(STDOUT_FILENO) != 0;

@@ -2,13 +2,17 @@
 // Standard output and standard error, as verbs write to them.
 #pragma once
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <iterator>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "signals.hpp"
 
 namespace vmctl::cli
 {
@@ -18,12 +22,18 @@ namespace vmctl::cli
 class stream
 {
 public:
-	explicit stream(std::FILE *to) : to_(to) {}
+	// What a pipe does that nobody reads any more. SIGPIPE ends who only writes; who
+	// has work to do is not to end half-way because of its messages.
+	enum class unread { ends_us, is_dropped };
+
+	explicit stream(std::FILE *to, unread then = unread::ends_us) : to_(to), unread_(then) {}
 	stream(const stream &) = delete;
 	stream &operator=(const stream &) = delete;
 
 	void write(std::string_view text)
 	{
+		const auto lasting = outlive_pipe();
+
 		if (error_ == 0 && std::fwrite(text.data(), 1, text.size(), to_) != text.size())
 			error_ = errno;
 	}
@@ -40,6 +50,8 @@ public:
 	// and dispatch() says why.
 	bool flush()
 	{
+		const auto lasting = outlive_pipe();
+
 		if (error_ == 0 && std::fflush(to_) != 0)
 			error_ = errno;
 		return error_ == 0;
@@ -49,7 +61,15 @@ public:
 	[[nodiscard]] int error() const { return error_; }
 
 private:
+	[[nodiscard]] std::optional<handled_signals> outlive_pipe() const
+	{
+		if (unread_ == unread::ends_us)
+			return {};
+		return std::optional<handled_signals>(std::in_place, std::array{SIGPIPE}, SIG_IGN);
+	}
+
 	std::FILE *to_;
+	unread unread_;
 	int error_ = 0;
 };
 

@@ -2,6 +2,7 @@
 // Whole command lines over a pretended module, with what they print caught.
 #pragma once
 
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "cli.hpp"
 #include "elf_builder.hpp"
@@ -23,9 +25,13 @@ protected:
 	bool terminal = false;
 	int in = -1;
 	const char *out_to = nullptr, *err_to = nullptr; // a file instead, as /dev/full
+	static constexpr const char *closed_pipe = "a closed pipe";
+	static inline volatile std::sig_atomic_t broken_pipes; // how many SIGPIPEs would have ended us
 
 	command_line()
 	{
+		broken_pipes = 0;
+		std::signal(SIGPIPE, [](int) { broken_pipes = broken_pipes + 1; });
 		// Whoever started us may ignore them, as nohup does: then vmctl would, too.
 		for (const int number : {SIGHUP, SIGINT, SIGQUIT})
 			std::signal(number, SIG_DFL);
@@ -38,7 +44,8 @@ protected:
 	int run(std::span<const char *const> words)
 	{
 		caught out_file(out_to, _IOFBF), err_file(err_to, _IONBF);
-		vmctl::cli::stream out_stream(out_file.file), err_stream(err_file.file);
+		vmctl::cli::stream out_stream(out_file.file),
+			err_stream(err_file.file, vmctl::cli::stream::unread::is_dropped);
 		vmctl::cli::context world{.calls = fake, .out = out_stream, .err = err_stream};
 
 		world.out_is_terminal = terminal;
@@ -60,10 +67,21 @@ protected:
 		std::FILE *file;
 
 		caught(const char *path, int buffering)
-			: file(path == nullptr ? ::open_memstream(&text, &size) : std::fopen(path, "w"))
+			: file(path == nullptr                         ? ::open_memstream(&text, &size)
+			       : std::string_view(path) == closed_pipe ? open_closed_pipe()
+								       : std::fopen(path, "w"))
 		{
 			if (path != nullptr)
 				std::setvbuf(file, nullptr, buffering, BUFSIZ);
+		}
+
+		static std::FILE *open_closed_pipe()
+		{
+			std::array<int, 2> ends{};
+
+			EXPECT_EQ(::pipe(ends.data()), 0);
+			::close(ends[0]);
+			return ::fdopen(ends[1], "w");
 		}
 
 		std::string close()

@@ -159,6 +159,21 @@ TEST_F(verbs_test, lost_messages_change_no_status)
 	EXPECT_EQ(run({"ps"}), 125);
 }
 
+// `ps | head` ends as all that do nothing but write.
+TEST_F(verbs_test, messages_that_nobody_reads_end_nothing)
+{
+	fake.add("one");
+	err_to = closed_pipe;
+	EXPECT_EQ(run({"kill", "nothing", "one"}), 1);
+	EXPECT_EQ(fake.vms[0].state, unsigned{MAYFLY_ENDED});
+	EXPECT_EQ(run({"spawn", "-n", "1000", "--progress"}), 0);
+	EXPECT_EQ(std::ranges::count(out, '\n'), 1000);
+	EXPECT_EQ(broken_pipes, 0);
+	out_to = closed_pipe;
+	run({"ps"});
+	EXPECT_EQ(broken_pipes, 1);
+}
+
 TEST_F(verbs_test, lost_output_is_a_failure_of_every_verb)
 {
 	fake.end(fake.add("one"), MAYFLY_END_EXITED, 3);
@@ -198,6 +213,23 @@ TEST_F(verbs_test, lost_output_is_a_failure_of_every_verb)
 	// There is nothing to be lost.
 	EXPECT_EQ(run({"pause", "2"}), 0);
 	EXPECT_EQ(run({"kill", "1"}), 1);
+}
+
+TEST_F(verbs_test, what_no_reader_was_told_of_is_removed)
+{
+	out_to = closed_pipe;
+	for (const auto &words : {std::initializer_list<const char *>{"spawn", "-n", "5000"}, {"run", "-d"}}) {
+		EXPECT_EQ(run(words), 125);
+		EXPECT_TRUE(fake.vms.empty());
+	}
+	fake.add("one");
+	for (const auto &words : {std::initializer_list<const char *>{"image", "load", "--name", "web", "big.elf"},
+				  {"snapshot", "one", "web"}}) {
+		EXPECT_EQ(run(words), 125);
+		EXPECT_TRUE(err.ends_with("writing the output: Broken pipe\n")) << err;
+		EXPECT_STREQ(fake.images.back().name, "");
+	}
+	EXPECT_EQ(broken_pipes, 0);
 }
 
 TEST_F(verbs_test, what_nobody_can_be_told_of_is_removed)
