@@ -116,7 +116,7 @@ const verb *find_verb(std::string_view name);
 std::string_view find_family(std::string_view word);
 
 // Everything main does once it has a context. argv without the program's name. The
-// status is `broken` whenever output is lost.
+// status is `broken` whenever output is lost that somebody wanted.
 int dispatch(context &world, std::span<const char *const> argv);
 
 // Splits and checks a verb's words; those after the first `--` are arguments, or

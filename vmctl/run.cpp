@@ -28,9 +28,9 @@ volatile std::sig_atomic_t first_signal = 0;
 
 void on_signal(int number)
 {
-	if (number == SIGALRM || first_signal != 0) {
+	if (number == SIGALRM || (first_signal != 0 && number != SIGHUP)) {
 		control_in_handler(signalled_vm, operation::kill);
-	} else {
+	} else if (first_signal == 0) {
 		first_signal = number;
 		::alarm(grace_seconds);
 		control_in_handler(signalled_vm, operation::notify, stop_port);
@@ -38,7 +38,8 @@ void on_signal(int number)
 }
 
 // While it lives, SIGHUP, SIGINT and SIGTERM ask the VM to stop, and kill it the
-// second time or after the grace.
+// second time or after the grace. Only SIGHUP comes twice by itself: from the shell, and
+// from the kernel when the shell has ended.
 class stop_on_signal
 {
 public:
@@ -144,6 +145,21 @@ failure never_ready(const launch &plan, const std::string &wanted)
 		{ESRCH, fmt::format("{}: ended before it was ready: there is no image {}", plan.said, wanted)}};
 }
 
+// Is there a reason to go on? Lost output is none, unless the guest has been asked to
+// stop, which it may do unseen.
+bool goes_on(const context &world)
+{
+	if (world.out.flush())
+		return true;
+	// A terminal that has gone; the shell's SIGHUP may still be on its way.
+	if (world.out_is_terminal && world.out.error() == EIO)
+		std::raise(SIGHUP);
+	if (stop_on_signal::came() == 0)
+		return false;
+	world.out.drop_rest();
+	return true;
+}
+
 // Comes back early when output is lost.
 outcome<void> run_to_end(const context &world, const vm &guest, wish &wanted)
 {
@@ -163,7 +179,7 @@ outcome<void> run_to_end(const context &world, const vm &guest, wish &wanted)
 				return taken;
 		if (const auto copied = copy_console(world, guest); !copied)
 			return copied;
-		if (!world.out.flush() || ended)
+		if (!goes_on(world) || ended)
 			return {};
 	}
 }

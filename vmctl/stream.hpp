@@ -34,7 +34,7 @@ public:
 	{
 		const auto lasting = outlive_pipe();
 
-		if (error_ == 0 && std::fwrite(text.data(), 1, text.size(), to_) != text.size())
+		if (!dropped_ && error_ == 0 && std::fwrite(text.data(), 1, text.size(), to_) != text.size())
 			error_ = errno;
 	}
 
@@ -52,9 +52,16 @@ public:
 	{
 		const auto lasting = outlive_pipe();
 
-		if (error_ == 0 && std::fflush(to_) != 0)
+		if (!dropped_ && error_ == 0 && std::fflush(to_) != 0)
 			error_ = errno;
 		return error_ == 0;
+	}
+
+	// From here on nothing is written, and nothing is lost: nobody wants it any more.
+	void drop_rest()
+	{
+		dropped_ = true;
+		error_ = 0;
 	}
 
 	// Why it is lost.
@@ -71,6 +78,7 @@ private:
 	std::FILE *to_;
 	unread unread_;
 	int error_ = 0;
+	bool dropped_ = false;
 };
 
 } // namespace vmctl::cli

@@ -11,6 +11,12 @@ has_taken_interrupt()
 	! grep -qE '^(Sig|Shd)Pnd:.*[2367abef]$' "/proc/$pid/status"
 }
 
+# The same of SIGHUP.
+has_taken_hangup()
+{
+	! grep -qE '^(Sig|Shd)Pnd:.*[13579bdf]$' "/proc/$pid/status"
+}
+
 @test "a guest that exits gives its status" {
 	vm run noop
 	expect_status 0
@@ -86,6 +92,20 @@ has_taken_interrupt()
 	status_of_background
 	[[ $status -eq 129 && $stderr == "" ]]
 	[[ -z $(vmctl ps -aq) ]]
+}
+
+# From the shell, and from the kernel when the shell has ended.
+@test "a second SIGHUP does not make a guest hurry" {
+	in_background vmctl run --name deaf selftest -- spin
+	eventually has_state deaf running
+	kill -HUP "$pid"
+	eventually has_taken_hangup
+	kill -HUP "$pid"
+	eventually has_taken_hangup
+	has_state deaf running
+	kill -INT "$pid"
+	status_of_background
+	[[ $status -eq 129 ]]
 }
 
 @test "what is ignored stays ignored, as with nohup" {

@@ -129,6 +129,41 @@ TEST_F(launch_test, signals_ask_a_vm_in_the_foreground_to_stop)
 	}
 }
 
+// As when a terminal is closed: the guest may say something, and then nobody hears it.
+TEST_F(launch_test, a_vm_that_is_asked_to_stop_does_so_unheard)
+{
+	const auto run_until_fourth = [&](int number) {
+		int runs = 0;
+
+		fake.outcome = MAYFLY_RAN_OUTPUT;
+		fake.while_running = [&, number] {
+			if (++runs == 1 && number != 0)
+				std::raise(number);
+			fake.consoles[fake.vms.back().id] += "bye\n";
+			if (runs == 4) {
+				fake.outcome = MAYFLY_RAN_ENDED;
+				fake.end(fake.vms.back(), MAYFLY_END_EXITED);
+			}
+		};
+		return run({"run"});
+	};
+
+	out_to = "/dev/full";
+	for (const int number : {SIGHUP, SIGINT, SIGTERM}) {
+		EXPECT_EQ(run_until_fourth(number), 128 + number);
+		EXPECT_EQ(err, "");
+		EXPECT_EQ(fake.vms.back().state, unsigned{MAYFLY_ENDED});
+	}
+	// Of others the loss is a failure.
+	EXPECT_EQ(run_until_fourth(0), 125);
+	EXPECT_NE(fake.vms.back().state, unsigned{MAYFLY_ENDED});
+	// This says EIO, as a terminal that has gone, and no signal has come yet.
+	out_to = "/proc/self/mem";
+	terminal = true;
+	EXPECT_EQ(run_until_fourth(0), 128 + SIGHUP);
+	EXPECT_EQ(fake.vms.back().state, unsigned{MAYFLY_ENDED});
+}
+
 TEST_F(launch_test, ignored_signals_stay_ignored)
 {
 	for (const int number : {SIGHUP, SIGINT, SIGTERM}) {
