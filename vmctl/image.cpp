@@ -327,14 +327,15 @@ int load_saved(const context &world, const invocation &in, const std::string &wo
 	const guest_file called{.label = std::filesystem::path(word).filename().string(), .path = word, .bytes = {}};
 	const std::string name = CLI_TRY(world, parse_image_name(in, called));
 	const device to = CLI_TRY(world, open_device(world));
+	const bool replaces = to.open_image(name).has_value();
 
 	// As below; restore() judges again.
-	if (!in.has("force") && to.open_image(name))
+	if (!in.has("force") && replaces)
 		return world.end({status::some_failed, {EEXIST, "another image is called " + name}});
 
 	const restored made = CLI_TRY(world, restore_from(world, to, word, {.name = name, .replace = in.has("force")}));
 
-	return tell_image(world, made.from);
+	return tell_image(world, made.from, replaces);
 }
 
 } // namespace
@@ -362,16 +363,17 @@ int verb_image_load(const context &world, const invocation &in)
 	CLI_TRY(world, check_needs(word, options.memory, least));
 
 	const device to = CLI_TRY(world, open_device(world));
+	const bool replaces = to.open_image(name).has_value();
 
 	// Not after a large file has been loaded; tag() judges again.
-	if (!in.has("force") && to.open_image(name))
+	if (!in.has("force") && replaces)
 		return world.end({status::some_failed, {EEXIST, "another image is called " + name}});
 
 	const image loaded = CLI_TRY(world, load_file(to, file, options));
 
 	if (const auto tagged = loaded.tag(name, in.has("force")); !tagged)
 		return world.end({status_of(tagged.error()), tagged.error()});
-	return tell_image(world, loaded);
+	return tell_image(world, loaded, replaces);
 }
 
 } // namespace vmctl::cli

@@ -215,7 +215,7 @@ bool tell_ids(const context &world, const device &to, std::span<const std::uint6
 	return false;
 }
 
-int tell_image(const context &world, const image &made)
+int tell_image(const context &world, const image &made, bool replaces)
 {
 	const auto info = made.info();
 
@@ -226,7 +226,7 @@ int tell_image(const context &world, const image &made)
 
 	world.out.print("{}\n", info->id);
 	// Nothing stays that nobody was told of.
-	if (!world.out.flush())
+	if (!world.out.flush() && !replaces)
 		static_cast<void>(made.remove());
 	return status::ok;
 }

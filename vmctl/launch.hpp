@@ -32,8 +32,9 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 // false.
 bool tell_ids(const context &world, const device &to, std::span<const std::uint64_t> ids);
 
-// Prints the id of a new image. When nobody can be told, takes its name away. The status.
-int tell_image(const context &world, const image &made);
+// Prints the id of a new image. When nobody can be told, takes its name away, unless it
+// was another's, which is replaced: who had that knows it. The status.
+int tell_image(const context &world, const image &made, bool replaces);
 
 // -m of `in`, in bytes; nothing without it.
 outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in);

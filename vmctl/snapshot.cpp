@@ -59,10 +59,11 @@ int verb_snapshot(const context &world, const invocation &in)
 
 	const device to = CLI_TRY(world, open_device(world));
 	const chosen one = CLI_TRY(world, select_one(to, std::span(in.operands).first(1)));
+	const bool replaces = to.open_image(name).has_value();
 	const image taken = CLI_TRY(world, in.has("when-ready") ? take_when_ready(world, to, one, name, in.has("force"))
 								: take(to, one, name, in.has("force")));
 
-	return tell_image(world, taken);
+	return tell_image(world, taken, replaces);
 }
 
 int verb_clone(const context &world, const invocation &in)

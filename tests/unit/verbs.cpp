@@ -248,6 +248,21 @@ TEST_F(verbs_test, what_nobody_can_be_told_of_is_removed)
 	EXPECT_EQ(run({"image", "load", "--name", "web", "big.elf"}), 125);
 	EXPECT_STREQ(fake.images.back().name, "");
 
+	// The name of an old image is known, and must mean something.
+	out_to = nullptr;
+	EXPECT_EQ(run({"image", "load", "--name", "web", "big.elf"}), 0);
+	fake.add("one");
+	out_to = "/dev/full";
+	for (const auto &words :
+	     {std::initializer_list<const char *>{"image", "load", "-f", "--name", "web", "big.elf"},
+	      {"snapshot", "-f", "one", "web"}}) {
+		EXPECT_EQ(run(words), 125);
+		EXPECT_STREQ(fake.images.back().name, "web");
+	}
+	EXPECT_EQ(run({"image", "load", "-f", "--name", "new", "big.elf"}), 125);
+	EXPECT_STREQ(fake.images.back().name, "");
+	fake.vms.clear();
+
 	fake.spawn_most = 2;
 	EXPECT_EQ(run({"spawn", "-n", "5"}), 125);
 	EXPECT_NE(err.find("made 2 of 5: "), std::string::npos) << err;
