@@ -123,18 +123,23 @@ public:
 		std::array<std::byte, 16384> buffer;
 
 		for (;;) {
-			tell_lost(&vm_stat::console_lost);
+			const auto before = guest_->stat();
+
+			tell_lost(before, &vm_stat::console_lost);
 
 			const auto got = guest_->read(buffer);
 
-			if (!got && got.error().code == EAGAIN)
+			// What was there before and does not come was overwritten meanwhile.
+			if (!got && got.error().code == EAGAIN) {
+				tell_lost(before, &vm_stat::console_bytes);
 				return false;
+			}
 			if (!got && got.error().code != EINTR)
 				return std::unexpected(got.error());
 			if (!got)
 				continue;
 			if (*got == 0) {
-				tell_lost(&vm_stat::console_bytes);
+				tell_lost(guest_->stat(), &vm_stat::console_bytes);
 				return true;
 			}
 			to_.write({reinterpret_cast<const char *>(buffer.data()), *got});
@@ -149,10 +154,8 @@ public:
 private:
 	// Of the bytes before `next`, those that have not come are overwritten. More may be
 	// by the time we read; they count the next time, and at the end all do.
-	void tell_lost(std::uint64_t vm_stat::*next)
+	void tell_lost(const result<vm_stat> &stat, std::uint64_t vm_stat::*next)
 	{
-		const auto stat = guest_->stat();
-
 		if (!stat || (*stat).*next <= position_)
 			return;
 		world_->complain({0, fmt::format("{}: {} older bytes are lost", name_, (*stat).*next - position_)});

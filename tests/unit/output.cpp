@@ -67,6 +67,23 @@ TEST_F(output_test, what_a_slow_reader_has_lost_is_told)
 	}
 }
 
+TEST_F(output_test, what_is_lost_while_logs_reads_is_told)
+{
+	fake.add("one");
+	fake.consoles[1] = std::string(4096, 'x');
+	fake.counters[1].console_bytes = 4096;
+	// A full ring, between our look at the counters and the read.
+	fake.before_read = [&] {
+		fake.consoles[1] = fake.consoles[1].substr(30) + std::string(30, 'y');
+		fake.counters[1].console_bytes += 30;
+		fake.counters[1].console_lost += 30;
+		fake.before_read = nullptr;
+	};
+	EXPECT_EQ(run({"logs", "1"}), 0);
+	EXPECT_EQ(out, std::string(4066, 'x') + std::string(30, 'y'));
+	EXPECT_EQ(err, "vmctl: logs: one: 30 older bytes are lost\n");
+}
+
 // A terminal that nobody types on.
 class pseudo_terminal
 {
