@@ -11,6 +11,9 @@
 #include <string_view>
 
 #include <fcntl.h>
+#include <sys/stat.h>
+
+#include "vmctl/device.hpp"
 
 #include "convert.hpp"
 
@@ -73,19 +76,26 @@ std::optional<module_info> ask(system &calls, const std::string &device)
 	return info ? std::optional(*info) : std::nullopt;
 }
 
-// How to get the right to open the device. It is root's until a rule gives it to a group.
-std::string right_to_open(system &calls)
+// The name of group `id`, or its number where that is not known.
+std::string group_name(std::string_view groups, gid_t id)
 {
-	constexpr std::array folders{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"};
-	const bool has_rule = std::ranges::any_of(folders, [&](const std::string &folder) {
-		return calls.exists(folder + "/udev/rules.d/60-mayfly.rules");
-	});
-	const std::string join = "sudo usermod -aG kvm $USER and log in again, or use sudo";
+	const std::string number = std::to_string(id);
 
-	return has_rule ? join
-			: "sudo make install, for the udev rule that gives the device to the group kvm, load the "
-			  "module again, then " +
-				  join;
+	for (std::size_t at = 0; at < groups.size();) {
+		const std::size_t end = std::min(groups.find('\n', at), groups.size());
+		const std::string_view line = groups.substr(at, end - at); // NAME:PASSWORD:ID:MEMBERS
+		const std::size_t name_end = line.find(':'), id_start = line.find(':', name_end + 1) + 1;
+
+		if (line.substr(id_start).starts_with(number + ":"))
+			return std::string(line.substr(0, name_end));
+		at = end + 1;
+	}
+	return number;
+}
+
+std::string join(const std::string &group)
+{
+	return "sudo usermod -aG " + group + " $USER and log in again, or use sudo";
 }
 
 error as_error(int code, const host_check::finding &finding)
@@ -94,6 +104,28 @@ error as_error(int code, const host_check::finding &finding)
 }
 
 } // namespace
+
+std::string host_check::right_to_open(int code) const
+{
+	constexpr std::array folders{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"};
+	constexpr mode_t enough = S_IRGRP | S_IWGRP;
+	struct ::stat found {};
+
+	// The rights of files give EACCES.
+	if (code == EPERM)
+		return "in a container, allow it the device, as docker run --device=" + device_ + " does";
+	if (system_->status(device_, found) == 0 && found.st_gid != 0 && (found.st_mode & enough) == enough)
+		return join(group_name(text_of("/etc/group"), found.st_gid));
+	// It is root's until a rule gives it to a group.
+	if (std::ranges::any_of(folders, [&](const std::string &folder) {
+		    return system_->exists(folder + "/udev/rules.d/60-mayfly.rules");
+	    }))
+		return "load the module again, for the udev rule that gives the device to the group kvm, then " +
+		       join("kvm");
+	return "sudo make install PREFIX=/usr/local, where udev finds the rule that gives the device to the group "
+	       "kvm, load the module again, then " +
+	       join("kvm");
+}
 
 std::string host_check::text_of(const std::string &path) const
 {
@@ -189,10 +221,15 @@ host_check::finding host_check::access() const
 
 	if (fd >= 0) {
 		system_->close(fd);
-		return {"device", verdict::good, device_ + " can be opened", ""};
+
+		// It is of no use when the library refuses it.
+		const auto opened = device::open(*system_, device_);
+
+		return opened ? finding{"device", verdict::good, device_ + " can be opened", ""}
+			      : finding{"device", verdict::bad, opened.error().what, opened.error().fix};
 	}
 	if (fd == -EACCES || fd == -EPERM)
-		return {"device", verdict::bad, "no right to open " + device_, right_to_open(*system_)};
+		return {"device", verdict::bad, "no right to open " + device_, right_to_open(-fd)};
 	if (fd == -ENOENT || fd == -ENXIO || fd == -ENODEV)
 		return {"device", verdict::bad, "there is no " + device_,
 			"load the module; in a container, pass the device in"};
@@ -257,7 +294,7 @@ std::vector<host_check::finding> host_check::report() const
 error host_check::explain(int code) const
 {
 	if (code == EACCES || code == EPERM)
-		return {code, "no right to open " + device_, right_to_open(*system_)};
+		return {code, "no right to open " + device_, right_to_open(code)};
 	if (code == EBUSY) {
 		const finding found = owner();
 

@@ -81,6 +81,11 @@ bool posix_system::exists(const std::string &path)
 	return ::lstat(path.c_str(), &status) == 0;
 }
 
+int posix_system::status(const std::string &path, struct ::stat &found)
+{
+	return negative_errno(::stat(path.c_str(), &found));
+}
+
 bool posix_system::is_file(const std::string &path)
 {
 	struct stat status;

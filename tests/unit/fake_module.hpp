@@ -15,6 +15,7 @@
 
 #include <mayfly.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <vmctl/vmctl.hpp>
 
 class fake_module final : public vmctl::system
@@ -53,6 +54,9 @@ public:
 	std::uint32_t outcome = MAYFLY_RAN_ENDED;         // of RUN ...
 	int agains = 0;                                   // after so many MAYFLY_RAN_AGAIN
 	winsize terminal{};                               // no terminal while it has no rows
+	int keys_error = EAGAIN;                          // of reading what is no descriptor of ours
+	std::map<std::uint64_t, int> remove_errors;       // of CONTROL, by VM
+	struct ::stat device_status {};                   // of /dev/mayfly: its group and mode
 
 	// What was asked of it.
 	std::map<unsigned long, int> calls;
@@ -84,6 +88,9 @@ public:
 		files["/proc/cpuinfo"] = "processor\t: 0\nflags\t\t: fpu svm nx\n";
 		files["/sys/module/mayfly"] = "";
 		files["/dev/mayfly"] = "";
+		files["/etc/group"] = "root:x:0:\nkvm:x:107:\n";
+		device_status.st_mode = 0660;
+		device_status.st_gid = 107;
 	}
 
 	mayfly_vm_info &add(const std::string &name, std::uint32_t state = MAYFLY_PARKED)
@@ -238,6 +245,13 @@ public:
 
 	int set_nonblocking(int) override { return 0; }
 	bool exists(const std::string &path) override { return files.contains(path); }
+	int status(const std::string &path, struct ::stat &found) override
+	{
+		if (path != "/dev/mayfly" || !files.contains(path))
+			return -ENOENT;
+		found = device_status;
+		return 0;
+	}
 	bool is_file(const std::string &path) override
 	{
 		const auto wrong = open_errors.find(path);

@@ -66,17 +66,52 @@ TEST_F(host_check_test, no_rights)
 	fake.open_errors["/dev/mayfly"] = EACCES;
 	EXPECT_EQ(cause().what, "no right to open /dev/mayfly");
 	EXPECT_FALSE(healthy());
-	// The group has the device only where the rule gives it to it.
-	EXPECT_NE(cause().fix.find("sudo make install, for the udev rule"), std::string::npos);
-	EXPECT_NE(cause().fix.find("usermod -aG kvm"), std::string::npos);
-	for (const char *folder : {"/etc", "/usr/lib", "/usr/local/lib"}) {
-		const std::string rule = std::string(folder) + "/udev/rules.d/60-mayfly.rules";
+	EXPECT_EQ(cause().fix, "sudo usermod -aG kvm $USER and log in again, or use sudo");
+	fake.device_status.st_gid = 200;
+	EXPECT_NE(cause().fix.find("usermod -aG 200 "), std::string::npos);
+	fake.files["/etc/group"] += "vms:x:200:somebody";
+	EXPECT_NE(cause().fix.find("usermod -aG vms "), std::string::npos);
+	// A group has the device only where the rule has given it to it, when it came.
+	for (const auto &[mode, group] : {std::pair{0600, 0}, {0660, 0}, {0640, 107}}) {
+		fake.device_status.st_mode = static_cast<mode_t>(mode);
+		fake.device_status.st_gid = static_cast<gid_t>(group);
+		EXPECT_TRUE(cause().fix.starts_with("sudo make install PREFIX=/usr/local, where udev finds the rule"));
+		EXPECT_NE(cause().fix.find("usermod -aG kvm"), std::string::npos);
+		for (const char *folder : {"/etc", "/usr/lib", "/usr/local/lib"}) {
+			const std::string rule = std::string(folder) + "/udev/rules.d/60-mayfly.rules";
 
-		fake.files[rule] = "";
-		EXPECT_EQ(cause().fix, "sudo usermod -aG kvm $USER and log in again, or use sudo");
-		EXPECT_EQ(vmctl::host_check(fake).explain(EPERM).fix, cause().fix);
-		fake.files.erase(rule);
+			fake.files[rule] = "";
+			EXPECT_TRUE(cause().fix.starts_with("load the module again, for the udev rule"));
+			EXPECT_NE(cause().fix.find("usermod -aG kvm"), std::string::npos);
+			fake.files.erase(rule);
+		}
 	}
+}
+
+// The rights of the device are not what forbids it.
+TEST_F(host_check_test, not_allowed_in_a_container)
+{
+	fake.open_errors["/dev/mayfly"] = EPERM;
+	EXPECT_EQ(cause().what, "no right to open /dev/mayfly");
+	EXPECT_EQ(cause().fix, "in a container, allow it the device, as docker run --device=/dev/mayfly does");
+	EXPECT_FALSE(healthy());
+}
+
+TEST_F(host_check_test, a_module_that_is_too_old_is_found)
+{
+	const auto device = [&] { return *(vmctl::host_check(fake).report().rbegin() + 1); };
+
+	fake.module_info.features = 0;
+	EXPECT_FALSE(healthy());
+	EXPECT_EQ(device().text, cause().what);
+	EXPECT_EQ(device().fix, cause().fix);
+	EXPECT_NE(device().text.find("the module is too old"), std::string::npos);
+	fake.module_info.features = ~0ull;
+	EXPECT_TRUE(healthy());
+	fake.module_info.api_version = 0;
+	EXPECT_FALSE(healthy());
+	EXPECT_EQ(device().text, cause().what);
+	EXPECT_TRUE(fake.open_fds.empty());
 }
 
 TEST_F(host_check_test, no_svm)

@@ -54,6 +54,8 @@ private:
 	[[nodiscard]] finding access() const;
 	[[nodiscard]] finding owner() const;
 	[[nodiscard]] bool has_vms() const;
+	// How to get it, once open() has given errno `code`.
+	[[nodiscard]] std::string right_to_open(int code) const;
 
 	[[nodiscard]] std::string text_of(const std::string &path) const;
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "error.hpp"
@@ -49,6 +50,9 @@ public:
 	/// True when \p path exists; following it need not be allowed.
 	virtual bool exists(const std::string &path) = 0;
 
+	/// stat(2) of \p path into \p found. 0.
+	virtual int status(const std::string &path, struct ::stat &found) = 0;
+
 	/// True when \p path, or what it links to, is a regular file.
 	virtual bool is_file(const std::string &path) = 0;
 
@@ -75,6 +79,7 @@ public:
 	int poll(std::span<pollfd> fds, int timeout_ms) override;
 	int set_nonblocking(int fd) override;
 	bool exists(const std::string &path) override;
+	int status(const std::string &path, struct ::stat &found) override;
 	bool is_file(const std::string &path) override;
 	result<std::vector<std::byte>> read_file(const std::string &path, std::size_t limit) override;
 };
