@@ -69,7 +69,10 @@ std::optional<std::uint64_t> parse_size(std::string_view text)
 	}
 	if (part > UINT64_MAX - (*whole << shift))
 		return {};
-	return (*whole << shift) + part;
+
+	const std::uint64_t bytes = (*whole << shift) + part;
+
+	return point < text.size() ? std::max(bytes / page_size * page_size, page_size) : bytes;
 }
 
 std::optional<std::uint64_t> parse_seconds(std::string_view text)

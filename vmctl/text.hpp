@@ -18,7 +18,8 @@ namespace vmctl::cli
 std::optional<std::uint64_t> parse_number(std::string_view text);
 
 // A number of bytes, or of a unit, which may have a point in it: "4096", "4M", "1.5G".
-// K M G T are powers of 1024, in either case, also as "MiB" or "MB".
+// K M G T are powers of 1024, in either case, also as "MiB" or "MB". With a point it is
+// what that is in whole pages, one at least: 1.2G is no number of them.
 std::optional<std::uint64_t> parse_size(std::string_view text);
 
 // Seconds: digits with at most one point among them, as "0.5"; in ms.

@@ -28,11 +28,13 @@ TEST_F(launch_test, spawn_refuses_bad_numbers)
 
 TEST_F(launch_test, spawn_refuses_bad_memory)
 {
-	for (const char *size : {"0", "1", "4097", "64kk", "0.1K", "-4K", "2G", "1.5G", "65G", "99999999999999999999"})
+	for (const char *size : {"0", "1", "4097", "64kk", "5K", "-4K", "2G", "1.5G", "65G", "99999999999999999999"})
 		EXPECT_EQ(run({"spawn", "--memory", size}), 2) << size;
 	EXPECT_EQ(run({"spawn", "-m", "1M"}), 126);
 	EXPECT_EQ(err, "vmctl: spawn: hello: needs at least 1.0 MiB of memory, not 1.0 MiB\n");
 	EXPECT_EQ(fake.spawns.size(), 0u);
+	ASSERT_EQ(run({"spawn", "-m", "0.3G"}), 0);
+	EXPECT_EQ(fake.spawns[0].memory, 322121728u);
 }
 
 TEST_F(launch_test, spawn_refuses_bad_names)

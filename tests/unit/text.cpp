@@ -19,12 +19,16 @@ TEST(text, parses_sizes_strictly)
 	EXPECT_EQ(parse_size("0"), 0u);
 	EXPECT_EQ(parse_size("4m"), 4u << 20);
 	EXPECT_EQ(parse_size("1.5G"), 3u << 29);
-	EXPECT_EQ(parse_size("0.5k"), 512u);
+	EXPECT_EQ(parse_size("0.5k"), 4096u);
+	EXPECT_EQ(parse_size("1.2G"), 1288486912u);
+	EXPECT_EQ(parse_size("2.3M"), 2408448u);
+	EXPECT_EQ(parse_size("0.3G"), 322121728u);
+	EXPECT_EQ(parse_size("5K"), 5120u);
 	EXPECT_EQ(parse_size("2.25MiB"), 9u << 18);
 	EXPECT_EQ(parse_size("16MB"), 16u << 20);
 	EXPECT_EQ(parse_size("1t"), 1ull << 40);
-	EXPECT_EQ(parse_size("0.999999T"), 1099510528264u);
-	EXPECT_EQ(parse_size("16777215.999999T"), 18446744073708452104u);
+	EXPECT_EQ(parse_size("0.999999T"), 1099510525952u);
+	EXPECT_EQ(parse_size("16777215.999999T"), 18446744073708449792u);
 	for (const char *wrong : {"",
 				  "K",
 				  "-1",
