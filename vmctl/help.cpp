@@ -61,13 +61,16 @@ std::string candidates(const verb &entry)
 	for (const option &each : entry.options)
 		words.push_back(spellings(each).front());
 	if (synopsis.find("VM") != std::string_view::npos)
-		words.emplace_back("$(vmctl ps -a 2>/dev/null | awk 'NR > 1 { print $1, $2 }')");
+		words.emplace_back("$(\"$vmctl\" ps -a 2>/dev/null | awk 'NR > 1 { print $1, $2 }' || true)");
 	if (synopsis.find("IMAGE") != std::string_view::npos)
-		words.emplace_back("$(vmctl images 2>/dev/null | awk 'NR > 1 && /^[^-]/ { print $1 }')");
+		words.emplace_back("$(\"$vmctl\" images 2>/dev/null | awk 'NR > 1 && /^[^-]/ { print $1 }' || true)");
 	if (synopsis.find("LOADED") != std::string_view::npos)
-		words.emplace_back("$(vmctl images 2>/dev/null | awk '$2 ~ /[0-9]/ { print /^-/ ? $2 : $1 }')");
+		words.emplace_back(
+			"$(\"$vmctl\" images 2>/dev/null | awk '$2 ~ /[0-9]/ { print /^-/ ? $2 : $1 }' || true)");
 	if (synopsis.find("COMMAND") != std::string_view::npos)
 		words.emplace_back("$verbs");
+	if (synopsis.find(" bash") != std::string_view::npos)
+		words.emplace_back("bash");
 	return fmt::format("{}", fmt::join(words, " "));
 }
 
@@ -234,17 +237,20 @@ int verb_completion(const context &world, const invocation &in)
 		firsts += " " + family;
 		cases += fmt::format("\t{}) words=\"{}\" ;;\n", family, words);
 	}
+	// The user's shell may have any IFS, and end when a command fails, as compgen does
+	// when it finds nothing.
 	world.out.print("# bash completion for vmctl: source <(vmctl completion bash)\n"
 			"_vmctl()\n{{\n"
-			"\tlocal current=${{COMP_WORDS[COMP_CWORD]-}} verbs=\"{}\" words=\n"
+			"\tlocal IFS=$' \\t\\n' vmctl=${{COMP_WORDS[0]}} current=${{COMP_WORDS[COMP_CWORD]-}}\n"
+			"\tlocal verbs=\"{}\" words=\n"
 			"\tCOMPREPLY=()\n"
 			"\tif ((COMP_CWORD == 1)); then\n"
-			"\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$current\"))\n"
+			"\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$current\")) || true\n"
 			"\t\treturn\n"
 			"\tfi\n"
 			"\tcase ${{COMP_WORDS[1]}} in\n{}\tesac\n"
 			"\t((COMP_CWORD > 2)) && case \"${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}\" in\n{}\tesac\n"
-			"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+			"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$current\")) || true\n"
 			"}}\ncomplete -o default -F _vmctl vmctl\n",
 			firsts, cases, deeper);
 	return status::ok;

@@ -131,36 +131,49 @@ load common
 	expect_status 0
 }
 
-# What the shell would offer: completed OPTION-OF-BASH WORD…
+# What the shell would offer: completed OPTIONS-OF-BASH WORD…
 completed()
 {
 	local option=$1
 	shift
 	vmctl completion bash >"$BATS_TEST_TMPDIR/completion"
 	# shellcheck disable=SC2016
-	run --separate-stderr bash "$option" -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+	run --separate-stderr bash $option -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 		_vmctl; echo "${COMPREPLY[@]}"' bash "$BATS_TEST_TMPDIR/completion" "$@"
 	show
-	[[ -z $stderr ]]
+	[[ $status -eq 0 && -z $stderr ]]
 }
 
 @test "completion: verbs, images, options; strict shells, too" {
-	for option in +u -u; do
-		completed $option vmctl sp
+	for option in +u -u "-eu -o pipefail"; do
+		completed "$option" vmctl sp
 		[[ $output == spawn ]]
-		completed $option vmctl image l
+		completed "$option" vmctl image l
 		[[ $output == "ls load" ]]
-		completed $option vmctl run hel
+		completed "$option" vmctl run hel
 		[[ $output == hello ]]
-		completed $option vmctl rmi h
+		completed "$option" vmctl rmi h
 		[[ -z $output ]]
-		completed $option vmctl nothing w
+		completed "$option" vmctl nothing w
 		[[ -z $output ]]
-		completed $option vmctl version --
+		completed "$option" vmctl version --
 		[[ $output == --help ]]
-		completed $option vmctl ""
+		completed "$option" vmctl kill nothing
+		[[ -z $output ]]
+		completed "$option" vmctl completion b
+		[[ $output == bash ]]
+		completed "$option" vmctl ""
 		[[ " $output " == *" spawn "* ]]
 	done
+}
+
+@test "completion: whatever separates words for the user's shell" {
+	vmctl completion bash >"$BATS_TEST_TMPDIR/completion"
+	# shellcheck disable=SC2016
+	run bash -c 'source "$1"; IFS=,; COMP_WORDS=(vmctl run hel) COMP_CWORD=2; _vmctl
+		printf "<%s>" "$IFS" "${COMPREPLY[@]}"' bash "$BATS_TEST_TMPDIR/completion"
+	echo "$output"
+	[[ $output == "<,><hello>" ]]
 }
 
 @test "completion: VMs by their ids and names" {
@@ -172,6 +185,8 @@ completed()
 		printf 'printf "ID NAME STATE\\n 7 web-1 parked\\n71 database parked\\n"\n'
 	} >"$BATS_TEST_TMPDIR/vmctl"
 	chmod +x "$BATS_TEST_TMPDIR/vmctl"
+	completed -u "$BATS_TEST_TMPDIR/vmctl" kill 7
+	[[ $output == "7 71" ]]
 	PATH=$BATS_TEST_TMPDIR:$PATH
 	for verb in kill rm logs console ps; do
 		completed -u vmctl $verb 7
