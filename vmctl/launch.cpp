@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "find.hpp"
+#include "screen.hpp"
 #include "signals.hpp"
 #include "text.hpp"
 
@@ -39,7 +40,7 @@ class progress
 public:
 	enum class kind { none, bar, lines };
 
-	progress(stream &out, kind shown) : out_(out), shown_(shown) {}
+	progress(const context &world, kind shown) : world_(world), out_(world.err), shown_(shown) {}
 	progress(const progress &) = delete;
 	progress &operator=(const progress &) = delete;
 
@@ -47,10 +48,8 @@ public:
 
 	void draw(std::size_t done, std::size_t all)
 	{
-		constexpr std::size_t width = 40;
-
 		if (shown_ == kind::bar)
-			out_.print("\r[{:<{}}] {}/{}", std::string(width * done / all, '#'), width, done, all);
+			draw_bar(done, all);
 		else if (10 * done / all > std::exchange(tenths_, 10 * done / all))
 			out_.print("{:>{}} of {} VMs\n", done, std::to_string(all).size(), all);
 		out_.flush();
@@ -63,6 +62,19 @@ public:
 	}
 
 private:
+	// As wide as the terminal lets it be.
+	void draw_bar(std::size_t done, std::size_t all)
+	{
+		constexpr std::size_t widest = 40;
+		const std::size_t columns = screen_of(world_, STDERR_FILENO).columns;
+		const std::size_t others = 2 * std::to_string(all).size() + std::string_view("[] /").size();
+		const std::size_t width = std::min(columns - std::min(columns, others), widest);
+
+		out_.print("\r{}", cut_to(columns, fmt::format("[{:<{}}] {}/{}\n", std::string(width * done / all, '#'),
+							       width, done, all)));
+	}
+
+	const context &world_;
 	stream &out_;
 	kind shown_;
 	std::size_t tenths_ = 0;
@@ -365,7 +377,7 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 	reserve for_the_report;
 
 	{
-		progress bar(world.err, wanted);
+		progress bar(world, wanted);
 
 		made = spawn_all(plan, bar);
 	}

@@ -40,7 +40,8 @@ std::string summary(std::span<const vm_info> rows)
 void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 {
 	// On a terminal: a screenful less title, summary, rest and the next prompt.
-	const std::size_t fits = std::max<std::size_t>(screen_of(world).rows, 8) - 4;
+	const screen seen = screen_of(world);
+	const std::size_t fits = std::max<std::size_t>(seen.rows, 8) - 4;
 	const bool cut = world.out_is_terminal && !whole && rows.size() > fits;
 	const auto shown = rows.first(cut ? fits : rows.size());
 	const bool reasons = std::ranges::any_of(shown, &vm_info::ended);
@@ -77,7 +78,10 @@ void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 	else
 		print_table(world, lines);
 	if (cut)
-		world.out.print("… {} more (--all-rows or --json shows them)\n", rows.size() - fits);
+		print_lines(world,
+			    std::array{
+				    fmt::format("… {} more (--all-rows or --json shows them)\n", rows.size() - fits)},
+			    seen.columns);
 }
 
 } // namespace

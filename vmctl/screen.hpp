@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include <unistd.h>
+
 #include "cli.hpp"
 #include "text.hpp"
 
@@ -19,9 +21,11 @@ struct screen {
 	std::size_t columns; // without the last: what ends there may wrap
 };
 
-screen screen_of(const context &world);
+// Of the terminal that standard output is, or the descriptor `of`.
+screen screen_of(const context &world, int of = STDOUT_FILENO);
 
-// What is seen of a line that ends with a newline, which is left out.
+// What is seen of a line that ends with a newline, which is left out. Every character
+// takes a column.
 std::string_view cut_to(std::size_t columns, std::string_view line);
 
 void print_lines(const context &world, std::span<const std::string> lines, std::size_t columns);

@@ -24,6 +24,20 @@ protected:
 			made += line.substr(0, columns) + '\n';
 		return made;
 	}
+
+	// Characters of the longest line, or of what is written over one.
+	static std::size_t widest(const std::string &text)
+	{
+		std::size_t most = 0, width = 0;
+
+		for (const char c : text) {
+			if (c == '\n' || c == '\r')
+				width = 0;
+			else if ((c & 0xc0) != 0x80)
+				most = std::max(most, ++width);
+		}
+		return most;
+	}
 };
 
 TEST_F(list_test, ps_hides_the_ended)
@@ -84,6 +98,27 @@ TEST_F(list_test, tables_end_at_the_edge_of_the_terminal)
 	fake.terminal.ws_col = 40;
 	EXPECT_EQ(run({"ps", "-a", "--all-rows"}), 0);
 	EXPECT_NE(out.find("exited with status 0\n"), std::string::npos);
+}
+
+TEST_F(list_test, nothing_wraps_on_a_narrow_terminal)
+{
+	for (int i = 0; i < 200; i++)
+		fake.add("vm");
+	terminal = true;
+	for (const unsigned short columns : std::initializer_list<unsigned short>{40, 20, 4, 3, 2}) {
+		fake.terminal = {.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
+		fake.vms.resize(200);
+		EXPECT_EQ(run({"ps"}), 0);
+		EXPECT_LT(widest(out), columns);
+		EXPECT_NE(out.rfind(std::string("\n… 180 more").substr(0, columns + 2u)), std::string::npos) << out;
+		EXPECT_EQ(run({"stats", "--no-stream", "-i", "0.1"}), 0);
+		EXPECT_LT(widest(out), columns);
+		EXPECT_EQ(run({"create", "-n", "100"}), 0);
+		EXPECT_LT(widest(err.substr(0, err.find("\033[K"))), columns);
+	}
+	fake.terminal.ws_col = 40;
+	EXPECT_EQ(run({"create", "-n", "100"}), 0);
+	EXPECT_NE(err.find("\r[#############################] 100/100\r"), std::string::npos) << err;
 }
 
 TEST_F(list_test, ps_json_has_what_scripts_need)
