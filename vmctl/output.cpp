@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // logs and console: what guests have written.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <span>
+#include <vector>
 
 #include <fmt/format.h>
 #include <termios.h>
@@ -57,15 +59,27 @@ public:
 	~raw_keys() { restore_terminal(); }
 
 private:
-	static constexpr std::array ending{SIGHUP,  SIGINT,  SIGQUIT, SIGALRM,   SIGPIPE, SIGTERM,
-					   SIGUSR1, SIGUSR2, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ};
+	// All that end a process unless it handles them, and that can be handled.
+	static std::vector<int> ending()
+	{
+		constexpr std::array others{SIGKILL, SIGSTOP, SIGCHLD, SIGCONT, SIGTSTP,
+					    SIGTTIN, SIGTTOU, SIGURG,  SIGWINCH};
+		std::vector<int> numbers;
+
+		for (int number = 1; number <= SIGRTMAX; number++)
+			if (!std::ranges::count(others, number))
+				numbers.push_back(number);
+		return numbers;
+	}
 
 	// What a handler needs. Returns which signals it handles.
 	static std::span<const int> remember(int fd)
 	{
+		static const std::vector<int> numbers = ending();
+
 		terminal = fd;
 		::tcgetattr(fd, &as_it_was);
-		return ending;
+		return numbers;
 	}
 
 	handled_signals signals_;

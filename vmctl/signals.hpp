@@ -24,8 +24,8 @@ public:
 		for (const int number : numbers) {
 			struct sigaction before = {};
 
-			::sigaction(number, nullptr, &before);
-			if (before.sa_handler == SIG_IGN)
+			// The C library keeps two for itself.
+			if (::sigaction(number, nullptr, &before) != 0 || before.sa_handler == SIG_IGN)
 				continue;
 			before_.emplace_back(number, before);
 			::sigaction(number, &action, nullptr);

@@ -140,7 +140,8 @@ TEST_F(output_test, console_restores_the_terminal_when_a_signal_ends_it)
 
 	in = typed.fd();
 	fake.add("one");
-	for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGUSR1, SIGXCPU}) {
+	for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGUSR1, SIGXCPU, SIGABRT, SIGIO, SIGPWR,
+				 SIGSEGV, SIGBUS, SIGSTKFLT, SIGRTMIN, SIGRTMAX}) {
 		fake.while_waiting = [&] {
 			if (typed.is_raw())
 				std::raise(number);
