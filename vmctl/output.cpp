@@ -222,7 +222,8 @@ result<bool> watch(const context &world, const vm &guest, const vm_info &row, in
 				if (typed[static_cast<std::size_t>(i)] == escape ||
 				    typed[static_cast<std::size_t>(i)] == interrupt)
 					return false;
-			if (got == 0)
+			// Nobody can type any more.
+			if (got == 0 || (got < 0 && got != -EINTR && got != -EAGAIN))
 				return false;
 		}
 	}

@@ -202,6 +202,8 @@ public:
 
 	ssize_t read(int fd, std::span<std::byte> buffer) override
 	{
+		if (fd < plain_fd)
+			return -keys_error;
 		if (fd == device_fd)
 			return read_ends(buffer);
 

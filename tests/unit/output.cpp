@@ -134,6 +134,28 @@ TEST_F(output_test, console_restores_the_terminal)
 	EXPECT_FALSE(typed.is_raw());
 }
 
+TEST_F(output_test, console_leaves_when_no_key_can_be_read)
+{
+	const pseudo_terminal typed;
+	int waits = 0;
+
+	in = typed.fd();
+	fake.add("one");
+	fake.poll_events = POLLERR;
+	fake.keys_error = EIO;
+	fake.while_waiting = [&] {
+		if (++waits > 1)
+			fake.end(fake.vms[0], MAYFLY_END_KILLED);
+	};
+	EXPECT_EQ(run({"console", "1"}), 0);
+	EXPECT_EQ(err, "console of one; Ctrl-] leaves it\n\nleft; one goes on\n");
+	// Nothing to be read yet is no error.
+	fake.keys_error = EAGAIN;
+	waits = 0;
+	EXPECT_EQ(run({"console", "1"}), 0);
+	EXPECT_EQ(waits, 2);
+}
+
 TEST_F(output_test, console_restores_the_terminal_when_a_signal_ends_it)
 {
 	const pseudo_terminal typed;
