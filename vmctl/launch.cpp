@@ -221,9 +221,16 @@ bool tell_ids(const context &world, const device &to, std::span<const std::uint6
 	static_cast<void>(to.control(operation::kill, ids));
 
 	const auto removed = to.control(operation::remove, ids);
+	const std::size_t left = !removed ? ids.size()
+					  : static_cast<std::size_t>(std::ranges::count_if(*removed, [](int code) {
+						    return code != 0 && code != ENOENT;
+					    }));
 
-	if (removed && std::ranges::count(*removed, 0) == std::ssize(ids))
-		world.complain({0, count_text(ids.size()) + " removed again: the ids could not be written"});
+	if (left < ids.size())
+		world.complain({0, count_text(ids.size() - left) + " removed again: the ids could not be written"});
+	if (left > 0)
+		world.complain({EBUSY, count_text(left) + " could not be removed, nor the ids written",
+				"'vmctl ps -a' shows all there are"});
 	return false;
 }
 

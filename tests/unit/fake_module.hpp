@@ -517,6 +517,8 @@ private:
 		if (row == nullptr)
 			return -ENOENT;
 		if (op == MAYFLY_OP_REMOVE) {
+			if (remove_errors.contains(id))
+				return -remove_errors[id];
 			if (row->state != MAYFLY_ENDED)
 				return -EBUSY;
 			std::erase_if(vms, [&](const mayfly_vm_info &vm) { return vm.id == id; });

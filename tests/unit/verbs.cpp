@@ -232,6 +232,17 @@ TEST_F(verbs_test, what_no_reader_was_told_of_is_removed)
 	EXPECT_EQ(broken_pipes, 0);
 }
 
+TEST_F(verbs_test, what_cannot_be_removed_again_is_counted)
+{
+	out_to = "/dev/full";
+	fake.remove_errors = {{2, ENOENT}, {3, EBUSY}, {5, EBUSY}};
+	EXPECT_EQ(run({"spawn", "-n", "5"}), 125);
+	EXPECT_TRUE(err.starts_with("vmctl: spawn: 3 VMs removed again: the ids could not be written\n"
+				    "vmctl: spawn: 2 VMs could not be removed, nor the ids written\n"
+				    "vmctl: to mend it: 'vmctl ps -a' shows all there are\n"))
+		<< err;
+}
+
 TEST_F(verbs_test, what_nobody_can_be_told_of_is_removed)
 {
 	out_to = "/dev/full";
