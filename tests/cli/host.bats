@@ -35,12 +35,19 @@ teardown()
 	run --separate-stderr as_nobody vmctl ps
 	expect_status 125
 	expect_error "vmctl: ps: no right to open /dev/mayfly"
-	[[ $stderr == *"to mend it: sudo make install, for the udev rule"*"sudo usermod -aG kvm "* ]]
+	[[ $stderr == *"to mend it: sudo make install PREFIX=/usr/local, "*"udev"*"sudo usermod -aG kvm "* ]]
 	mkdir -p /run/udev/rules.d
 	touch /run/udev/rules.d/60-mayfly.rules
 	run --separate-stderr as_nobody vmctl ps
 	rm /run/udev/rules.d/60-mayfly.rules
-	[[ $stderr == *"to mend it: sudo usermod -aG kvm "* ]]
+	[[ $stderr == *"to mend it: load the module again, for the udev rule"*"sudo usermod -aG kvm "* ]]
+	chgrp daemon /dev/mayfly
+	chmod 660 /dev/mayfly
+	run --separate-stderr as_nobody vmctl ps
+	chgrp root /dev/mayfly
+	chmod 600 /dev/mayfly
+	show
+	[[ $stderr == *"to mend it: sudo usermod -aG daemon "* ]]
 	run --separate-stderr as_nobody vmctl doctor
 	expect_status 1
 	[[ $output == *"no right to open /dev/mayfly"* ]]
