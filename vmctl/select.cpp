@@ -173,10 +173,29 @@ outcome<selection> select(const device &from, std::span<const std::string> words
 	return made;
 }
 
+// The caller's VM of just this name: one call, however many there are.
+std::optional<chosen> find_exactly(const device &from, const std::string &word)
+{
+	const auto meant = selector::parse(word);
+
+	if (!meant || meant->what() != selector::kind::name)
+		return {};
+
+	const auto opened = from.open_vm(word);
+	auto row = opened ? opened->info() : std::unexpected(opened.error());
+
+	if (!row)
+		return {};
+	return chosen{.row = std::move(*row), .by_name = true};
+}
+
 outcome<chosen> select_one(const device &from, std::span<const std::string> words)
 {
 	if (words.empty())
 		return bad_usage("which VM?");
+	if (words.size() == 1)
+		if (auto exact = find_exactly(from, words.front()))
+			return std::move(*exact);
 
 	auto picked = select(from, words, false);
 
