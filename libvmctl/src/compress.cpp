@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compress.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 
 namespace vmctl
@@ -12,8 +14,9 @@ namespace
 // Guests' memory is compressed while they wait: fast is better than small.
 constexpr int level = 1;
 
-// A hostile frame cannot ask for more than 8 MiB (RFC 8878 3.1.1.1.2).
-constexpr int window_log = 20, window_log_max = 23;
+// How far back a frame may refer: both sides need so much memory, and small guests are
+// many. A hostile frame cannot ask for more than 8 MiB (RFC 8878 3.1.1.1.2).
+constexpr int window_log_min = 14, window_log_usual = 20, window_log_max = 23;
 
 std::unexpected<error> no_memory()
 {
@@ -27,12 +30,14 @@ std::unexpected<error> damaged()
 
 } // namespace
 
-frame_writer::frame_writer(const byte_sink &to) : to_(to), context_(ZSTD_createCCtx()), room_(ZSTD_CStreamOutSize())
+frame_writer::frame_writer(const byte_sink &to, std::uint64_t most)
+	: to_(to), context_(ZSTD_createCCtx()), room_(ZSTD_CStreamOutSize())
 {
 	if (!context_)
 		return;
 	ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level);
-	ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_windowLog, window_log);
+	ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_windowLog,
+			       std::clamp(static_cast<int>(std::bit_width(most)), window_log_min, window_log_usual));
 	ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1);
 }
 

@@ -16,7 +16,8 @@ namespace vmctl
 class frame_writer final
 {
 public:
-	explicit frame_writer(const byte_sink &to);
+	// \p most bytes will be written.
+	frame_writer(const byte_sink &to, std::uint64_t most);
 
 	[[nodiscard]] result<void> write(std::span<const std::byte> bytes);
 	// The end of the frame, with the checksum.

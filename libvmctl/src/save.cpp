@@ -58,6 +58,15 @@ void split_by_rights(plan &plan, const std::vector<extent> &pages)
 		plan.base_state.cr3 = plan.base_pages.front().gpa;
 }
 
+std::uint64_t bytes_of(std::span<const extent> pages)
+{
+	std::uint64_t sum = 0;
+
+	for (const extent &one : pages)
+		sum += one.length;
+	return sum;
+}
+
 saved::header header_of(const plan &plan, const std::string &arguments, std::uint64_t tsc_khz)
 {
 	saved::header header;
@@ -132,7 +141,7 @@ result<void> write_all(const plan &plan, const image &what, std::uint64_t tsc_kh
 {
 	const std::string arguments = pack_arguments(plan.arguments);
 	const saved::header header = header_of(plan, arguments, tsc_khz);
-	frame_writer frame(to);
+	frame_writer frame(to, bytes_of(plan.base_pages) + bytes_of(plan.own_pages));
 
 	VMCTL_TRY(to(saved::bytes_of(saved::preamble{})));
 	VMCTL_TRY(frame.write(saved::bytes_of(header)));
