@@ -102,7 +102,7 @@ static bool continues(const struct mayfly_extent *last, const struct mayfly_exte
 	       last->flags == next->flags;
 }
 
-/* Returns 0, -EFAULT, -EINTR. */
+/* Returns 0, -EFAULT, -ERESTARTNOHAND. */
 static int list_extents(const struct stage2 *s2, const struct stage2 *base, struct list *list)
 {
 	struct mayfly_extents *args = list->args;
@@ -112,7 +112,7 @@ static int list_extents(const struct stage2 *s2, const struct stage2 *base, stru
 
 	while (args->gpa < MAYFLY_MEMORY_MAX) {
 		if (signal_pending(current))
-			return -EINTR;
+			return -ERESTARTNOHAND;
 		listed = extent_look(s2, base, args->gpa, &next);
 		if (listed && continues(&list->last, &next)) {
 			list->last.length += next.length;
@@ -155,6 +155,8 @@ int contents_extents(const struct image *image, const struct image *base,
 	if (!extents_are_sane(args))
 		return -EINVAL;
 	ret = list_extents(&image->s2, base ? &base->s2 : NULL, &list);
+	/* What was looked at last may have been more. */
+	args->gpa = min_t(u64, args->gpa, MAYFLY_MEMORY_MAX);
 	args->count = list.written;
 	return ret;
 }

@@ -12,9 +12,9 @@
 #include "vm/table.h"
 #include "vm/vm.h"
 
-static bool control_is_sane(const struct mayfly_control *control)
+static bool control_is_sane(const struct mayfly_control *control, u32 flags)
 {
-	if (control->flags ||
+	if (control->flags & ~flags ||
 	    memchr_inv(control->reserved, 0, sizeof(control->reserved)) ||
 	    control->op < MAYFLY_OP_START || control->op > MAYFLY_OP_NOTIFY)
 		return false;
@@ -29,13 +29,13 @@ static int start_vm(struct vm *vm)
 	return ret ?: life_start(vm);
 }
 
-static int apply_op(struct vm *vm, const struct mayfly_control *control)
+static int apply_op(struct vm *vm, const struct mayfly_control *control, const void *holder)
 {
 	switch (control->op) {
 	case MAYFLY_OP_START:
 		return start_vm(vm);
 	case MAYFLY_OP_PAUSE:
-		return life_pause(vm);
+		return life_pause(vm, control->flags & MAYFLY_CONTROL_HOLD ? holder : NULL);
 	case MAYFLY_OP_RESUME:
 		return life_resume(vm);
 	case MAYFLY_OP_KILL:
@@ -51,17 +51,19 @@ static int apply_op(struct vm *vm, const struct mayfly_control *control)
  * control_one - CONTROL on a VM descriptor
  * @vm: its VM; permission was checked when it was opened
  * @control: copied from the caller; @done is set
+ * @holder: who holds the VM if it is to be held, until life_let_go()
  *
  * Context: may sleep.
  * Return: the operation's result, or -EINVAL.
  */
-int control_one(struct vm *vm, struct mayfly_control *control)
+int control_one(struct vm *vm, struct mayfly_control *control, const void *holder)
 {
+	u32 flags = control->op == MAYFLY_OP_PAUSE ? MAYFLY_CONTROL_HOLD : 0;
 	int ret;
 
-	if (!control_is_sane(control) || control->ids || control->results || control->count)
+	if (!control_is_sane(control, flags) || control->ids || control->results || control->count)
 		return -EINVAL;
-	ret = apply_op(vm, control);
+	ret = apply_op(vm, control, holder);
 	control->done = !ret;
 	return ret;
 }
@@ -74,7 +76,7 @@ static int control_id(u64 id, const struct mayfly_control *control)
 	if (!vm)
 		return -ENOENT;
 	if (vm_may_use(vm->key.uid))
-		ret = apply_op(vm, control);
+		ret = apply_op(vm, control, NULL);
 	vm_put(vm);
 	return ret;
 }
@@ -93,7 +95,7 @@ int control_many(struct mayfly_control *control)
 	u32 i;
 
 	control->done = 0;
-	if (!control_is_sane(control) || !control->count || control->count > MAYFLY_MAX_BATCH)
+	if (!control_is_sane(control, 0) || !control->count || control->count > MAYFLY_MAX_BATCH)
 		return -EINVAL;
 	for (i = 0; i < control->count; i++) {
 		u64 id;

@@ -8,7 +8,7 @@
 struct mayfly_control;
 struct vm;
 
-int control_one(struct vm *vm, struct mayfly_control *control);
+int control_one(struct vm *vm, struct mayfly_control *control, const void *holder);
 int control_many(struct mayfly_control *control);
 
 #endif

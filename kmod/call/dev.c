@@ -16,7 +16,6 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
-#include <asm/tsc.h>
 
 #include "compat.h"
 #include "call/control.h"
@@ -27,6 +26,7 @@
 #include "call/spawn.h"
 #include "call/vmfd.h"
 #include "cpu/backend.h"
+#include "cpu/clock.h"
 #include "debug/tlbmodel.h"
 #include "mem/image.h"
 #include "mem/owner.h"
@@ -69,7 +69,7 @@ static long do_info(void __user *user)
 			 (tlbmodel_is_on() ? MAYFLY_INFO_DEBUG : 0),
 		.cold = cold_count(),
 		.warmed = cold_warmed(),
-		.tsc_khz = tsc_khz,
+		.tsc_khz = clock_khz(),
 	};
 
 	if (copy_from_user(&args, user, sizeof(args)))

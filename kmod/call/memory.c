@@ -40,7 +40,7 @@ static int copy_pieces(const struct memory_target *target, struct mayfly_memory 
 				 PAGE_SIZE - offset_in_page(args->gpa + args->done));
 
 		if (signal_pending(current))
-			return -EINTR;
+			return -ERESTARTNOHAND;
 		ret = copy_piece(target, args, page, n);
 		if (!ret)
 			args->done += n;

@@ -34,7 +34,6 @@ struct reader {
 	struct vm *vm;		/* [I] */
 	struct mutex lock;
 	u64 position;		/* [L] in the console; others read it */
-	atomic_t holds;		/* has paused the VM, and lets it go on when it is closed */
 };
 
 static bool has_news(struct reader *reader)
@@ -107,31 +106,6 @@ static __poll_t vmfd_poll(struct file *file, poll_table *table)
 	return has_news(reader) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
-/* Pauses the VM until the descriptor is closed, or for good what was paused so. */
-static int do_pause(struct reader *reader, struct mayfly_control *control)
-{
-	bool hold = control->flags & MAYFLY_CONTROL_HOLD;
-	int ret;
-
-	control->flags &= ~MAYFLY_CONTROL_HOLD;
-	ret = control_one(reader->vm, control);
-	if (ret == -EALREADY && !hold && atomic_xchg(&reader->holds, 0))
-		ret = 0;
-	else if (hold && (!ret || ret == -EINTR))	/* It may still come. */
-		atomic_set(&reader->holds, 1);
-	control->done = !ret;
-	return ret;
-}
-
-static int do_resume(struct reader *reader, struct mayfly_control *control)
-{
-	int ret = control_one(reader->vm, control);
-
-	if (!ret)
-		atomic_set(&reader->holds, 0);
-	return ret;
-}
-
 static long do_control_one(struct reader *reader, void __user *user)
 {
 	struct mayfly_control control;
@@ -139,12 +113,7 @@ static long do_control_one(struct reader *reader, void __user *user)
 
 	if (copy_from_user(&control, user, sizeof(control)))
 		return -EFAULT;
-	if (control.op == MAYFLY_OP_PAUSE)
-		ret = do_pause(reader, &control);
-	else if (control.op == MAYFLY_OP_RESUME)
-		ret = do_resume(reader, &control);
-	else
-		ret = control_one(reader->vm, &control);
+	ret = control_one(reader->vm, &control, reader);
 	if (!ret && copy_to_user(user, &control, sizeof(control)))
 		return -EFAULT;
 	return ret;
@@ -268,9 +237,7 @@ static int vmfd_release(struct inode *inode, struct file *file)
 	struct reader *reader = file->private_data;
 	struct vm *vm = reader->vm;
 
-	/* Somebody else may have let it go on. */
-	if (atomic_read(&reader->holds))
-		life_resume(vm);
+	life_let_go(vm, reader);
 	kfree(reader);
 	life_close(vm);
 	vm_put(vm);

@@ -34,5 +34,16 @@ void clock_measure(void)
 {
 	unsigned int khz = mutation_is(MUTATION_TSC_KHZ) ? 2 * tsc_khz : tsc_khz;
 
+	clock_scale.khz = khz;
 	clocks_calc_mult_shift(&clock_scale.mult, &clock_scale.shift, khz, NSEC_PER_MSEC, 0);
+}
+
+/**
+ * clock_khz - how fast guests' TSC is
+ *
+ * Return: kHz, as their clocks have it.
+ */
+u32 clock_khz(void)
+{
+	return clock_scale.khz ?: tsc_khz;
 }

@@ -475,14 +475,24 @@ static bool pause_is_over(struct vm *vm)
 	return !test_bit(VM_REQUEST_PAUSE, &vm->requests) || vm_has_ended(vm);
 }
 
+/* Is it paused already? Then a pause for good makes one that is held last. */
+static int pause_again(struct vm *vm, const void *holder)
+{
+	if (holder || !vm->holder)
+		return -EALREADY;
+	vm->holder = NULL;
+	return 0;
+}
+
 /**
  * life_pause - stop a VM where it is
  * @vm: the VM
+ * @holder: NULL to pause it for good, or else who will call life_let_go()
  *
  * Context: may sleep; waits until it has stopped.
- * Return: 0, -EALREADY, -ESRCH, -EINTR.
+ * Return: 0, -EALREADY, -ESRCH, -EINTR: then it may still stop.
  */
-int life_pause(struct vm *vm)
+int life_pause(struct vm *vm, const void *holder)
 {
 	int ret = 0;
 
@@ -492,16 +502,20 @@ int life_pause(struct vm *vm)
 		ret = -ESRCH;
 		break;
 	case MAYFLY_PAUSED:
-		ret = -EALREADY;
+		ret = pause_again(vm, holder);
 		break;
 	case MAYFLY_RUNNING:
-		ret = vm->borrowed == BORROWED_PAUSED ? -EALREADY : 0;
-		if (!ret)
-			ask_runner(vm, VM_REQUEST_PAUSE);
+		if (vm->borrowed == BORROWED_PAUSED) {
+			ret = pause_again(vm, holder);
+			break;
+		}
+		ask_runner(vm, VM_REQUEST_PAUSE);
+		vm->holder = holder;
 		break;
 	default:
 		withdraw_vm(vm);
 		set_run_state(vm, MAYFLY_PAUSED);
+		vm->holder = holder;
 		break;
 	}
 	spin_unlock_irq(&vm->pool->lock);
@@ -513,6 +527,21 @@ int life_pause(struct vm *vm)
 	return vm_has_ended(vm) ? -ESRCH : 0;
 }
 
+/* Under pool->lock. Returns 0, -EALREADY, -ESRCH. */
+static int resume(struct vm *vm)
+{
+	if (vm->run_state == MAYFLY_ENDED)
+		return -ESRCH;
+	if (vm->borrowed == BORROWED_PAUSED)
+		vm->borrowed = BORROWED;	/* It goes on when it is given back. */
+	else if (vm->run_state != MAYFLY_PAUSED)
+		return -EALREADY;
+	else
+		life_settle(vm);
+	vm->holder = NULL;
+	return 0;
+}
+
 /**
  * life_resume - let a paused VM go on
  * @vm: the VM
@@ -521,21 +550,34 @@ int life_pause(struct vm *vm)
  */
 int life_resume(struct vm *vm)
 {
-	int ret = 0;
+	int ret;
 
 	spin_lock_irq(&vm->pool->lock);
-	if (vm->run_state == MAYFLY_ENDED)
-		ret = -ESRCH;
-	else if (vm->borrowed == BORROWED_PAUSED)
-		vm->borrowed = BORROWED;	/* It goes on when it is given back. */
-	else if (vm->run_state != MAYFLY_PAUSED)
-		ret = -EALREADY;
-	else
-		life_settle(vm);
+	ret = resume(vm);
 	pool_unlock_irq(vm->pool);
 	if (!ret)
 		wake_waiters(vm);
 	return ret;
+}
+
+/**
+ * life_let_go - let a VM go on that is paused for a holder, or will be
+ * @vm: the VM
+ * @holder: as life_pause() had it. It need not be the holder any more
+ *
+ * Context: any.
+ */
+void life_let_go(struct vm *vm, const void *holder)
+{
+	spin_lock_irq(&vm->pool->lock);
+	if (vm->holder == holder) {
+		vm->holder = NULL;
+		/* Where he has not waited for it, the pause may be to come. */
+		if (resume(vm) == -EALREADY)
+			clear_bit(VM_REQUEST_PAUSE, &vm->requests);
+	}
+	pool_unlock_irq(vm->pool);
+	wake_waiters(vm);
 }
 
 /**

@@ -50,8 +50,9 @@ int life_hold(struct vm *vm);
 void life_give_back(struct vm *vm);
 
 int life_start(struct vm *vm);
-int life_pause(struct vm *vm);
+int life_pause(struct vm *vm, const void *holder);
 int life_resume(struct vm *vm);
+void life_let_go(struct vm *vm, const void *holder);
 int life_notify(struct vm *vm, u32 port);
 int life_kill(struct vm *vm);
 int life_remove(struct vm *vm);

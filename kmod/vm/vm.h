@@ -83,6 +83,7 @@ struct vm {
 	bool started;			/* [P] belongs to the workers */
 	bool attached;			/* [P] belongs to a thread in RUN */
 	u8 borrowed;			/* [P] BORROWED_* */
+	const void *holder;		/* [P] who has paused it, and will let it go on; or NULL */
 	bool chilling;			/* cold.c's: somebody is making it cold */
 	struct task_struct *runner;	/* [P] to kick; NULL when not in run() */
 	struct list_head queue;		/* [P] in pool->ready, ->warm or ->starved */
