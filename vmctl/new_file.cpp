@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "new_file.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -28,32 +32,45 @@ bool is_special(const std::string &path)
 	return ::stat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
 }
 
-// A new name beside it is not enough: the folder must know it after a crash, too.
-result<void> sync_folder_of(const std::string &path)
+// Where a name leads: the file that is replaced is the one behind a link.
+std::string real_name(const std::string &path)
+{
+	std::error_code wrong;
+	const auto real = std::filesystem::canonical(path, wrong);
+
+	return wrong ? path : real.string();
+}
+
+int open_folder_of(const std::string &path)
 {
 	const std::string folder = std::filesystem::path(path).parent_path().string();
-	const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0)
-		return failed(path);
-
-	const int ret = ::fsync(fd);
-
-	::close(fd);
-	// Some file systems cannot.
-	return ret == 0 || errno == EINVAL ? result<void>() : failed(path);
+	return ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
+
+// The file that is not complete, for the handler.
+std::array<char, PATH_MAX> unfinished{};
+
+void remove_unfinished(int number)
+{
+	::unlink(unfinished.data());
+	::signal(number, SIG_DFL);
+	::raise(number);
+}
+
+constexpr std::array ends{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 } // namespace
 
-new_file::new_file(std::string path, std::string temporary, int fd)
-	: path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd)
+new_file::new_file(std::string path, std::string temporary, int fd, int folder)
+	: path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd), folder_(folder)
 {
 }
 
 new_file::new_file(new_file &&other) noexcept
 	: path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, {})),
-	  fd_(std::exchange(other.fd_, -1))
+	  fd_(std::exchange(other.fd_, -1)), folder_(std::exchange(other.folder_, -1)),
+	  removal_(std::move(other.removal_))
 {
 }
 
@@ -63,27 +80,47 @@ new_file::~new_file()
 		::unlink(temporary_.c_str());
 	if (fd_ > STDERR_FILENO)
 		::close(fd_);
+	if (folder_ >= 0)
+		::close(folder_);
 }
 
-result<new_file> new_file::begin(const std::string &path)
+result<new_file> new_file::begin(const std::string &wanted)
 {
-	if (path == "-")
-		return new_file("standard output", "", STDOUT_FILENO);
-	if (is_special(path)) {
-		const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+	if (wanted == "-")
+		return new_file("standard output", "", STDOUT_FILENO, -1);
+	if (is_special(wanted)) {
+		const int fd = ::open(wanted.c_str(), O_WRONLY | O_CLOEXEC);
 
 		if (fd < 0)
-			return failed(path);
-		return new_file(path, "", fd);
+			return failed(wanted);
+		return new_file(wanted, "", fd, -1);
 	}
+
+	const std::string path = real_name(wanted);
+	const int folder = open_folder_of(path);
+
+	if (folder < 0)
+		return failed(wanted);
 
 	// Mode 0600: it may have what nobody else should see.
 	std::string temporary = path + ".XXXXXX";
 	const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
+	new_file made(path, fd < 0 ? "" : temporary, fd, folder);
 
 	if (fd < 0)
-		return failed(path);
-	return new_file(path, std::move(temporary), fd);
+		return failed(wanted);
+	if (temporary.size() < unfinished.size()) {
+		*std::ranges::copy(temporary, unfinished.begin()).out = '\0';
+		made.removal_ = std::make_unique<handled_signals>(ends, remove_unfinished);
+	}
+	return made;
+}
+
+bool new_file::can_be_synced() const
+{
+	struct stat there = {};
+
+	return ::fstat(fd_, &there) == 0 && S_ISREG(there.st_mode);
 }
 
 result<void> new_file::write(std::span<const std::byte> bytes) const
@@ -114,7 +151,10 @@ result<void> new_file::finish()
 	if (::rename(temporary_.c_str(), path_.c_str()) != 0)
 		return failed(path_);
 	temporary_.clear();
-	return sync_folder_of(path_);
+	removal_.reset();
+	// A new name is not enough: the folder must know it after a crash, too. Some file
+	// systems cannot.
+	return ::fsync(folder_) == 0 || errno == EINVAL ? result<void>() : failed(path_);
 }
 
 } // namespace vmctl::cli

@@ -65,16 +65,24 @@ result<void> save_to(const device &from, const subject &what, new_file &to)
 // Holds the VM meanwhile, and ends it when all is saved; else it goes on.
 result<void> save_and_stop(const device &from, const subject &what, new_file &to)
 {
+	if (!to.can_be_synced())
+		return fail(EINVAL, "--stop needs a file: a pipe does not tell what has arrived");
 	// One that is paused stays so if this fails.
 	if (const auto held = what.machine->hold(); !held && held.error().code != EALREADY)
 		return held;
 	VMCTL_TRY(save_to(from, what, to));
+
+	const vm_info now = VMCTL_TRY(what.machine->info());
+
+	// Somebody else can let it go on.
+	if (now.state != vm_state::paused)
+		return fail(EBUSY, "it was let go on meanwhile, so it was not ended");
 	return what.machine->kill();
 }
 
 std::unexpected<failure> not_saved(const std::string &name, error cause)
 {
-	const bool gone = cause.code == ESRCH;
+	const bool gone = cause.code == ESRCH || cause.code == EBUSY;
 
 	cause.what = name + ": " + cause.what;
 	return give_up(gone ? status::some_failed : status::broken, std::move(cause));

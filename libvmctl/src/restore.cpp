@@ -87,12 +87,16 @@ result<raw_vcpu> read_state(frame_reader &frame, const saved::header &header)
 	return raw;
 }
 
-// The guest's clock goes on from where it was, though ticks may be longer here.
+// The guest's clock goes on from where it was, though ticks may be longer here. Both clocks
+// are rounded, by less than 2^-29 of what they show; it must not go back.
 std::uint64_t ticks_here(std::uint64_t ticks, std::uint64_t khz_there, std::uint64_t khz_here)
 {
 	if (khz_there == khz_here)
 		return ticks;
-	return static_cast<std::uint64_t>(static_cast<unsigned __int128>(ticks) * khz_here / khz_there);
+
+	const auto here = static_cast<std::uint64_t>(static_cast<unsigned __int128>(ticks) * khz_here / khz_there);
+
+	return here + (here >> 28) + 1;
 }
 
 result<std::vector<std::string>> read_arguments(frame_reader &frame, std::size_t size)

@@ -41,20 +41,24 @@ std::uint32_t flags_of(const extent &one)
 }
 
 // Memory that a guest has written may be written and executed; only a program's segments
-// can be otherwise, and only a base has segments. Its page table must be in one.
+// can be otherwise, and only a base has segments. Nobody runs this base as it is: but the
+// module insists on a page table, and some page must be there.
 void split_by_rights(plan &plan, const std::vector<extent> &pages)
 {
 	for (const extent &one : pages) {
-		const bool segment = !one.writable || !one.executable || has_page({&one, 1}, plan.base_state.cr3);
+		const bool segment = !one.writable || !one.executable;
 
 		(segment && plan.base_pages.size() < max_segments ? plan.base_pages : plan.own_pages).push_back(one);
 	}
-	// The module insists on a page table, though nobody will use the base as it is.
 	if (plan.base_pages.empty() && !plan.own_pages.empty()) {
-		plan.base_pages.push_back(plan.own_pages.front());
-		plan.own_pages.erase(plan.own_pages.begin());
+		extent &first = plan.own_pages.front();
+
+		plan.base_pages.push_back(first);
+		plan.base_pages.front().length = page_size;
+		first.gpa += page_size;
+		first.length -= page_size;
 	}
-	if (!plan.base_pages.empty() && !has_page(plan.base_pages, plan.base_state.cr3))
+	if (!plan.base_pages.empty())
 		plan.base_state.cr3 = plan.base_pages.front().gpa;
 }
 
@@ -137,6 +141,23 @@ template <class Write> result<void> write_pages(const image &from, std::span<con
 	return {};
 }
 
+// The module judges registers from outside more strictly than those that a guest has come to
+// by itself: those of 32-bit code, say. What could not be restored is not saved.
+result<void> judge(const device &by, const image &what, const plan &plan)
+{
+	if (bytes_of(plan.base_pages) > saved::max_base)
+		return fail(EFBIG, "its program is too large to be saved");
+	if (!plan.state)
+		return {};
+
+	const vm scratch = VMCTL_TRY(by.spawn_attached(what, {.start = false}));
+	const auto set = scratch.set_state(*plan.state);
+
+	if (!set && set.error().code == EINVAL)
+		return fail(ENOTSUP, "its registers are such that it could not be restored");
+	return set;
+}
+
 result<void> write_all(const plan &plan, const image &what, std::uint64_t tsc_khz, const byte_sink &to)
 {
 	const std::string arguments = pack_arguments(plan.arguments);
@@ -206,6 +227,7 @@ result<void> device::save_beyond(const image &what, const image &root, std::vect
 		if (info.id == root_info.id)
 			plan.state.reset();
 	}
+	VMCTL_TRY(judge(*this, what, plan));
 	return write_all(plan, what, VMCTL_TRY(this->info()).tsc_khz, to);
 }
 
