@@ -123,11 +123,13 @@ TEST_F(State, ComesBackAsItWentIn)
 {
 	const live::fd image = live::make_image(device, guests::spin);
 	const machine vm(image, device);
-	const live::vcpu_state want = everything(vm.state());
+	live::vcpu_state want = everything(vm.state());
 
 	ASSERT_EQ(vm.set_state(want), 0);
 	const live::vcpu_state got = vm.state();
 
+	// The clock has been set, and its page written.
+	want.clock_seq += 2;
 	EXPECT_EQ(std::memcmp(&got, &want, sizeof(got)), 0);
 }
 
