@@ -97,18 +97,18 @@ result<new_file> new_file::begin(const std::string &wanted)
 	}
 
 	const std::string path = real_name(wanted);
-	const int folder = open_folder_of(path);
+	new_file made(path, "", -1, open_folder_of(path));
 
-	if (folder < 0)
+	if (made.folder_ < 0)
 		return failed(wanted);
 
 	// Mode 0600: it may have what nobody else should see.
 	std::string temporary = path + ".XXXXXX";
-	const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
-	new_file made(path, fd < 0 ? "" : temporary, fd, folder);
 
-	if (fd < 0)
+	made.fd_ = ::mkostemp(temporary.data(), O_CLOEXEC);
+	if (made.fd_ < 0)
 		return failed(wanted);
+	made.temporary_ = temporary;
 	if (temporary.size() < unfinished.size()) {
 		*std::ranges::copy(temporary, unfinished.begin()).out = '\0';
 		made.removal_ = std::make_unique<handled_signals>(ends, remove_unfinished);
