@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A VM that is saved and restored has the same memory, page by page, and the same registers.
+
+#include <vector>
+
+#include <vmctl/vmctl.hpp>
+#include <x86intrin.h>
+#include <zstd.h>
+
+#include "snapshots.hpp"
+
+namespace
+{
+
+using bytes = std::vector<std::byte>;
+
+constexpr std::uint64_t memory = 24 << 20;
+
+template <class T> T must(vmctl::result<T> got)
+{
+	EXPECT_TRUE(got) << got.error().what;
+	if constexpr (!std::is_void_v<T>)
+		return std::move(*got);
+}
+
+class Saving : public live::Live
+{
+protected:
+	/// A VM that has never run, with memory of each kind that there is.
+	vmctl::vm make_one(const vmctl::image &from)
+	{
+		auto vm = must(to.spawn_attached(from, {.memory = memory, .name = {}, .start = false}));
+		const bytes page(4096, std::byte{0x5a}), zero(4096), many(5 << 20, std::byte{0xa5});
+
+		must(vm.write_memory(8 << 20, page));
+		must(vm.write_memory((8 << 20) + 3 * 4096, zero)); // left out
+		must(vm.write_memory(guests::gpa + 4096, zero));   // where the image has something
+		must(vm.write_memory((10 << 20) + 4096, many));    // beyond one piece, and 2 MiB
+		must(vm.write_memory(memory - 4096, page));
+		return vm;
+	}
+	bytes memory_of(const vmctl::vm &vm)
+	{
+		bytes all(memory - MAYFLY_GPA_IMAGE);
+
+		must(vm.read_memory(MAYFLY_GPA_IMAGE, all));
+		return all;
+	}
+	template <class What> bytes saved(const What &what)
+	{
+		bytes file;
+
+		must(to.save(what, [&](std::span<const std::byte> piece) -> vmctl::result<void> {
+			file.insert(file.end(), piece.begin(), piece.end());
+			return {};
+		}));
+		return file;
+	}
+	vmctl::restored restored(const bytes &file)
+	{
+		std::span<const std::byte> rest = file;
+
+		return must(to.restore([&](std::span<std::byte> room) -> vmctl::result<std::size_t> {
+			const std::size_t n = std::min<std::size_t>({room.size(), rest.size(), 1000});
+
+			std::copy_n(rest.begin(), n, room.begin());
+			rest = rest.subspan(n);
+			return n;
+		}));
+	}
+	/// Compares what \p file makes with \p vm.
+	void expect_same(const vmctl::vm &vm, const bytes &file)
+	{
+		const auto image = restored(file);
+		const auto copy = must(to.spawn_attached(image.from, {.memory = memory, .name = {}, .start = false}));
+		vmctl::vcpu_state was = must(vm.state()), is = must(copy.state());
+
+		EXPECT_TRUE(memory_of(vm) == memory_of(copy));
+		EXPECT_EQ(is.generation, was.generation + 1);
+		EXPECT_GT(is.clock_seq, was.clock_seq);
+		// Both clocks go on: the copy's has stood still from the snapshot to its making.
+		EXPECT_LE(is.tsc_offset, was.tsc_offset);
+		is.generation = was.generation;
+		is.clock_seq = was.clock_seq;
+		is.tsc_offset = was.tsc_offset;
+		EXPECT_TRUE(is == was);
+	}
+	vmctl::image make_image()
+	{
+		live::image_request request(code_);
+
+		return vmctl::image(vmctl::descriptor(calls, live::create_image(device, request.create)));
+	}
+
+	vmctl::posix_system calls;
+	vmctl::device to = must(vmctl::device::open(calls));
+
+private:
+	// Two pages and a bit, all of them with something on them.
+	const bytes code_ = bytes(9000, std::byte{0xf4});
+};
+
+TEST_F(Saving, AllMemoryComesBack)
+{
+	const auto image = make_image();
+	const auto vm = make_one(image);
+
+	expect_same(vm, saved(vm));
+}
+
+TEST_F(Saving, AlsoWhenTheProgramIsPartOfASnapshot)
+{
+	const auto vm = make_one(make_image());
+
+	static_cast<void>(must(vm.snapshot()));
+	// It is folded when there is time.
+	ASSERT_TRUE(live::eventually([&] { return live::info(device).images == 1; }));
+	expect_same(vm, saved(vm));
+}
+
+TEST_F(Saving, AlsoTwice)
+{
+	const auto image = make_image();
+	const auto vm = make_one(image);
+	const bytes once = saved(vm);
+	const auto between = restored(once);
+
+	expect_same(vm, saved(between.from));
+}
+
+/// The file says that it comes from a host whose TSC is half as fast.
+TEST_F(Saving, TicksAreConverted)
+{
+	constexpr std::size_t preamble = 16, khz_at = 32, header = 152;
+	const auto image = make_image();
+	bytes file = saved(make_one(image)), content(64 << 20);
+	std::uint64_t khz = 0, tsc = 0;
+
+	content.resize(ZSTD_decompress(content.data(), content.size(), file.data() + preamble, file.size() - preamble));
+	std::memcpy(&khz, content.data() + khz_at, sizeof(khz));
+	std::memcpy(&tsc, content.data() + header + offsetof(mayfly_vcpu_state, tsc_offset), sizeof(tsc));
+	EXPECT_EQ(khz, live::info(device).tsc_khz);
+	khz /= 2;
+	std::memcpy(content.data() + khz_at, &khz, sizeof(khz));
+	file.resize(preamble + ZSTD_compressBound(content.size()));
+	file.resize(preamble +
+		    ZSTD_compress(file.data() + preamble, file.size() - preamble, content.data(), content.size(), 1));
+
+	const std::uint64_t start = __rdtsc();
+	const std::uint64_t now = must(restored(file).from.state()).tsc_offset;
+
+	EXPECT_GE(now, 2 * tsc);
+	EXPECT_LE(now, 2 * tsc + 2 * tsc / 1'000'000 + (__rdtsc() - start) + 1000);
+}
+
+}
