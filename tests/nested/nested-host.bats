@@ -68,8 +68,9 @@ setup()
 	[ "$status" -eq 124 ]
 	output=$(<"$log")
 	[[ $output == *"CPU#0"*RIP=*"CPU#1"*RIP=*"end of the CPUs"* ]]
-	[[ $output == *"NMI backtrace for cpu 0"*+0x* ]]
-	[[ $output == *"NMI backtrace for cpu 1"*+0x* ]]
+	# Both CPUs get the NMI. The one that dies of it asks the other where it is, which cannot
+	# answer if it is already about to die, too.
+	[[ $output == *"NMI backtrace for cpu "[01]*+0x* ]]
 }
 
 @test "a machine that takes too long is status 124" {
