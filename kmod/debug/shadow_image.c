@@ -29,7 +29,7 @@ static bool is_shared(const struct stage2_format *format, const u64 *table, int 
 			return false;
 		if (!(entry & format->write))
 			continue;
-		if (level == STAGE2_SMALL || entry & format->large ||
+		if (stage2_is_leaf(format, entry, level) ||
 		    !is_shared(format, stage2_table(entry), level - 1))
 			return false;
 	}
@@ -65,7 +65,7 @@ static bool are_there(const struct stage2_format *format, const u64 *table, int 
 			continue;
 		if (!is_there(entry & STAGE2_ADDRESS))
 			return false;
-		if (level != STAGE2_SMALL && !(entry & format->large) &&
+		if (!stage2_is_leaf(format, entry, level) &&
 		    !are_there(format, stage2_table(entry), level - 1))
 			return false;
 	}

@@ -18,16 +18,11 @@ static u64 span_of(int level)
 	return PAGE_BYTES << 9 * (level - 1);
 }
 
-static bool is_leaf(const struct stage2_format *format, u64 entry, int level)
-{
-	return level == STAGE2_SMALL || entry & format->large;
-}
-
 /* The same table or page, at the same place. */
 static bool is_same(const struct stage2_format *format, u64 a, u64 b, int level)
 {
 	return a & format->present && b & format->present &&
-	       is_leaf(format, a, level) == is_leaf(format, b, level) &&
+	       stage2_is_leaf(format, a, level) == stage2_is_leaf(format, b, level) &&
 	       (a & STAGE2_ADDRESS) == (b & STAGE2_ADDRESS);
 }
 
@@ -46,10 +41,10 @@ static u64 leaf_at(const struct stage2 *s2, const struct stage2 *base, u64 gpa, 
 
 		if (!(entry & format->present) || is_same(format, entry, same, *level))
 			return 0;
-		if (is_leaf(format, entry, *level))
+		if (stage2_is_leaf(format, entry, *level))
 			return entry;
 		table = stage2_table(entry);
-		other = same & format->present && !is_leaf(format, same, *level) ?
+		other = same & format->present && !stage2_is_leaf(format, same, *level) ?
 				stage2_table(same) : NULL;
 	}
 }

@@ -21,11 +21,6 @@ struct side {
 	u64 large;		/* a large leaf, or 0: nothing */
 };
 
-static bool is_leaf(const struct stage2_format *format, u64 entry, int level)
-{
-	return level == STAGE2_SMALL || entry & format->large;
-}
-
 /* Where entry @i points to, 0 if nowhere. */
 static u64 target(const struct stage2_format *format, struct side side, int i)
 {
@@ -43,7 +38,7 @@ static struct side below(const struct stage2_format *format, struct side side, i
 
 	if (!(entry & format->present))
 		return (struct side){};
-	if (is_leaf(format, entry, level))
+	if (stage2_is_leaf(format, entry, level))
 		return (struct side){ .large = entry };
 	return (struct side){ .table = stage2_table(entry) };
 }
@@ -87,7 +82,7 @@ static void compare_tables(const struct stage2_format *format, struct side child
 			continue;
 		if (level == STAGE2_SMALL) {
 			sink->gone(sink->context, pa);
-		} else if (is_leaf(format, image[i], level)) {
+		} else if (stage2_is_leaf(format, image[i], level)) {
 			compare_large(format, below(format, child, i, level), pa, sink);
 		} else {
 			compare_tables(format, below(format, child, i, level),

@@ -57,7 +57,7 @@ u64 stage2_leaf(const struct stage2_format *format, u64 pa, bool write,
 static __always_inline u64 shared_entry(const struct stage2_format *format, u64 entry,
 					int level)
 {
-	bool is_leaf = level == STAGE2_SMALL || entry & format->large;
+	bool is_leaf = stage2_is_leaf(format, entry, level);
 
 	/* A table that is shared as a whole remains so. */
 	if (!(entry & format->present) || !(is_leaf || entry & format->owned))
@@ -96,7 +96,7 @@ struct stage2_found stage2_look(const struct stage2 *s2, u64 gpa)
 				.entry = level == STAGE2_SMALL ? entry : NULL,
 			};
 		path &= leaf;
-		if (level == STAGE2_SMALL || leaf & format->large)
+		if (stage2_is_leaf(format, leaf, level))
 			break;
 		table = stage2_table(leaf);
 	}

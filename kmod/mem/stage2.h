@@ -96,6 +96,12 @@ struct stage2_found {
 
 typedef u64 *stage2_alloc_fn(void *context);
 
+/* Does a present entry map memory, or does it point to a table? */
+static inline bool stage2_is_leaf(const struct stage2_format *format, u64 entry, int level)
+{
+	return level == STAGE2_SMALL || entry & format->large;
+}
+
 struct stage2_found stage2_look(const struct stage2 *s2, u64 gpa);
 u64 *stage2_find_table(const struct stage2 *s2, u64 gpa);
 u64 *stage2_table(u64 entry);
