@@ -10,13 +10,13 @@
  *           waits for the first unless O_NONBLOCK (-EAGAIN). poll() reports POLLIN
  *           when there are any.
  *   image   from IMAGE_CREATE, IMAGE_OPEN or SNAPSHOT: STAT, IMAGE_TAG, IMAGE_REMOVE,
- *           EXTENTS, GET_STATE, MEMORY; passed to SPAWN. VMs, images derived from it, descriptors and its name
- *           keep an image alive.
+ *           EXTENTS, GET_STATE, MEMORY; passed to SPAWN. VMs, images derived from it,
+ *           descriptors and its name keep an image alive.
  *   VM      from OPEN, or from SPAWN of one VM without MAYFLY_SPAWN_DETACHED:
  *           CONTROL (ids = 0), STAT, RUN, GET_STATE, SET_STATE, MEMORY, SNAPSHOT,
- *           ARGUMENTS. read() takes console bytes (every descriptor has its own position; 0 is the end,
- *           after the VM has ended); poll() reports POLLIN for console bytes
- *           and POLLIN | POLLHUP when the VM has ended.
+ *           ARGUMENTS. read() takes console bytes (every descriptor has its own
+ *           position; 0 is the end, after the VM has ended); poll() reports POLLIN for
+ *           console bytes and POLLIN | POLLHUP when the VM has ended.
  *
  * Rules for every call: structures are copied in whole; reserved fields and
  * unknown flags must be zero or the answer is -EINVAL; an unknown command is
@@ -175,7 +175,8 @@ struct mayfly_info {
 #define MAYFLY_FEATURE_MEMORY		8	/* MEMORY */
 #define MAYFLY_FEATURE_SNAPSHOTS	16	/* SNAPSHOT */
 #define MAYFLY_FEATURE_READY		32	/* a guest can say that it is ready: _WHEN_READY, _UNTIL_READY */
-#define MAYFLY_FEATURE_SAVE		64	/* EXTENTS, and MEMORY and GET_STATE of images; ARGUMENTS; CONTROL_HOLD */
+/* EXTENTS, MEMORY and GET_STATE of images, ARGUMENTS, CONTROL_HOLD, a vendor in IMAGE_CREATE */
+#define MAYFLY_FEATURE_SAVE		64
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */
@@ -605,9 +606,10 @@ struct mayfly_table_register {
  *
  * GET_STATE fills what is longer than the module's with zeros, and leaves out what
  * does not fit. Of an image it tells what VMs made from it begin with: @tsc_offset is the
- * guest's TSC at that moment, and @generation is one less than theirs. SET_STATE keeps what is shorter than the module's as it is; what is
- * longer must be zero, or the answer is -E2BIG. Together with its memory the state
- * is all there is to a VM.
+ * guest's TSC at that moment, and @generation is one less than theirs. SET_STATE keeps
+ * what is shorter than the module's as it is; what is longer must be zero, or the answer
+ * is -E2BIG. Where it changes the clock it raises @clock_seq. Together with its memory
+ * the state is all there is to a VM.
  */
 struct mayfly_state {
 	__u32 vcpu;
@@ -717,7 +719,7 @@ struct mayfly_vcpu_state {
  *
  * Reads or writes guest memory from outside. Writing gives the VM pages of its own,
  * as its own writes do, and works on code and read-only data as well. An image can only be
- * read; what it does not have reads as zero.
+ * read, from MAYFLY_GPA_IMAGE on; what it does not have reads as zero.
  */
 struct mayfly_memory {
 	__u64 gpa;
