@@ -189,8 +189,7 @@ int verb_save(const context &world, const invocation &in)
 	const device from = CLI_TRY(world, open_device(world));
 	const subject what = CLI_TRY(world, find_subject(from, in.operands[0]));
 	// A pipe that is closed is an error like others, after which the VM goes on.
-	const std::array broken_pipe{SIGPIPE};
-	const handled_signals ignored(broken_pipe, SIG_IGN);
+	const handled_signals lasting(std::array{SIGPIPE}, SIG_IGN);
 
 	if (in.has("stop") && !what.machine)
 		return world.end({status::usage, {EINVAL, what.name + ": an image cannot be stopped"}});

@@ -2,7 +2,6 @@
 // Saved images, as verbs take them.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "cli.hpp"

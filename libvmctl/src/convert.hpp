@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "uapi.hpp"
+#include "vmctl/descriptor.hpp"
 #include "vmctl/error.hpp"
 #include "vmctl/image_info.hpp"
 #include "vmctl/module_info.hpp"
@@ -33,6 +34,16 @@ struct raw_vcpu {
 
 [[nodiscard]] vcpu_state state_of(const raw_vcpu &raw);
 [[nodiscard]] raw_vcpu raw_of(const vcpu_state &state);
+
+// The ioctl \p request on \p object. A failure says what was done.
+[[nodiscard]] result<void> call(const descriptor &object, unsigned long request, void *argument, const char *what);
+
+// Copies guest memory of a VM, or of an image, which can only be read.
+[[nodiscard]] result<void> copy_memory(const descriptor &object, std::uint64_t gpa, const void *buffer,
+				       std::size_t length, std::uint32_t flags);
+
+// GET_STATE of either.
+[[nodiscard]] result<vcpu_state> get_state(const descriptor &object);
 
 // The argument of a call that fills \p row.
 template <class Row> mayfly_row row_argument(Row &row)

@@ -100,10 +100,8 @@ result<image_info> image::info() const
 {
 	mayfly_image_info raw{};
 	mayfly_row argument = row_argument(raw);
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_STAT, &argument);
 
-	if (ret < 0)
-		return fail(-ret, "reading the image's numbers: " + errno_text(-ret));
+	VMCTL_TRY(call(handle_, MAYFLY_STAT, &argument, "reading the image's numbers"));
 	return info_of(raw);
 }
 
@@ -140,13 +138,7 @@ result<void> image::remove() const
 
 result<vcpu_state> image::state() const
 {
-	raw_vcpu raw;
-	mayfly_state argument = raw.argument();
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_GET_STATE, &argument);
-
-	if (ret < 0)
-		return fail(-ret, "reading the image's registers: " + errno_text(-ret));
-	return state_of(raw);
+	return get_state(handle_);
 }
 
 result<std::vector<extent>> image::extents(const image *base) const
@@ -159,11 +151,7 @@ result<std::vector<extent>> image::extents(const image *base) const
 	while (argument.gpa < MAYFLY_MEMORY_MAX) {
 		argument.extents = address_of(rows.data());
 		argument.count = rows.size();
-
-		const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_EXTENTS, &argument);
-
-		if (ret < 0)
-			return fail(-ret, "listing the image's pages: " + errno_text(-ret));
+		VMCTL_TRY(call(handle_, MAYFLY_EXTENTS, &argument, "listing the image's pages"));
 		for (const mayfly_extent &row : std::span(rows).first(argument.count))
 			all.push_back({.gpa = row.gpa,
 				       .length = row.length,
@@ -175,17 +163,7 @@ result<std::vector<extent>> image::extents(const image *base) const
 
 result<void> image::read_memory(std::uint64_t gpa, std::span<std::byte> buffer) const
 {
-	mayfly_memory memory{};
-
-	memory.gpa = gpa;
-	memory.buffer = address_of(buffer.data());
-	memory.length = buffer.size();
-
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_MEMORY, &memory);
-
-	if (ret < 0)
-		return fail(-ret, "reading the image's memory: " + errno_text(-ret));
-	return {};
+	return copy_memory(handle_, gpa, buffer.data(), buffer.size(), 0);
 }
 
 result<image> device::load_image(std::span<const std::byte> file, std::string_view label,

@@ -194,13 +194,12 @@ result<std::vector<base_segment>> read_base(frame_reader &frame, saved::piece &p
 }
 
 // Does the image have just these bytes?
-bool has_bytes(const image &one, const base_segment &segment)
+bool has_bytes(const image &one, const base_segment &segment, std::span<std::byte> room)
 {
-	std::vector<std::byte> room(saved::max_piece);
 	std::span<const std::byte> rest = segment.bytes;
 
 	for (std::uint64_t gpa = segment.where.gpa; !rest.empty(); gpa += room.size()) {
-		const auto here = std::span(room).first(std::min(room.size(), rest.size()));
+		const auto here = room.first(std::min(room.size(), rest.size()));
 
 		if (!one.read_memory(gpa, here) || !std::ranges::equal(here, rest.first(here.size())))
 			return false;
@@ -212,9 +211,10 @@ bool has_bytes(const image &one, const base_segment &segment)
 bool is_base(const image &one, const std::vector<base_segment> &base)
 {
 	const auto pages = one.extents();
+	std::vector<std::byte> room(saved::max_piece);
 
 	return pages && std::ranges::equal(*pages, base, {}, {}, &base_segment::where) &&
-	       std::ranges::all_of(base, [&](const base_segment &segment) { return has_bytes(one, segment); });
+	       std::ranges::all_of(base, [&](const base_segment &segment) { return has_bytes(one, segment, room); });
 }
 
 // Is it one of the caller's, as far as its row tells? Somebody else's may go with him.

@@ -127,13 +127,12 @@ result<void> write_own(frame_writer &to, std::uint64_t gpa, std::span<const std:
 }
 
 // Calls \p write with each piece of \p pages, whose bytes are in \p from.
-template <class Write> result<void> write_pages(const image &from, std::span<const extent> pages, Write write)
+template <class Write>
+result<void> write_pages(const image &from, std::span<const extent> pages, std::span<std::byte> room, Write write)
 {
-	std::vector<std::byte> room(saved::max_piece);
-
 	for (const extent &one : pages)
 		for (std::uint64_t at = 0; at < one.length; at += room.size()) {
-			const auto bytes = std::span(room).first(std::min<std::uint64_t>(room.size(), one.length - at));
+			const auto bytes = room.first(std::min<std::uint64_t>(room.size(), one.length - at));
 
 			VMCTL_TRY(from.read_memory(one.gpa + at, bytes));
 			VMCTL_TRY(write(one, one.gpa + at, bytes));
@@ -162,6 +161,7 @@ result<void> write_all(const plan &plan, const image &what, std::uint64_t tsc_kh
 {
 	const std::string arguments = pack_arguments(plan.arguments);
 	const saved::header header = header_of(plan, arguments, tsc_khz);
+	std::vector<std::byte> room(saved::max_piece);
 	frame_writer frame(to, bytes_of(plan.base_pages) + bytes_of(plan.own_pages));
 
 	VMCTL_TRY(to(saved::bytes_of(saved::preamble{})));
@@ -173,10 +173,10 @@ result<void> write_all(const plan &plan, const image &what, std::uint64_t tsc_kh
 		VMCTL_TRY(frame.write(raw.fpu));
 	}
 	VMCTL_TRY(frame.write(std::as_bytes(std::span(arguments))));
-	VMCTL_TRY(write_pages(plan.base, plan.base_pages, [&](const extent &one, std::uint64_t gpa, auto bytes) {
+	VMCTL_TRY(write_pages(plan.base, plan.base_pages, room, [&](const extent &one, std::uint64_t gpa, auto bytes) {
 		return write_piece(frame, {gpa, bytes.size(), saved::kind::base, flags_of(one)}, bytes);
 	}));
-	VMCTL_TRY(write_pages(what, plan.own_pages, [&](const extent &, std::uint64_t gpa, auto bytes) {
+	VMCTL_TRY(write_pages(what, plan.own_pages, room, [&](const extent &, std::uint64_t gpa, auto bytes) {
 		return write_own(frame, gpa, bytes, plan.base_pages);
 	}));
 	VMCTL_TRY(frame.write(saved::bytes_of(saved::piece{})));

@@ -20,21 +20,12 @@ static_assert(std::to_underlying(run_result::parked) == MAYFLY_RAN_PARKED);
 static_assert(std::to_underlying(run_result::output) == MAYFLY_RAN_OUTPUT);
 static_assert(std::to_underlying(run_result::ready) == MAYFLY_RAN_READY);
 
-result<void> vm::call(unsigned long request, void *argument, const char *what) const
-{
-	const int ret = handle_.calls().ioctl(fd(), request, argument);
-
-	if (ret < 0)
-		return fail(-ret, std::string(what) + ": " + errno_text(-ret));
-	return {};
-}
-
 result<vm_stat> vm::stat() const
 {
 	mayfly_vm_info raw{};
 	mayfly_row argument = row_argument(raw);
 
-	VMCTL_TRY(call(MAYFLY_STAT, &argument, "reading the VM's counters"));
+	VMCTL_TRY(call(handle_, MAYFLY_STAT, &argument, "reading the VM's counters"));
 	return stat_of(raw);
 }
 
@@ -99,18 +90,14 @@ result<run_result> vm::run(run_options options) const
 		    (options.until_output ? MAYFLY_RUN_UNTIL_OUTPUT : 0u) |
 		    (options.until_ready ? MAYFLY_RUN_UNTIL_READY : 0u);
 	do
-		VMCTL_TRY(call(MAYFLY_RUN, &run, "running the VM"));
+		VMCTL_TRY(call(handle_, MAYFLY_RUN, &run, "running the VM"));
 	while (run.outcome == MAYFLY_RAN_AGAIN);
 	return static_cast<run_result>(run.outcome);
 }
 
 result<vcpu_state> vm::state() const
 {
-	raw_vcpu raw;
-	mayfly_state argument = raw.argument();
-
-	VMCTL_TRY(call(MAYFLY_GET_STATE, &argument, "reading the vCPU"));
-	return state_of(raw);
+	return get_state(handle_);
 }
 
 result<void> vm::set_state(const vcpu_state &state) const
@@ -118,29 +105,17 @@ result<void> vm::set_state(const vcpu_state &state) const
 	const raw_vcpu raw = raw_of(state);
 	mayfly_state argument = raw.argument();
 
-	return call(MAYFLY_SET_STATE, &argument, "setting the vCPU");
-}
-
-result<void> vm::copy(std::uint64_t gpa, const void *buffer, std::size_t length, std::uint32_t flags) const
-{
-	mayfly_memory memory{};
-
-	memory.gpa = gpa;
-	memory.buffer = address_of(buffer);
-	memory.length = length;
-	memory.flags = flags;
-	return call(MAYFLY_MEMORY, &memory,
-		    flags == MAYFLY_MEMORY_WRITE ? "writing guest memory" : "reading guest memory");
+	return call(handle_, MAYFLY_SET_STATE, &argument, "setting the vCPU");
 }
 
 result<void> vm::read_memory(std::uint64_t gpa, std::span<std::byte> buffer) const
 {
-	return copy(gpa, buffer.data(), buffer.size(), 0);
+	return copy_memory(handle_, gpa, buffer.data(), buffer.size(), 0);
 }
 
 result<void> vm::write_memory(std::uint64_t gpa, std::span<const std::byte> bytes) const
 {
-	return copy(gpa, bytes.data(), bytes.size(), MAYFLY_MEMORY_WRITE);
+	return copy_memory(handle_, gpa, bytes.data(), bytes.size(), MAYFLY_MEMORY_WRITE);
 }
 
 result<image> vm::snapshot(std::string_view name, bool replace) const
@@ -190,7 +165,7 @@ result<std::vector<std::string>> vm::arguments() const
 
 	argument.buffer = address_of(bytes.data());
 	argument.size = bytes.size();
-	VMCTL_TRY(call(MAYFLY_ARGUMENTS, &argument, "reading the VM's arguments"));
+	VMCTL_TRY(call(handle_, MAYFLY_ARGUMENTS, &argument, "reading the VM's arguments"));
 	return unpack_arguments({bytes.data(), argument.size});
 }
 

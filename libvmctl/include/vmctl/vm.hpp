@@ -138,11 +138,8 @@ public:
 	[[nodiscard]] result<poll_result> poll(std::optional<std::chrono::milliseconds> timeout = {}) const;
 
 private:
-	[[nodiscard]] result<void> call(unsigned long request, void *argument, const char *what) const;
 	[[nodiscard]] result<void> control(operation what, std::uint32_t port = 0, std::uint32_t flags = 0) const;
 	[[nodiscard]] result<image> snapshot(std::string_view name, bool replace, std::uint32_t flags) const;
-	[[nodiscard]] result<void> copy(std::uint64_t gpa, const void *buffer, std::size_t length,
-					std::uint32_t flags) const;
 
 	descriptor handle_;
 };
