@@ -102,7 +102,7 @@ has_taken_hangup()
 	eventually has_taken_hangup
 	kill -HUP "$pid"
 	eventually has_taken_hangup
-	has_state deaf running
+	eventually has_state deaf running # not while the handler has it
 	kill -INT "$pid"
 	status_of_background
 	[[ $status -eq 129 ]]

@@ -234,7 +234,7 @@ limit()
 	press '\x1d'
 	status_of_background
 	[[ $status -eq 0 && $output == *"Hello from Mayfly VM"*"left; web goes on"* ]]
-	has_state web parked
+	eventually has_state web parked
 }
 
 @test "inspect tells everything, as JSON" {
