@@ -145,6 +145,7 @@ int verb_info(const context &, const invocation &);
 int verb_inspect(const context &, const invocation &);
 int verb_kill(const context &, const invocation &);
 int verb_logs(const context &, const invocation &);
+int verb_migrate(const context &, const invocation &);
 int verb_pause(const context &, const invocation &);
 int verb_ps(const context &, const invocation &);
 int verb_restore(const context &, const invocation &);

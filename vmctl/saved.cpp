@@ -12,8 +12,10 @@
 #include "find.hpp"
 #include "launch.hpp"
 #include "new_file.hpp"
+#include "receive.hpp"
 #include "select.hpp"
 #include "signals.hpp"
+#include "standstill.hpp"
 
 namespace vmctl::cli
 {
@@ -62,21 +64,17 @@ result<void> save_to(const device &from, const subject &what, new_file &to)
 	return to.finish();
 }
 
-// Holds the VM meanwhile, and ends it when all is saved; else it goes on.
+// The VM stands still meanwhile, and ends when all is saved; else it goes on.
 result<void> save_and_stop(const device &from, const subject &what, new_file &to)
 {
 	if (!to.can_be_synced())
 		return fail(EINVAL, "--stop needs a file: a pipe does not tell what has arrived");
-	// One that is paused stays so if this fails.
-	if (const auto held = what.machine->hold(); !held && held.error().code != EALREADY)
-		return held;
+
+	const standstill held = VMCTL_TRY(standstill::begin(*what.machine));
+
 	VMCTL_TRY(save_to(from, what, to));
-
-	const vm_info now = VMCTL_TRY(what.machine->info());
-
-	// Somebody else can let it go on.
-	if (now.state != vm_state::paused)
-		return fail(EBUSY, "it was let go on meanwhile, so it was not ended");
+	if (auto same = held.check(); !same)
+		return fail(same.error().code, same.error().what + ", so it was not ended");
 	return what.machine->kill();
 }
 
@@ -201,6 +199,9 @@ int verb_restore(const context &world, const invocation &in)
 {
 	if (in.operands.empty())
 		return world.end({status::usage, {EINVAL, "which file? - is standard input"}});
+
+	if (in.has("incoming"))
+		return receive(world, in);
 
 	const std::string &word = in.operands.front();
 	const std::uint32_t count = CLI_TRY(world, parse_count(in));

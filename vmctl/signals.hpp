@@ -45,4 +45,27 @@ private:
 	std::vector<std::pair<int, struct sigaction>> before_;
 };
 
+// While it lives, these signals wait.
+class delayed_signals
+{
+public:
+	explicit delayed_signals(std::span<const int> numbers)
+	{
+		sigset_t these;
+
+		sigemptyset(&these);
+		for (const int number : numbers)
+			sigaddset(&these, number);
+		::sigprocmask(SIG_BLOCK, &these, &before_);
+	}
+
+	delayed_signals(const delayed_signals &) = delete;
+	delayed_signals &operator=(const delayed_signals &) = delete;
+
+	~delayed_signals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+	sigset_t before_{};
+};
+
 } // namespace vmctl::cli

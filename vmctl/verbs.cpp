@@ -36,6 +36,19 @@ constexpr option progress{"progress", "", "tell how far it is, also without a te
 
 constexpr std::array spawn_options{how_many, prefix, memory, only_ids, progress};
 constexpr std::array clone_options{how_many, prefix, only_ids, progress};
+constexpr std::array restore_options{
+	how_many,
+	prefix,
+	only_ids,
+	progress,
+	option{"incoming", "", "what migrate calls: wait for the sender to say that the VM is ours"},
+};
+constexpr std::array migrate_options{
+	option{"via", "COMMAND",
+	       "instead of ssh to a host: a shell command that runs 'vmctl restore --incoming -' there"},
+	option{"name", "NAME", "its name there (the same as here)"},
+	option{"timeout", "SECONDS", "give up when nothing has moved for so long (60)"},
+};
 constexpr std::array ps_options{
 	option{"all,a", "", "ended ones too"},
 	option{"quiet,q", "", "only ids"},
@@ -93,7 +106,10 @@ constexpr std::array table{
 	verb{"clone", "", life, "clone [-n N] [--name PREFIX] [-q] VM [-- ARGS…]",
 	     "Start VMs that go on from where another one is", clone_options, 1, true, verb_clone},
 	verb{"restore", "", life, "restore [-n N] [--name PREFIX] [-q] FILE|- [-- ARGS…]",
-	     "Start VMs that go on from a saved one", clone_options, 1, true, verb_restore},
+	     "Start VMs that go on from a saved one", restore_options, 1, true, verb_restore},
+	verb{"migrate", "", life, "migrate [--name NAME] VM HOST | migrate --via COMMAND VM",
+	     "Let a VM go on on another host, by ssh; prints its id there", migrate_options, 2, false,
+	     verb_migrate},
 	verb{"start", "", life, "start VM… | --all", "Start VMs that were created", control_options, any, false,
 	     verb_start},
 	verb{"pause", "suspend", life, "pause VM… | --all", "Hold VMs where they are", control_options, any, false,

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "channel.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "handover.hpp"
+
+namespace vmctl::cli
+{
+
+namespace
+{
+
+struct pipe_ends {
+	descriptor read, write;
+};
+
+result<pipe_ends> make_pipe(system &calls)
+{
+	std::array<int, 2> fds{};
+
+	if (::pipe2(fds.data(), O_CLOEXEC) != 0)
+		return fail(errno, "making a pipe: " + errno_text(errno));
+	return pipe_ends{descriptor(calls, fds[0]), descriptor(calls, fds[1])};
+}
+
+// Starts `command` with these as standard input and output. Signals that we ignore are its own.
+result<pid_t> start(std::vector<std::string> &command, int in, int out)
+{
+	std::vector<char *> words;
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	sigset_t defaults;
+	pid_t child = -1;
+
+	for (std::string &word : command)
+		words.push_back(word.data());
+	words.push_back(nullptr);
+	sigemptyset(&defaults);
+	sigaddset(&defaults, SIGPIPE);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigdefault(&attributes, &defaults);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+
+	const int code = ::posix_spawnp(&child, words.front(), &files, &attributes, words.data(), environ);
+
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&files);
+	if (code != 0)
+		return fail(code, command.front() + ": " + errno_text(code));
+	return child;
+}
+
+bool has_ended(pid_t child, int flags)
+{
+	pid_t ended;
+
+	do
+		ended = ::waitpid(child, nullptr, flags);
+	while (ended < 0 && errno == EINTR);
+	return ended != 0;
+}
+
+// Politely first: ssh has a terminal to tidy up.
+void end_child(pid_t child)
+{
+	constexpr int grace = 200, step_ms = 10;
+
+	::kill(child, SIGTERM);
+	for (int i = 0; i < grace; i++) {
+		if (has_ended(child, WNOHANG))
+			return;
+		::poll(nullptr, 0, step_ms);
+	}
+	::kill(child, SIGKILL);
+	has_ended(child, 0);
+}
+
+} // namespace
+
+channel::channel(pid_t child, descriptor to, descriptor from, std::chrono::milliseconds patience)
+	: child_(child), to_(std::move(to)), from_(std::move(from)), patience_(patience)
+{
+}
+
+channel::channel(channel &&other) noexcept
+	: child_(std::exchange(other.child_, -1)), to_(std::move(other.to_)), from_(std::move(other.from_)),
+	  patience_(other.patience_)
+{
+}
+
+channel::~channel()
+{
+	if (child_ < 0)
+		return;
+	to_ = descriptor();
+	from_ = descriptor();
+	end_child(child_);
+}
+
+result<channel> channel::open(system &calls, std::vector<std::string> command, std::chrono::milliseconds patience)
+{
+	pipe_ends in = VMCTL_TRY(make_pipe(calls)), out = VMCTL_TRY(make_pipe(calls));
+
+	for (const int fd : {in.write.fd(), out.read.fd()})
+		if (const int code = calls.set_nonblocking(fd); code != 0)
+			return fail(-code, "preparing a pipe: " + errno_text(-code));
+
+	const pid_t child = VMCTL_TRY(start(command, in.read.fd(), out.write.fd()));
+
+	return channel(child, std::move(in.write), std::move(out.read), patience);
+}
+
+result<void> channel::wait_for(int fd, short events) const
+{
+	pollfd entry{.fd = fd, .events = events, .revents = 0};
+	int ready;
+
+	do
+		ready = ::poll(&entry, 1, static_cast<int>(patience_.count()));
+	while (ready < 0 && errno == EINTR);
+	if (ready < 0)
+		return fail(errno, errno_text(errno));
+	if (ready == 0)
+		return fail(ETIMEDOUT, "the other side did not answer in time");
+	return {};
+}
+
+result<void> channel::write(std::span<const std::byte> bytes) const
+{
+	while (!bytes.empty()) {
+		const ssize_t written = ::write(to_.fd(), bytes.data(), bytes.size());
+
+		if (written >= 0)
+			bytes = bytes.subspan(static_cast<std::size_t>(written));
+		else if (errno == EAGAIN)
+			VMCTL_TRY(wait_for(to_.fd(), POLLOUT));
+		else if (errno == EPIPE)
+			return fail(EPIPE, "the other side does not listen any more");
+		else if (errno != EINTR)
+			return fail(errno, "sending: " + errno_text(errno));
+	}
+	return {};
+}
+
+result<void> channel::write_line(const std::string &line) const
+{
+	const std::string whole = line + '\n';
+
+	return write(std::as_bytes(std::span(whole)));
+}
+
+result<std::string> channel::read_line() const
+{
+	std::string line;
+
+	for (;;) {
+		char next = '\0';
+		const ssize_t got = ::read(from_.fd(), &next, 1);
+
+		if (got == 0)
+			return fail(EPIPE, "the other side has ended");
+		if (got < 0 && errno == EAGAIN)
+			VMCTL_TRY(wait_for(from_.fd(), POLLIN));
+		else if (got < 0 && errno != EINTR)
+			return fail(errno, "receiving: " + errno_text(errno));
+		if (got <= 0)
+			continue;
+		if (next == '\n')
+			return line;
+		line += next;
+		if (line.size() > handover::longest_line)
+			return fail(EPROTO, "the other side is no vmctl");
+	}
+}
+
+void channel::finish()
+{
+	to_ = descriptor();
+	// It says no more, but its end is seen.
+	while (read_line())
+		;
+}
+
+} // namespace vmctl::cli
