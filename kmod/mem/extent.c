@@ -26,25 +26,43 @@ static bool is_same(const struct stage2_format *format, u64 a, u64 b, int level)
 	       (a & STAGE2_ADDRESS) == (b & STAGE2_ADDRESS);
 }
 
-/*
- * Goes down to a leaf. Returns its entry and sets @level; or 0, and @level is that of an
- * entry with nothing of interest behind it.
- */
-static u64 leaf_at(const struct stage2 *s2, const struct stage2 *base, u64 gpa, int *level)
+/* Is there nothing behind entry @i of @table that @other, which may be NULL, has not? */
+static bool is_nothing(const struct stage2_format *format, const u64 *table, const u64 *other,
+		       unsigned int i, int level)
+{
+	return !(table[i] & format->present) ||
+	       (other && is_same(format, table[i], other[i], level));
+}
+
+/* Where in the trees one has arrived. */
+struct place {
+	u64 leaf;		/* or 0: nothing of interest */
+	int level;
+	unsigned int entries;	/* of this level, from here on, that are alike */
+};
+
+static struct place find_place(const struct stage2 *s2, const struct stage2 *base, u64 gpa)
 {
 	const struct stage2_format *format = s2->format;
 	const u64 *table = s2->root, *other = base ? base->root : NULL;
+	struct place at = { .level = format->levels };
 
-	for (*level = format->levels;; (*level)--) {
-		u64 i = gpa / span_of(*level) % STAGE2_ENTRIES;
-		u64 entry = table[i], same = other ? other[i] : 0;
+	for (;; at.level--) {
+		unsigned int i = gpa / span_of(at.level) % STAGE2_ENTRIES;
+		u64 same = other ? other[i] : 0;
 
-		if (!(entry & format->present) || is_same(format, entry, same, *level))
-			return 0;
-		if (stage2_is_leaf(format, entry, *level))
-			return entry;
-		table = stage2_table(entry);
-		other = same & format->present && !stage2_is_leaf(format, same, *level) ?
+		while (i + at.entries < STAGE2_ENTRIES &&
+		       is_nothing(format, table, other, i + at.entries, at.level))
+			at.entries++;
+		if (at.entries)
+			return at;
+		if (stage2_is_leaf(format, table[i], at.level)) {
+			at.leaf = table[i];
+			at.entries = 1;
+			return at;
+		}
+		table = stage2_table(table[i]);
+		other = same & format->present && !stage2_is_leaf(format, same, at.level) ?
 				stage2_table(same) : NULL;
 	}
 }
@@ -76,16 +94,16 @@ static u32 flags_of(const struct stage2_format *format, u64 leaf)
 bool extent_look(const struct stage2 *s2, const struct stage2 *base, u64 gpa,
 		 struct mayfly_extent *extent)
 {
-	int level;
-	u64 entry = leaf_at(s2, base, gpa, &level);
+	const struct place at = find_place(s2, base, gpa);
+	const u64 span = span_of(at.level);
 	u64 leaf;
 
 	*extent = (struct mayfly_extent){
-		.gpa = gpa, .length = span_of(level) - (gpa & (span_of(level) - 1)),
+		.gpa = gpa, .length = at.entries * span - (gpa & (span - 1)),
 	};
-	if (!entry)
+	if (!at.leaf)
 		return false;
 	leaf = stage2_look(s2, gpa).leaf;
 	extent->flags = flags_of(s2->format, leaf);
-	return level != STAGE2_SMALL || !is_part(base, gpa, leaf);
+	return at.level != STAGE2_SMALL || !is_part(base, gpa, leaf);
 }
