@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <optional>
 
 #include <fmt/format.h>
 #include <malloc.h>
@@ -381,8 +382,11 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 
 	const auto before = std::chrono::steady_clock::now();
 	spawn_report made;
-	reserve for_the_report;
+	std::optional<reserve> for_the_report;
 
+	// One alone fills nothing that was not full.
+	if (count > 1)
+		for_the_report.emplace();
 	{
 		progress bar(world, wanted);
 
@@ -391,7 +395,8 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 	// Those that still run would take what is let go.
 	if (made.failure && !made.ids.empty())
 		static_cast<void>(wait_until_run(world, plan.to, made.ids, before, start));
-	for_the_report.let_go();
+	if (for_the_report)
+		for_the_report->let_go();
 
 	const bool told = (world.out_is_terminal && !quiet) || tell_ids(world, plan.to, made.ids);
 
