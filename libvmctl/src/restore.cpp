@@ -13,8 +13,8 @@
 #include <x86intrin.h>
 
 #include "arguments.hpp"
-#include "compress.hpp"
 #include "convert.hpp"
+#include "records.hpp"
 #include "saved_format.hpp"
 #include "vmctl/device.hpp"
 
@@ -34,7 +34,7 @@ template <class T> std::span<std::byte> room_of(T &object)
 	return std::as_writable_bytes(std::span(&object, 1));
 }
 
-// All that comes before the frame. Never reads too far: what follows may be for others.
+// All that comes before the records. Never reads too far: what follows may be for others.
 result<void> read_preamble(const byte_source &from)
 {
 	saved::preamble preamble{.magic = {}};
@@ -72,15 +72,37 @@ result<void> judge(const saved::header &header)
 	return {};
 }
 
+// What is in a record, from its beginning on.
+class content final
+{
+public:
+	explicit content(std::span<const std::byte> all) : rest_(all) {}
+
+	// Fills all of \p room.
+	[[nodiscard]] result<void> take(std::span<std::byte> room)
+	{
+		if (room.size() > rest_.size())
+			return damaged();
+		std::ranges::copy(rest_.first(room.size()), room.begin());
+		rest_ = rest_.subspan(room.size());
+		return {};
+	}
+
+	[[nodiscard]] std::span<const std::byte> rest() const { return rest_; }
+
+private:
+	std::span<const std::byte> rest_;
+};
+
 // The registers that the module knows; it must not be asked for others.
-result<raw_vcpu> read_state(frame_reader &frame, const saved::header &header)
+result<raw_vcpu> read_state(content &from, const saved::header &header)
 {
 	std::vector<std::byte> registers(header.registers_size);
 	raw_vcpu raw;
 	const std::size_t known = std::min(registers.size(), sizeof raw.registers);
 
-	VMCTL_TRY(frame.read(registers));
-	VMCTL_TRY(frame.read(raw.fpu));
+	VMCTL_TRY(from.take(registers));
+	VMCTL_TRY(from.take(raw.fpu));
 	if (std::ranges::any_of(std::span(registers).subspan(known), [](std::byte one) { return one != std::byte{}; }))
 		return fail(ENOTSUP, "has registers that this vmctl does not know");
 	std::memcpy(&raw.registers, registers.data(), known);
@@ -99,34 +121,14 @@ std::uint64_t ticks_here(std::uint64_t ticks, std::uint64_t khz_there, std::uint
 	return here + (here >> 28) + 1;
 }
 
-result<std::vector<std::string>> read_arguments(frame_reader &frame, std::size_t size)
+result<std::vector<std::string>> read_arguments(content &from, std::size_t size)
 {
 	std::string packed(size, '\0');
 
-	VMCTL_TRY(frame.read(std::as_writable_bytes(std::span(packed))));
+	VMCTL_TRY(from.take(std::as_writable_bytes(std::span(packed))));
 	if (!packed.empty() && packed.back() != '\0')
 		return damaged();
 	return unpack_arguments(packed);
-}
-
-// The next piece, with its bytes in \p room.
-result<saved::piece> read_piece(frame_reader &frame, std::vector<std::byte> &room)
-{
-	saved::piece piece;
-
-	VMCTL_TRY(frame.read(room_of(piece)));
-	if (piece.kind == saved::kind::end) {
-		if (piece.gpa != 0 || piece.length != 0 || piece.flags != 0)
-			return damaged();
-		return piece;
-	}
-	if ((piece.kind != saved::kind::base && piece.kind != saved::kind::own) || piece.gpa % page_size != 0 ||
-	    piece.length == 0 || piece.length % page_size != 0 || piece.length > saved::max_piece ||
-	    piece.gpa > max_memory - piece.length)
-		return damaged();
-	room.resize(piece.length);
-	VMCTL_TRY(frame.read(room));
-	return piece;
 }
 
 // What comes before the memory.
@@ -136,17 +138,64 @@ struct start {
 	std::vector<std::string> arguments;
 };
 
-result<start> read_start(frame_reader &frame)
+result<start> read_start(record_reader &records)
 {
+	content from(VMCTL_TRY(records.read()));
 	start all;
 
-	VMCTL_TRY(frame.read(room_of(all.header)));
+	VMCTL_TRY(from.take(room_of(all.header)));
 	VMCTL_TRY(judge(all.header));
 	if (all.header.registers_size != 0)
-		all.state = VMCTL_TRY(read_state(frame, all.header));
-	all.arguments = VMCTL_TRY(read_arguments(frame, all.header.arguments_size));
+		all.state = VMCTL_TRY(read_state(from, all.header));
+	all.arguments = VMCTL_TRY(read_arguments(from, all.header.arguments_size));
+	if (!from.rest().empty())
+		return damaged();
 	return all;
 }
+
+// A piece of memory; its bytes are there until the next one is read.
+struct piece {
+	saved::piece head;
+	std::span<const std::byte> bytes;
+
+	[[nodiscard]] saved::kind kind() const { return head.kind; }
+};
+
+bool is_sane(const saved::piece &head, std::size_t bytes)
+{
+	return (head.kind == saved::kind::base || head.kind == saved::kind::own) && head.gpa % page_size == 0 &&
+	       head.length == bytes && head.length != 0 && head.length % page_size == 0 &&
+	       head.length <= saved::max_piece && head.gpa <= max_memory - head.length;
+}
+
+class piece_reader final
+{
+public:
+	explicit piece_reader(record_reader &from) : from_(from) {}
+
+	// The next piece, at last one that is the end.
+	[[nodiscard]] result<piece> next()
+	{
+		content from(VMCTL_TRY(from_.read()));
+		piece one{};
+
+		VMCTL_TRY(from.take(room_of(one.head)));
+		one.bytes = from.rest();
+
+		const bool sane = one.kind() == saved::kind::end
+					  ? one.head.gpa == count_ && one.head.length == 0 && one.bytes.empty()
+					  : is_sane(one.head, one.bytes.size());
+
+		if (!sane || (one.kind() != saved::kind::base && one.head.flags != 0))
+			return damaged();
+		count_++;
+		return one;
+	}
+
+private:
+	record_reader &from_;
+	std::uint64_t count_ = 0;
+};
 
 struct base_segment {
 	extent where;
@@ -174,17 +223,17 @@ result<void> add_piece(std::vector<base_segment> &base, const saved::piece &piec
 	return {};
 }
 
-// The base, and in \p piece and \p room the first piece that is none of it.
-result<std::vector<base_segment>> read_base(frame_reader &frame, saved::piece &piece, std::vector<std::byte> &room)
+// The base, and in \p next the first piece that is none of it.
+result<std::vector<base_segment>> read_base(piece_reader &pieces, piece &next)
 {
 	std::vector<base_segment> base;
 	std::uint64_t total = 0;
 
-	while ((piece = VMCTL_TRY(read_piece(frame, room))).kind == saved::kind::base) {
-		total += piece.length;
+	while ((next = VMCTL_TRY(pieces.next())).kind() == saved::kind::base) {
+		total += next.bytes.size();
 		if (total > saved::max_base)
 			return fail(EFBIG, "its base is too large");
-		VMCTL_TRY(add_piece(base, piece, room));
+		VMCTL_TRY(add_piece(base, next.head, next.bytes));
 		if (base.size() > max_segments)
 			return damaged();
 	}
@@ -274,26 +323,25 @@ result<image> find_or_make_base(const device &in, const saved::header &header, c
 	return found ? std::move(*found) : make_base(in, header, base);
 }
 
-result<void> read_end(frame_reader &frame, const saved::piece &piece, bool to_the_end)
+// Writes its own pages, of which \p next is the first, to \p one. Then \p next is none of them.
+result<void> read_own(piece_reader &pieces, piece &next, const vm &one)
 {
-	return piece.kind == saved::kind::end ? frame.finish(to_the_end) : damaged();
-}
-
-// Its own pages, which are written to \p one. Then \p piece is none of them.
-result<void> read_own(frame_reader &frame, saved::piece &piece, std::vector<std::byte> &room, const vm &one)
-{
-	while (piece.kind == saved::kind::own) {
-		if (piece.flags != 0)
-			return damaged();
-
-		const auto written = one.write_memory(piece.gpa, room);
+	while (next.kind() == saved::kind::own) {
+		const auto written = one.write_memory(next.head.gpa, next.bytes);
 
 		if (!written && written.error().code == EFAULT)
 			return damaged();
 		VMCTL_TRY(written);
-		piece = VMCTL_TRY(read_piece(frame, room));
+		next = VMCTL_TRY(pieces.next());
 	}
 	return {};
+}
+
+result<void> expect_end(const record_reader &records, const piece &last, bool to_the_end)
+{
+	if (last.kind() != saved::kind::end)
+		return damaged();
+	return to_the_end ? records.expect_end() : result<void>();
 }
 
 result<void> set_registers(const vm &one, const raw_vcpu &raw, std::uint64_t tsc)
@@ -325,16 +373,16 @@ result<restored> device::restore(const byte_source &from, const restore_options 
 {
 	VMCTL_TRY(read_preamble(from));
 
-	frame_reader frame(from);
-	std::vector<std::byte> room;
-	const start start = VMCTL_TRY(read_start(frame));
-	saved::piece piece;
-	const auto segments = VMCTL_TRY(read_base(frame, piece, room));
+	record_reader records(from, saved::max_record);
+	piece_reader pieces(records);
+	const start start = VMCTL_TRY(read_start(records));
+	piece next{};
+	const auto segments = VMCTL_TRY(read_base(pieces, next));
 
 	if (!start.state) {
 		image whole = VMCTL_TRY(make_base(*this, start.header, segments));
 
-		VMCTL_TRY(read_end(frame, piece, options.to_the_end));
+		VMCTL_TRY(expect_end(records, next, options.to_the_end));
 		if (!options.name.empty())
 			VMCTL_TRY(whole.tag(options.name, options.replace));
 		return restored{std::move(whole), start.arguments};
@@ -344,8 +392,8 @@ result<restored> device::restore(const byte_source &from, const restore_options 
 	const vm scratch = VMCTL_TRY(spawn_attached(base, {.memory = start.header.memory, .start = false}));
 	const module_info here = VMCTL_TRY(info());
 
-	VMCTL_TRY(read_own(frame, piece, room, scratch));
-	VMCTL_TRY(read_end(frame, piece, options.to_the_end));
+	VMCTL_TRY(read_own(pieces, next, scratch));
+	VMCTL_TRY(expect_end(records, next, options.to_the_end));
 	VMCTL_TRY(set_registers(scratch, *start.state,
 				ticks_here(start.state->registers.tsc_offset, start.header.tsc_khz, here.tsc_khz)));
 	return restored{VMCTL_TRY(scratch.snapshot(options.name, options.replace)), start.arguments};

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <memory>
 
 #include "arguments.hpp"
-#include "compress.hpp"
 #include "convert.hpp"
+#include "records.hpp"
 #include "saved_format.hpp"
 #include "vmctl/device.hpp"
 
@@ -93,11 +95,68 @@ saved::header header_of(const plan &plan, const std::string &arguments, std::uin
 	return header;
 }
 
-result<void> write_piece(frame_writer &to, const saved::piece &piece, std::span<const std::byte> bytes)
+// All that comes before the memory.
+std::vector<std::byte> start_of(const plan &plan, std::uint64_t tsc_khz)
 {
-	VMCTL_TRY(to.write(saved::bytes_of(piece)));
-	return to.write(bytes);
+	const std::string arguments = pack_arguments(plan.arguments);
+	const saved::header header = header_of(plan, arguments, tsc_khz);
+	std::vector<std::byte> all;
+	const auto add = [&](std::span<const std::byte> bytes) { all.insert(all.end(), bytes.begin(), bytes.end()); };
+
+	add(saved::bytes_of(header));
+	if (plan.state) {
+		const raw_vcpu raw = raw_of(*plan.state);
+
+		add(saved::bytes_of(raw.registers));
+		add(raw.fpu);
+	}
+	add(std::as_bytes(std::span(arguments)));
+	return all;
 }
+
+// Pieces of memory, a record each.
+class piece_writer
+{
+public:
+	explicit piece_writer(record_writer &to)
+		: to_(to), room_(std::make_unique_for_overwrite<std::byte[]>(saved::max_record))
+	{
+	}
+
+	// Calls \p write with each piece of \p pages, and its bytes in our room.
+	template <class Write> result<void> write_all(const image &from, std::span<const extent> pages, Write write)
+	{
+		const std::span room(room_.get() + sizeof(saved::piece), saved::max_piece);
+
+		for (const extent &one : pages)
+			for (std::uint64_t at = 0; at < one.length; at += room.size()) {
+				const auto bytes = room.first(std::min<std::uint64_t>(room.size(), one.length - at));
+
+				VMCTL_TRY(from.read_memory(one.gpa + at, bytes));
+				VMCTL_TRY(write(one, one.gpa + at, bytes));
+			}
+		return {};
+	}
+
+	// A piece that is in our room. What lies in front of it was written before, or is not
+	// wanted: its header takes the place.
+	result<void> write(std::uint64_t gpa, std::span<std::byte> bytes, saved::kind kind, std::uint32_t flags)
+	{
+		const saved::piece head{gpa, bytes.size(), kind, flags};
+		std::byte *const begin = bytes.data() - sizeof head;
+
+		std::memcpy(begin, &head, sizeof head);
+		count_++;
+		return to_.write({begin, sizeof head + bytes.size()});
+	}
+
+	result<void> finish() { return to_.write(saved::bytes_of(saved::piece{.gpa = count_})); }
+
+private:
+	record_writer &to_;
+	std::unique_ptr<std::byte[]> room_; // a piece with its header
+	std::uint64_t count_ = 0;
+};
 
 bool is_zero(std::span<const std::byte> bytes)
 {
@@ -106,8 +165,7 @@ bool is_zero(std::span<const std::byte> bytes)
 
 // Writes what \p bytes has from \p gpa on but for pages of zeros, which memory is
 // anyway unless \p base has something there.
-result<void> write_own(frame_writer &to, std::uint64_t gpa, std::span<const std::byte> bytes,
-		       std::span<const extent> base)
+result<void> write_own(piece_writer &to, std::uint64_t gpa, std::span<std::byte> bytes, std::span<const extent> base)
 {
 	const auto counts = [&](std::size_t at) {
 		return has_page(base, gpa + at) || !is_zero(bytes.subspan(at, page_size));
@@ -120,23 +178,8 @@ result<void> write_own(frame_writer &to, std::uint64_t gpa, std::span<const std:
 		while (end < bytes.size() && counts(end) == wanted)
 			end += page_size;
 		if (wanted)
-			VMCTL_TRY(write_piece(to, {gpa + at, end - at, saved::kind::own, 0},
-					      bytes.subspan(at, end - at)));
+			VMCTL_TRY(to.write(gpa + at, bytes.subspan(at, end - at), saved::kind::own, 0));
 	}
-	return {};
-}
-
-// Calls \p write with each piece of \p pages, whose bytes are in \p from.
-template <class Write>
-result<void> write_pages(const image &from, std::span<const extent> pages, std::span<std::byte> room, Write write)
-{
-	for (const extent &one : pages)
-		for (std::uint64_t at = 0; at < one.length; at += room.size()) {
-			const auto bytes = room.first(std::min<std::uint64_t>(room.size(), one.length - at));
-
-			VMCTL_TRY(from.read_memory(one.gpa + at, bytes));
-			VMCTL_TRY(write(one, one.gpa + at, bytes));
-		}
 	return {};
 }
 
@@ -159,28 +202,18 @@ result<void> judge(const device &by, const image &what, const plan &plan)
 
 result<void> write_all(const plan &plan, const image &what, std::uint64_t tsc_khz, const byte_sink &to)
 {
-	const std::string arguments = pack_arguments(plan.arguments);
-	const saved::header header = header_of(plan, arguments, tsc_khz);
-	std::vector<std::byte> room(saved::max_piece);
-	frame_writer frame(to, bytes_of(plan.base_pages) + bytes_of(plan.own_pages));
+	record_writer records(to, saved::max_record);
+	piece_writer pieces(records);
 
 	VMCTL_TRY(to(saved::bytes_of(saved::preamble{})));
-	VMCTL_TRY(frame.write(saved::bytes_of(header)));
-	if (plan.state) {
-		const raw_vcpu raw = raw_of(*plan.state);
-
-		VMCTL_TRY(frame.write(saved::bytes_of(raw.registers)));
-		VMCTL_TRY(frame.write(raw.fpu));
-	}
-	VMCTL_TRY(frame.write(std::as_bytes(std::span(arguments))));
-	VMCTL_TRY(write_pages(plan.base, plan.base_pages, room, [&](const extent &one, std::uint64_t gpa, auto bytes) {
-		return write_piece(frame, {gpa, bytes.size(), saved::kind::base, flags_of(one)}, bytes);
+	VMCTL_TRY(records.write(start_of(plan, tsc_khz)));
+	VMCTL_TRY(pieces.write_all(plan.base, plan.base_pages, [&](const extent &one, std::uint64_t gpa, auto bytes) {
+		return pieces.write(gpa, bytes, saved::kind::base, flags_of(one));
 	}));
-	VMCTL_TRY(write_pages(what, plan.own_pages, room, [&](const extent &, std::uint64_t gpa, auto bytes) {
-		return write_own(frame, gpa, bytes, plan.base_pages);
+	VMCTL_TRY(pieces.write_all(what, plan.own_pages, [&](const extent &, std::uint64_t gpa, auto bytes) {
+		return write_own(pieces, gpa, bytes, plan.base_pages);
 	}));
-	VMCTL_TRY(frame.write(saved::bytes_of(saved::piece{})));
-	return frame.finish();
+	return pieces.finish();
 }
 
 // The oldest image that \p one comes from and that the caller may read.

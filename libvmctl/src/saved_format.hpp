@@ -21,18 +21,21 @@ constexpr std::uint32_t version = 1;
 // Bytes of a piece of memory at most: what both sides have a buffer for.
 constexpr std::uint64_t max_piece = 256 << 10;
 
+// Bytes of a record at most: a piece with its header.
+constexpr std::size_t max_record = max_piece + 24;
+
 // A reader of this version takes no more of the base, which it has to keep for a while.
 constexpr std::uint64_t max_base = 1ull << 30;
 
-// In front of the zstd frame that has all the rest.
+// In front of the records.
 struct preamble {
 	std::array<char, 8> magic = saved::magic;
 	std::uint32_t version = saved::version;
 	std::uint32_t reserved = 0;
 };
 
-// The frame begins with it; then come the registers, the extended state and the
-// arguments, and then pieces of memory.
+// The first record begins with it; then come the registers, the extended state and the
+// arguments. A record for each piece of memory follows.
 struct header {
 	std::uint32_t profile = 0;
 	std::uint32_t cpu_vendor = 0;
@@ -52,12 +55,12 @@ struct header {
 };
 
 enum class kind : std::uint32_t {
-	end = 0,  // no more pieces; all else is 0
+	end = 0,  // gpa is how many pieces there were, all else is 0
 	base = 1, // of the base; all of these come first
 	own = 2,  // of the image
 };
 
-// In front of a piece of memory, whose bytes follow.
+// In front of a piece of memory, whose bytes follow in the same record.
 struct piece {
 	std::uint64_t gpa = 0;
 	std::uint64_t length = 0;
@@ -65,7 +68,9 @@ struct piece {
 	std::uint32_t flags = 0; // MAYFLY_SEGMENT_*, of the base only
 };
 
-static_assert(sizeof(preamble) == 16 && sizeof(header) == 152 && sizeof(piece) == 24, "layout is the format");
+static_assert(sizeof(preamble) == 16 && sizeof(header) == 152 && sizeof(piece) == 24 &&
+		      max_record == max_piece + sizeof(piece),
+	      "layout is the format");
 
 template <class T> std::span<const std::byte> bytes_of(const T &object)
 {

@@ -164,7 +164,10 @@ has_only()
 	head -c 5 good >tiny
 	{ cat good; echo; } >long
 	cp good flipped
-	printf '\377' | dd of=flipped bs=1 seek=300 conv=notrunc status=none
+	middle=$(($(stat -c %s good) / 2))
+	byte=$(od -An -tu1 -j "$middle" -N 1 good)
+	# shellcheck disable=SC2059
+	printf "\\x$(printf %x $((byte ^ 1)))" | dd of=flipped bs=1 seek="$middle" conv=notrunc status=none
 	cp good newer
 	printf '\2' | dd of=newer bs=1 seek=8 conv=notrunc status=none
 	echo "no image" >text

@@ -2,18 +2,19 @@
 //
 // Saved images that somebody has changed: restoring one says no and makes nothing, or
 // gives an image of which a VM can be started. Bytes of the file are changed, which its
-// checksum or its structure tells; and bytes within it, with a right checksum.
+// checksum or its structure tells; and what is in it, with right checksums.
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <thread>
 #include <vector>
 
 #include <vmctl/vmctl.hpp>
-#include <zstd.h>
 
+#include "../live/saved_records.hpp"
 #include "options.hpp"
 #include "random.hpp"
 
@@ -22,9 +23,7 @@ namespace
 
 using namespace fuzz;
 
-using bytes = std::vector<std::byte>;
-
-constexpr std::size_t preamble_size = 16;
+using bytes = live::saved_bytes;
 
 template <class T> T must(vmctl::result<T> got, const char *what)
 {
@@ -32,28 +31,6 @@ template <class T> T must(vmctl::result<T> got, const char *what)
 		throw broken_rule(std::string(what) + ": " + got.error().what);
 	if constexpr (!std::is_void_v<T>)
 		return std::move(*got);
-}
-
-bytes decompressed(std::span<const std::byte> frame)
-{
-	bytes all(16 << 20);
-	const std::size_t size = ZSTD_decompress(all.data(), all.size(), frame.data(), frame.size());
-
-	if (ZSTD_isError(size))
-		throw broken_rule("what was saved cannot be read");
-	all.resize(size);
-	return all;
-}
-
-bytes compressed(std::span<const std::byte> content)
-{
-	bytes all(ZSTD_compressBound(content.size()));
-	ZSTD_CCtx *const context = ZSTD_createCCtx();
-
-	ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-	all.resize(ZSTD_compress2(context, all.data(), all.size(), content.data(), content.size()));
-	ZSTD_freeCCtx(context);
-	return all;
 }
 
 /// Some changes of the kind that programs get wrong.
@@ -89,6 +66,28 @@ void change(bytes &all, fuzz::random &r)
 	}
 }
 
+/// One record is changed, or records are lost, doubled or swapped.
+void change_records(std::vector<bytes> &all, fuzz::random &r)
+{
+	// What has the most to say comes first.
+	const auto at = static_cast<std::ptrdiff_t>(r.chance(50) ? 0 : r.below(all.size()));
+	const auto other = static_cast<std::ptrdiff_t>(r.below(all.size()));
+
+	switch (r.below(8)) {
+	case 0:
+		all.erase(all.begin() + at);
+		break;
+	case 1:
+		all.insert(all.begin() + other, bytes(all[static_cast<std::size_t>(at)]));
+		break;
+	case 2:
+		std::iter_swap(all.begin() + at, all.begin() + other);
+		break;
+	default:
+		change(all[static_cast<std::size_t>(at)], r);
+	}
+}
+
 class fuzzer final
 {
 public:
@@ -106,7 +105,7 @@ public:
 					  return {};
 				  }),
 		     "saving");
-		content_ = decompressed(std::span(file_).subspan(preamble_size));
+		contents_ = live::contents_of(file_);
 		// Now and then files are of a base that is there.
 		base_.emplace(must(device_.load_image(elf, "daytime"), "the base"));
 	}
@@ -140,13 +139,10 @@ private:
 		bytes file = file_;
 
 		if (r.chance(70)) {
-			bytes content = content_;
+			std::vector<bytes> contents = contents_;
 
-			change(content, r);
-			const bytes frame = compressed(content);
-
-			file.resize(preamble_size);
-			file.insert(file.end(), frame.begin(), frame.end());
+			change_records(contents, r);
+			file = live::with_records(file_, contents);
 		} else {
 			change(file, r);
 		}
@@ -209,7 +205,8 @@ private:
 	vmctl::posix_system calls_;
 	vmctl::device device_;
 	std::optional<vmctl::image> base_;
-	bytes file_, content_;
+	bytes file_;
+	std::vector<bytes> contents_;
 	std::map<int, std::uint64_t> codes_;
 	std::uint64_t next_ = 0;
 };
