@@ -4,6 +4,9 @@
 // from its start to its end, the kernel's for it included, to a thousand. Prints TAP. Means
 // something only under `nested-host --icount`; see docs/benchmarks.md.
 
+#include <array>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <string_view>
 #include <vector>
@@ -101,6 +104,39 @@ pair_of_costs measure(const std::string &file)
 	return {save, restore};
 }
 
+/// How long a VM stands still while it moves through a pipe, which vmctl tells: an
+/// instruction is a nanosecond.
+double standstill_of(const char *from, const char *to)
+{
+	const std::string command = fmt::format("build/vmctl migrate --via 'build/vmctl restore --incoming -' "
+						"--name {} {} 2>&1 >/dev/null",
+						to, from);
+	std::array<char, 256> said{}, unit{};
+	double took = 0;
+	std::FILE *const output = popen(command.c_str(), "r");
+
+	if (!output || !std::fgets(said.data(), said.size(), output) || pclose(output) != 0)
+		bail_out(fmt::format("{} has failed: {}", command, said.data()));
+
+	const char *const words = std::strstr(said.data(), "stood still for ");
+
+	if (!words || std::sscanf(words, "stood still for %lf %255s", &took, unit.data()) != 2 ||
+	    unit.data() != std::string_view("ms"))
+		bail_out(fmt::format("vmctl migrate said {}", said.data()));
+	return 1e6 * took;
+}
+
+double standstill(const char *guest)
+{
+	std::vector<double> all;
+
+	vmctl_takes({"spawn", "-q", "--name", "here", guest});
+	for (unsigned i = 0; i < readings; i++)
+		all.push_back(i % 2 == 0 ? standstill_of("here", "there") : standstill_of("there", "here"));
+	vmctl_takes({"rm", "-f", "*here"});
+	return median(all);
+}
+
 }
 
 int main(int argc, char **argv)
@@ -135,11 +171,18 @@ int main(int argc, char **argv)
 	report.limit("restore", "restore of hello", alone.restore, 3e6, "instructions");
 	report.note("file", "its file", static_cast<double>(std::filesystem::file_size(file)), "B");
 
+	report.limit("migrate", "migrate of hello, while it stands still", standstill(argv[argc - 1]),
+		     1.2 * (alone.save + alone.restore), "instructions");
+
+	// Several have vmctl hold memory in reserve.
+	const double two = median_of({"restore", "-q", "-n", "2", "--name", "copy", file}, [] {
+		vmctl_takes({"rm", "-f", "copy-*"});
+	});
 	const double thousand = median_of({"restore", "-q", "-n", "1000", "--name", "copy", file}, [] {
 		vmctl_takes({"rm", "-f", "copy-*"});
 	});
 
-	report.note("restore_each", "each of 1,000 restored at once", (thousand - alone.restore) / 999, "instructions");
+	report.note("restore_each", "each of 1,000 restored at once", (thousand - two) / 998, "instructions");
 
 	for (const std::uint32_t others : {1000u, 10000u}) {
 		crowd crowd(device, must(device.load_image(elf, "hello")));
