@@ -321,7 +321,7 @@ namespace
 // --name, or else what the file is called.
 int load_saved(const context &world, const invocation &in, const std::string &word)
 {
-	if (in.has("memory") || in.has("cpu"))
+	if (in.has("memory") || in.has("cpu") || in.has("same-tsc"))
 		return world.end({status::usage, {EINVAL, word + ": a saved image has its memory and CPU"}});
 
 	const guest_file called{.label = std::filesystem::path(word).filename().string(), .path = word, .bytes = {}};
@@ -353,6 +353,7 @@ int verb_image_load(const context &world, const invocation &in)
 
 	options.memory = CLI_TRY(world, parse_memory(in));
 	options.level = CLI_TRY(world, parse_level(in));
+	options.same_tsc = in.has("same-tsc");
 
 	const found_image found = CLI_TRY(world, find_file(world, word));
 	const auto &file = std::get<guest_file>(found);

@@ -91,6 +91,8 @@ json to_json(const image_info &row)
 		{"profile", to_string(row.profile)},
 		{"cpu_vendor", to_string(row.vendor)},
 		{"cpu_level", to_string(row.level)},
+		{"same_tsc", row.same_tsc},
+		{"snapshot", row.snapshot},
 	};
 }
 

@@ -91,6 +91,7 @@ constexpr std::array image_load_options{
 	option{"name", "NAME", "its name (what the file is called)"},
 	option{"memory,m", "SIZE", "memory of a VM made without -m, as 512K, 16M or 1.5G (16M)"},
 	option{"cpu", "LEVEL", "what the guest needs of the CPU: sse2 or sse4.2 (sse2)"},
+	option{"same-tsc", "", "the guest counts ticks: never restore it where the TSC is faster or slower"},
 	take_name,
 };
 constexpr std::array help_options{option{"man", "", "all of it as a page, for: vmctl help --man | man -l -"}};
@@ -142,7 +143,7 @@ constexpr std::array table{
 	     "Write a VM as it is, which goes on, or an image to a file", save_options, 2, false, verb_save},
 	verb{"image inspect", "", stock, "image inspect IMAGE…", "Print all there is to know about images, as JSON",
 	     json_options, any, false, verb_image_inspect},
-	verb{"image load", "", stock, "image load [--name NAME] [-m SIZE] [--cpu LEVEL] [-f] FILE",
+	verb{"image load", "", stock, "image load [--name NAME] [-m SIZE] [--cpu LEVEL] [--same-tsc] [-f] FILE",
 	     "Keep an ELF file or a saved image in the module, until image rm or rmmod; prints its id",
 	     image_load_options, 1, false, verb_image_load},
 	verb{"image tag", "tag", stock, "image tag [-f] LOADED NAME",

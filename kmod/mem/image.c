@@ -177,7 +177,7 @@ static u64 default_memory(const struct mayfly_image_create *create,
 
 static bool create_is_sane(const struct mayfly_image_create *create)
 {
-	return !create->flags &&
+	return !(create->flags & ~MAYFLY_IMAGE_SAME_TSC) &&
 	       !memchr_inv(create->reserved, 0, sizeof(create->reserved)) &&
 	       create->nr_segments && create->nr_segments <= MAYFLY_MAX_SEGMENTS &&
 	       create->label[0] && memchr(create->label, 0, sizeof(create->label)) &&
@@ -224,6 +224,7 @@ void image_inherit(struct image *image, struct image *parent)
 	image->profile = parent->profile;
 	image->cpu_vendor = parent->cpu_vendor;
 	image->cpu_level = parent->cpu_level;
+	image->same_tsc = parent->same_tsc;
 	memcpy(image->label, parent->label, sizeof(image->label));
 }
 
@@ -246,6 +247,7 @@ static void describe_image(struct image *image, const struct mayfly_image_create
 	image->memory_min = create->memory_min;
 	image->profile = create->profile;
 	image->cpu_level = create->cpu_level;
+	image->same_tsc = create->flags & MAYFLY_IMAGE_SAME_TSC;
 	strscpy(image->label, create->label, sizeof(image->label));
 }
 

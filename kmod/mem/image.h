@@ -53,6 +53,7 @@ struct image {
 	u64 created_ns;			/* [I] of the host's boot time; 0 before it is published */
 	char label[MAYFLY_NAME_SIZE];	/* [I] for people */
 	bool snapshot;			/* [I] it was a VM */
+	bool same_tsc;			/* [I] MAYFLY_IMAGE_SAME_TSC */
 	bool inherited;			/* set once: there have been images derived from it */
 	struct image_name *name;	/* vm/catalog.c's own */
 	struct rcu_head rcu;

@@ -175,7 +175,7 @@ struct mayfly_info {
 #define MAYFLY_FEATURE_MEMORY		8	/* MEMORY */
 #define MAYFLY_FEATURE_SNAPSHOTS	16	/* SNAPSHOT */
 #define MAYFLY_FEATURE_READY		32	/* a guest can say that it is ready: _WHEN_READY, _UNTIL_READY */
-/* EXTENTS, MEMORY and GET_STATE of images, ARGUMENTS, CONTROL_HOLD, a vendor in IMAGE_CREATE */
+/* EXTENTS, MEMORY and GET_STATE of images, ARGUMENTS, CONTROL_HOLD, a vendor and SAME_TSC in IMAGE_CREATE */
 #define MAYFLY_FEATURE_SAVE		64
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
@@ -206,7 +206,7 @@ struct mayfly_segment {
  * @segments: address of @nr_segments struct mayfly_segment, ascending by gpa,
  *	no page in two of them
  * @nr_segments: 1 to MAYFLY_MAX_SEGMENTS
- * @flags: zero
+ * @flags: MAYFLY_IMAGE_SAME_TSC, or zero
  * @rip: first instruction, a canonical virtual address
  * @rsp: first stack pointer
  * @cr3: guest-physical address of the top page table, page-aligned, inside a
@@ -283,6 +283,11 @@ struct mayfly_image_info {
 };
 
 #define MAYFLY_IMAGE_SNAPSHOT	1	/* from SNAPSHOT: its VMs go on from there */
+/*
+ * Its guests count the TSC's ticks by themselves, and could not bear another frequency. The
+ * module only keeps this in mind, also for snapshots: who carries VMs from host to host asks.
+ */
+#define MAYFLY_IMAGE_SAME_TSC	2
 
 /**
  * struct mayfly_tag - argument of MAYFLY_IMAGE_TAG

@@ -150,6 +150,7 @@ void inspect_image(const struct image *image, unsigned int lookups,
 	info->profile = image->profile;
 	info->cpu_vendor = image->cpu_vendor;
 	info->cpu_level = image->cpu_level;
-	info->flags = image->snapshot ? MAYFLY_IMAGE_SNAPSHOT : 0;
+	info->flags = (image->snapshot ? MAYFLY_IMAGE_SNAPSHOT : 0) |
+		      (image->same_tsc ? MAYFLY_IMAGE_SAME_TSC : 0);
 	memcpy(info->label, image->label, sizeof(info->label));
 }

@@ -87,6 +87,7 @@ image_info info_of(const mayfly_image_info &raw)
 		.memory_default = raw.memory_default,
 		.created_ns = raw.created_ns,
 		.snapshot = (raw.flags & MAYFLY_IMAGE_SNAPSHOT) != 0,
+		.same_tsc = (raw.flags & MAYFLY_IMAGE_SAME_TSC) != 0,
 		.uid = raw.uid,
 		.profile = static_cast<guest_profile>(raw.profile),
 		.vendor = static_cast<cpu_vendor>(raw.cpu_vendor),
@@ -189,7 +190,8 @@ result<image> device::load_image(const elf_image &elf, std::string_view label, c
 			   .rdi = elf_image::kernel_base + MAYFLY_GPA_DEVICE,
 			   .memory_min = elf.memory_min(),
 			   .memory_default = options.memory.value_or(0),
-			   .level = options.level});
+			   .level = options.level,
+			   .same_tsc = options.same_tsc});
 }
 
 result<image> device::make_image(const image_parts &parts) const
@@ -207,6 +209,7 @@ result<image> device::make_image(const image_parts &parts) const
 	create.memory_default = parts.memory_default;
 	create.profile = std::to_underlying(parts.profile);
 	create.cpu_level = std::to_underlying(parts.level);
+	create.flags = parts.same_tsc ? MAYFLY_IMAGE_SAME_TSC : 0;
 	create.cpu_vendor = parts.vendor ? std::to_underlying(*parts.vendor) : 0;
 	if (parts.label.empty() || !put_name(create.label, parts.label.substr(0, max_name_length)))
 		return fail(EINVAL, "the image has no label");

@@ -64,6 +64,8 @@ result<void> judge(const saved::header &header)
 	if (header.cpu_vendor != std::to_underlying(cpu_vendor::amd) &&
 	    header.cpu_vendor != std::to_underlying(cpu_vendor::intel))
 		return fail(ENOTSUP, "a CPU of a vendor that this vmctl does not know");
+	if ((header.flags & ~saved::flag_same_tsc) != 0 || header.reserved != 0)
+		return fail(ENOTSUP, "has a property that this vmctl does not know");
 	if (header.tsc_khz == 0 || header.arguments_size > max_argument_bytes ||
 	    header.registers_size > MAYFLY_ROW_MAX || header.registers_size % 8 != 0 ||
 	    (has_state ? header.extended_size != MAYFLY_FXSAVE_SIZE : header.extended_size != 0) ||
@@ -94,6 +96,29 @@ private:
 	std::span<const std::byte> rest_;
 };
 
+// Can its guests only go on where the TSC is as fast as there?
+bool has_same_tsc(const saved::header &header)
+{
+	return (header.flags & saved::flag_same_tsc) != 0;
+}
+
+// Two hosts that are alike measure their TSC a little differently. As much as 250 ppm is what
+// KVM takes for the same, too.
+bool is_same_frequency(std::uint64_t a, std::uint64_t b)
+{
+	const std::uint64_t apart = a > b ? a - b : b - a;
+
+	return apart <= b / 4000;
+}
+
+result<void> judge_frequency(const saved::header &header, std::uint64_t khz_here)
+{
+	if (!has_same_tsc(header) || is_same_frequency(header.tsc_khz, khz_here))
+		return {};
+	return fail(ENOTSUP, fmt::format("its guest counts ticks of a TSC of {} kHz, but this host's has {} kHz",
+					 header.tsc_khz, khz_here));
+}
+
 // The registers that the module knows; it must not be asked for others.
 result<raw_vcpu> read_state(content &from, const saved::header &header)
 {
@@ -111,12 +136,12 @@ result<raw_vcpu> read_state(content &from, const saved::header &header)
 
 // The guest's clock goes on from where it was, though ticks may be longer here. Both clocks
 // are rounded, by less than 2^-29 of what they show; it must not go back.
-std::uint64_t ticks_here(std::uint64_t ticks, std::uint64_t khz_there, std::uint64_t khz_here)
+std::uint64_t ticks_here(std::uint64_t ticks, const saved::header &there, std::uint64_t khz_here)
 {
-	if (khz_there == khz_here)
+	if (there.tsc_khz == khz_here || has_same_tsc(there))
 		return ticks;
 
-	const auto here = static_cast<std::uint64_t>(static_cast<unsigned __int128>(ticks) * khz_here / khz_there);
+	const auto here = static_cast<std::uint64_t>(static_cast<unsigned __int128>(ticks) * khz_here / there.tsc_khz);
 
 	return here + (here >> 28) + 1;
 }
@@ -271,8 +296,9 @@ bool may_be_base(const image_info &row, const saved::header &header)
 {
 	return !row.snapshot && row.uid == geteuid() && std::to_underlying(row.profile) == header.profile &&
 	       std::to_underlying(row.vendor) == header.cpu_vendor &&
-	       std::to_underlying(row.level) == header.cpu_level && row.label == header.label.data() &&
-	       row.memory_min == header.base_memory_min && row.memory_default == header.base_memory_default;
+	       std::to_underlying(row.level) == header.cpu_level && row.same_tsc == has_same_tsc(header) &&
+	       row.label == header.label.data() && row.memory_min == header.base_memory_min &&
+	       row.memory_default == header.base_memory_default;
 }
 
 // An image of the caller's that is the base; nothing when there is none.
@@ -309,7 +335,8 @@ result<image> make_base(const device &to, const saved::header &header, const std
 				   .memory_default = header.base_memory_default,
 				   .profile = static_cast<guest_profile>(header.profile),
 				   .level = static_cast<cpu_level>(header.cpu_level),
-				   .vendor = static_cast<cpu_vendor>(header.cpu_vendor)});
+				   .vendor = static_cast<cpu_vendor>(header.cpu_vendor),
+				   .same_tsc = has_same_tsc(header)});
 
 	if (!made && made.error().code == EINVAL)
 		return damaged();
@@ -388,14 +415,17 @@ result<restored> device::restore(const byte_source &from, const restore_options 
 		return restored{std::move(whole), start.arguments};
 	}
 
+	const module_info here = VMCTL_TRY(info());
+
+	VMCTL_TRY(judge_frequency(start.header, here.tsc_khz));
+
 	const image base = VMCTL_TRY(find_or_make_base(*this, start.header, segments));
 	const vm scratch = VMCTL_TRY(spawn_attached(base, {.memory = start.header.memory, .start = false}));
-	const module_info here = VMCTL_TRY(info());
 
 	VMCTL_TRY(read_own(pieces, next, scratch));
 	VMCTL_TRY(expect_end(records, next, options.to_the_end));
 	VMCTL_TRY(set_registers(scratch, *start.state,
-				ticks_here(start.state->registers.tsc_offset, start.header.tsc_khz, here.tsc_khz)));
+				ticks_here(start.state->registers.tsc_offset, start.header, here.tsc_khz)));
 	return restored{VMCTL_TRY(scratch.snapshot(options.name, options.replace)), start.arguments};
 }
 

@@ -83,6 +83,7 @@ saved::header header_of(const plan &plan, const std::string &arguments, std::uin
 	header.registers_size = plan.state ? sizeof(mayfly_vcpu_state) : 0;
 	header.extended_size = plan.state ? MAYFLY_FXSAVE_SIZE : 0;
 	header.arguments_size = static_cast<std::uint32_t>(arguments.size());
+	header.flags = plan.info.same_tsc ? saved::flag_same_tsc : 0;
 	header.memory = plan.info.memory_default;
 	header.tsc_khz = tsc_khz;
 	header.base_rip = plan.base_state.rip;

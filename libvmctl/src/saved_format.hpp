@@ -34,6 +34,9 @@ struct preamble {
 	std::uint32_t reserved = 0;
 };
 
+// Its guests could not bear a TSC of another frequency.
+constexpr std::uint32_t flag_same_tsc = 1;
+
 // The first record begins with it; then come the registers, the extended state and the
 // arguments. A record for each piece of memory follows.
 struct header {
@@ -43,6 +46,8 @@ struct header {
 	std::uint32_t registers_size = 0; // 0: the base is all there is
 	std::uint32_t extended_size = 0;
 	std::uint32_t arguments_size = 0;
+	std::uint32_t flags = 0; // flag_*
+	std::uint32_t reserved = 0;
 	std::uint64_t memory = 0;
 	std::uint64_t tsc_khz = 0;
 	std::uint64_t base_rip = 0;
@@ -68,7 +73,7 @@ struct piece {
 	std::uint32_t flags = 0; // MAYFLY_SEGMENT_*, of the base only
 };
 
-static_assert(sizeof(preamble) == 16 && sizeof(header) == 152 && sizeof(piece) == 24 &&
+static_assert(sizeof(preamble) == 16 && sizeof(header) == 160 && sizeof(piece) == 24 &&
 		      max_record == max_piece + sizeof(piece),
 	      "layout is the format");
 

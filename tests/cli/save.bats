@@ -154,6 +154,19 @@ has_only()
 	expect_status 2
 }
 
+@test "an image that needs the same TSC says so wherever it goes" {
+	go_aside
+	vmctl image load --same-tsc --name steady "$BATS_TEST_DIRNAME/../../build/guests/hello"
+	vmctl spawn -q --name web steady >/dev/null
+	eventually has_state web parked
+	vmctl snapshot web warm
+	vmctl save web web.mayfly
+	vmctl image load --name loaded web.mayfly
+	vmctl image inspect steady warm loaded | jq -e 'map(.same_tsc) == [true, true, true] and map(.snapshot) == [false, true, true]'
+	vm image load --same-tsc web.mayfly
+	expect_status 2
+}
+
 @test "what is no saved image, or damaged, is refused, and nothing is made" {
 	go_aside
 	counting web

@@ -238,6 +238,8 @@ inline mayfly_image_create random_image(random &r, arena &memory)
 	}
 	if (r.chance(20))
 		create.cpu_level = static_cast<std::uint32_t>(r.below(4));
+	if (r.chance(20))
+		create.flags = MAYFLY_IMAGE_SAME_TSC;
 	bend_words(r, create);
 	return create;
 }

@@ -111,6 +111,7 @@ TEST_F(Calls, ImageRefusals)
 {
 	EXPECT_EQ(create([](auto &) {}), 0);
 	EXPECT_EQ(create([](auto &r) { r.create.flags = 1; }), -EINVAL);
+	EXPECT_EQ(create([](auto &r) { r.create.flags = 4; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.reserved[2] = 1; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.nr_segments = 0; }), -EINVAL);
 	EXPECT_EQ(create([](auto &r) { r.create.nr_segments = MAYFLY_MAX_SEGMENTS + 1; }), -EINVAL);

@@ -2,8 +2,10 @@
 //
 // A VM that is saved and restored has the same memory, page by page, and the same registers.
 
+#include <cstring>
 #include <vector>
 
+#include <fmt/format.h>
 #include <vmctl/vmctl.hpp>
 #include <x86intrin.h>
 
@@ -57,18 +59,19 @@ protected:
 		}));
 		return file;
 	}
-	vmctl::restored restored(const bytes &file)
+	vmctl::result<vmctl::restored> restore(const bytes &file)
 	{
 		std::span<const std::byte> rest = file;
 
-		return must(to.restore([&](std::span<std::byte> room) -> vmctl::result<std::size_t> {
+		return to.restore([&](std::span<std::byte> room) -> vmctl::result<std::size_t> {
 			const std::size_t n = std::min<std::size_t>({room.size(), rest.size(), 1000});
 
 			std::copy_n(rest.begin(), n, room.begin());
 			rest = rest.subspan(n);
 			return n;
-		}));
+		});
 	}
+	vmctl::restored restored(const bytes &file) { return must(restore(file)); }
 	/// Compares what \p file makes with \p vm.
 	void expect_same(const vmctl::vm &vm, const bytes &file)
 	{
@@ -129,27 +132,87 @@ TEST_F(Saving, AlsoTwice)
 	expect_same(vm, saved(between.from));
 }
 
+constexpr std::size_t flags_at = 24, khz_at = 40, header_size = 160;
+
+template <class T> T read_at(const bytes &content, std::size_t at)
+{
+	T value;
+
+	std::memcpy(&value, content.data() + at, sizeof(value));
+	return value;
+}
+
+template <class T> void write_at(bytes &content, std::size_t at, T value)
+{
+	std::memcpy(content.data() + at, &value, sizeof(value));
+}
+
+/// The guest's TSC, as a file has it.
+std::uint64_t ticks_in(const bytes &first)
+{
+	return read_at<std::uint64_t>(first, header_size + offsetof(mayfly_vcpu_state, tsc_offset));
+}
+
 /// The file says that it comes from a host whose TSC is half as fast.
 TEST_F(Saving, TicksAreConverted)
 {
-	constexpr std::size_t khz_at = 32, header = 152;
 	const auto image = make_image();
 	const bytes file = saved(make_one(image));
 	auto contents = live::contents_of(file);
-	std::byte *const first = contents.front().data();
-	std::uint64_t khz = 0, tsc = 0;
+	bytes &first = contents.front();
+	const std::uint64_t tsc = ticks_in(first), khz = read_at<std::uint64_t>(first, khz_at);
 
-	std::memcpy(&khz, first + khz_at, sizeof(khz));
-	std::memcpy(&tsc, first + header + offsetof(mayfly_vcpu_state, tsc_offset), sizeof(tsc));
 	EXPECT_EQ(khz, live::info(device).tsc_khz);
-	khz /= 2;
-	std::memcpy(first + khz_at, &khz, sizeof(khz));
+	write_at(first, khz_at, khz / 2);
 
 	const std::uint64_t start = __rdtsc();
 	const std::uint64_t now = must(restored(live::with_records(file, contents)).from.state()).tsc_offset;
 
 	EXPECT_GE(now, 2 * tsc);
 	EXPECT_LE(now, 2 * tsc + 2 * tsc / 1'000'000 + (__rdtsc() - start) + 1000);
+}
+
+/// Of a guest that counts them.
+TEST_F(Saving, TicksThatAreCountedNeedTheSameFrequency)
+{
+	const auto image = make_image();
+	const bytes file = saved(make_one(image));
+	auto contents = live::contents_of(file);
+	bytes &first = contents.front();
+	const std::uint64_t tsc = ticks_in(first), khz = read_at<std::uint64_t>(first, khz_at);
+	const auto from_host_with = [&](std::uint64_t other) {
+		write_at(first, khz_at, other);
+		return live::with_records(file, contents);
+	};
+
+	write_at(first, flags_at, std::uint32_t{1});
+	for (const std::uint64_t other : {khz / 2, khz - khz / 3000, khz + khz / 3000, 2 * khz}) {
+		const auto refused = restore(from_host_with(other));
+
+		ASSERT_FALSE(refused) << other;
+		EXPECT_EQ(refused.error().code, ENOTSUP);
+		EXPECT_EQ(refused.error().what, fmt::format("its guest counts ticks of a TSC of {} kHz, but this "
+							    "host's has {} kHz",
+							    other, khz));
+	}
+	EXPECT_EQ(live::info(device).vms, 0u);
+	// Measured a little differently, it is the same, and goes on from where it was.
+	for (const std::uint64_t other : {khz, khz + khz / 10'000, khz - khz / 10'000}) {
+		const std::uint64_t start = __rdtsc();
+		const vmctl::image made = restored(from_host_with(other)).from;
+		const std::uint64_t now = must(made.state()).tsc_offset;
+
+		EXPECT_GE(now, tsc);
+		EXPECT_LE(now, tsc + (__rdtsc() - start) + 1000);
+		EXPECT_TRUE(must(made.info()).same_tsc);
+
+		// So it stays, from file to file.
+		const bytes again = saved(must(to.spawn_attached(made, {.name = {}, .start = false})));
+
+		EXPECT_EQ(read_at<std::uint32_t>(live::contents_of(again).front(), flags_at), 1u);
+	}
+	write_at(first, flags_at, std::uint32_t{2});
+	EXPECT_EQ(restore(from_host_with(khz)).error().code, ENOTSUP);
 }
 
 }

@@ -50,6 +50,9 @@ struct image_options {
 	std::optional<std::uint64_t> memory{};
 	/// What the CPU that its guests see can do.
 	cpu_level level = cpu_level::sse2;
+	/// They count the TSC's ticks by themselves: what is saved of them is restored only where
+	/// it has the same frequency.
+	bool same_tsc = false;
 };
 
 /// A piece of an image's memory.
@@ -78,6 +81,8 @@ struct image_parts {
 	cpu_level level = cpu_level::sse2;
 	/// That CPU's maker. Nothing: as the host's.
 	std::optional<cpu_vendor> vendor{};
+	/// As image_options has it.
+	bool same_tsc = false;
 };
 
 /// What came of a batch. Not a result: a batch can stop half-way, and what was

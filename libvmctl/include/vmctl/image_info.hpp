@@ -38,6 +38,8 @@ struct image_info {
 	std::uint64_t created_ns = 0;
 	/// It was made from a VM: VMs made from it go on from there.
 	bool snapshot = false;
+	/// Its guests count the TSC's ticks, and could not bear another frequency.
+	bool same_tsc = false;
 	/// Its owner, as the caller's user namespace sees it.
 	std::uint32_t uid = 0;
 	/// What kind of guest is in it.
