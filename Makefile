@@ -15,6 +15,7 @@
 #               test-debug-vmx: the same on the emulated Intel machine, slower
 # make test-kernels  more on Debian 12's 6.12; the kernels of Debian 13 and its backports,
 #               the newest of which has SVM only; DKMS. An hour, and 1.5 GB of downloads
+# make test-fuzz  a million saved images that somebody has changed: half an hour
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
 # make install  the library, vmctl and guests into PREFIX (/usr/local), below DESTDIR
@@ -32,7 +33,7 @@ MAKEFLAGS += --no-print-directory --jobs=$(shell nproc)
 include scripts/install.mk
 
 build := build
-test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls
+test-debug_tiers := debug-live debug-faults debug-guests debug-ioctls debug-files
 test-debug-vmx_tiers := debug-live-vmx debug-faults-vmx debug-guests-vmx
 test-kernels_tiers := live-6.12 vmx-6.12 cli-6.12 host-6.12 host-vmx-6.12 boots-6.12 fuzz-6.12 \
 	live-13 vmx-13 host-13 live-7 fair-7 host-7 boots-7 fuzz-7 vmx-7 dkms speculation-other
@@ -44,7 +45,7 @@ test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 .PHONY: all help kmod kmod-plain kmod-debug kmod-running kmod-debug-kernel kernel \
 	$(other_kernels:%=kmod-%) \
 	libvmctl vmctl guest-unikernel tests $(test_programs) compile_commands.json deps \
-	demo test test-svm test-vmx test-kernels test-debug test-debug-vmx test-one check density \
+	demo test test-svm test-vmx test-fuzz test-kernels test-debug test-debug-vmx test-one check density \
 	million install install-dkms clean
 
 all: kmod vmctl guest-unikernel tests
@@ -120,11 +121,15 @@ test: deps
 
 test-svm: deps
 	+@$(MAKE) all kmod-6.12
-	@scripts/run-tests cli nested live live-6.12 live-la57 low-memory fair host boots memory density fuzz
+	@scripts/run-tests cli nested moved live live-6.12 live-la57 low-memory fair host boots memory density fuzz
 
 test-vmx: deps
 	+@$(MAKE) all kmod-6.12
 	@scripts/run-tests live-vmx vmx-6.12 mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
+
+test-fuzz: deps
+	+@$(MAKE) tests guest-unikernel kmod
+	@scripts/run-tests long-files
 
 test-debug test-debug-vmx: deps
 	+@$(MAKE) tests guest-unikernel kmod-debug-kernel

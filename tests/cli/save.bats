@@ -213,6 +213,46 @@ has_only()
 	holds_nothing
 }
 
+# However far it came: web goes on, or its file is complete.
+@test "SIGKILL of save at any moment" {
+	go_aside
+	for i in {1..20}; do
+		vmctl spawn -q --name web >/dev/null
+		eventually has_state web parked
+		in_background vmctl save --stop web web.mayfly
+		sleep "0.0$(printf %02d $((2 * i)))"
+		kill -KILL "$pid" || true
+		wait "$pid" || true
+		if [[ -e web.mayfly ]]; then
+			vmctl restore -q --name copy web.mayfly >/dev/null
+			vmctl rm -f copy
+		else
+			eventually has_state web parked
+		fi
+		vmctl rm -f web
+		rm -rf web.mayfly .web.mayfly*
+	done
+}
+
+@test "SIGKILL of restore at any byte leaves nothing" {
+	go_aside
+	counting web
+	vmctl save web web.mayfly
+	vmctl rm -f web
+	eventually holds_nothing
+	mkfifo slow
+	for bytes in 0 5 16 200 1000 $(($(stat -c %s web.mayfly) - 1)); do
+		in_background vmctl restore slow
+		exec {to}>slow
+		head -c "$bytes" web.mayfly >&"$to"
+		sleep 0.2 # however far it comes
+		kill -KILL "$pid"
+		wait "$pid" || true
+		exec {to}>&-
+		eventually holds_nothing
+	done
+}
+
 @test "restored VMs share pages with an image that is there" {
 	go_aside
 	vmctl image load --name web "$BATS_TEST_DIRNAME/../../build/guests/daytime"
