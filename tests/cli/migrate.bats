@@ -8,28 +8,11 @@ load with_module
 
 good='vmctl restore --incoming -'
 
-holds_nothing()
-{
-	vmctl info --json | jq -e '.[0] | .vms == 0 and .images == 0 and .pages == 0'
-}
-
 teardown()
 {
 	pkill -KILL -f 'vmctl restore --incoming' || true
 	vmctl rm -f --all 2>/dev/null || true
 	eventually holds_nothing
-}
-
-# A VM that has counted for a while: $1 is its name.
-counting()
-{
-	vmctl spawn -q --name "$1" daytime >/dev/null
-	eventually has_lines "$1" 2
-}
-
-has_lines()
-{
-	[[ $(vmctl logs "$1" | wc -l) -ge $2 ]]
 }
 
 @test "a VM goes on where it was moved to, and is gone here" {

@@ -5,11 +5,6 @@
 # shellcheck disable=SC2154 # stderr is set by bats
 load with_module
 
-holds_nothing()
-{
-	vmctl info --json | jq -e '.[0] | .vms == 0 and .images == 0 and .pages == 0'
-}
-
 teardown()
 {
 	vmctl rm -f --all 2>/dev/null || true
@@ -23,18 +18,6 @@ go_aside()
 {
 	mkdir "$BATS_TEST_TMPDIR/aside"
 	cd "$BATS_TEST_TMPDIR/aside" || return
-}
-
-# A VM that has counted for a while, which its clones go on with: $1 is its name.
-counting()
-{
-	vmctl spawn -q --name "$1" daytime >/dev/null
-	eventually has_lines "$1" 2
-}
-
-has_lines()
-{
-	[[ $(vmctl logs "$1" | wc -l) -ge $2 ]]
 }
 
 # Is what remains in the module as before? $1 VMs, $2 images.

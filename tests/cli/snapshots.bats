@@ -5,11 +5,6 @@
 # shellcheck disable=SC2154 # stderr is set by bats
 load with_module
 
-holds_nothing()
-{
-	vmctl info --json | jq -e '.[0] | .vms == 0 and .images == 0 and .pages == 0'
-}
-
 has_images()
 {
 	[[ $(vmctl info --json | jq '.[0].images') -eq $1 ]]
