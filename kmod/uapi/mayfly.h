@@ -541,7 +541,8 @@ struct mayfly_control {
 
 /*
  * With PAUSE on a VM descriptor: only until RESUME, or until the descriptor is closed, as it
- * is when its process dies. PAUSE again without this makes it last.
+ * is when its process dies. PAUSE again without this makes it last. -EBUSY: another one holds
+ * it, or this one does already.
  */
 #define MAYFLY_CONTROL_HOLD	1
 

@@ -475,9 +475,11 @@ static bool pause_is_over(struct vm *vm)
 	return !test_bit(VM_REQUEST_PAUSE, &vm->requests) || vm_has_ended(vm);
 }
 
-/* Is it paused already? Then a pause for good makes one that is held last. */
+/* It is paused already, or will be: a pause for good makes one that is held last. */
 static int pause_again(struct vm *vm, const void *holder)
 {
+	if (holder && vm->holder)
+		return -EBUSY;	/* One who copies it cannot know what another one does. */
 	if (holder || !vm->holder)
 		return -EALREADY;
 	vm->holder = NULL;
@@ -490,7 +492,8 @@ static int pause_again(struct vm *vm, const void *holder)
  * @holder: NULL to pause it for good, or else who will call life_let_go()
  *
  * Context: may sleep; waits until it has stopped.
- * Return: 0, -EALREADY, -ESRCH, -EINTR: then it may still stop.
+ * Return: 0, -EALREADY, -EBUSY for a holder if there is one, -ESRCH, -EINTR: then it may
+ * still stop.
  */
 int life_pause(struct vm *vm, const void *holder)
 {
@@ -505,7 +508,7 @@ int life_pause(struct vm *vm, const void *holder)
 		ret = pause_again(vm, holder);
 		break;
 	case MAYFLY_RUNNING:
-		if (vm->borrowed == BORROWED_PAUSED) {
+		if (vm->borrowed == BORROWED_PAUSED || (holder && vm->holder)) {
 			ret = pause_again(vm, holder);
 			break;
 		}

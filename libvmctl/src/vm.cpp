@@ -59,7 +59,11 @@ result<void> vm::pause() const
 
 result<void> vm::hold() const
 {
-	return control(operation::pause, 0, MAYFLY_CONTROL_HOLD);
+	const auto held = control(operation::pause, 0, MAYFLY_CONTROL_HOLD);
+
+	if (!held && held.error().code == EBUSY)
+		return fail(EBUSY, "somebody else is saving or moving it");
+	return held;
 }
 
 result<void> vm::resume() const

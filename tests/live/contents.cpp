@@ -251,7 +251,8 @@ TEST_F(Contents, AHeldVmGoesOnWhenItsHolderIsGone)
 
 		ASSERT_EQ(hold(holder, MAYFLY_OP_PAUSE, MAYFLY_CONTROL_HOLD), 0);
 		EXPECT_TRUE(is_paused());
-		EXPECT_EQ(hold(vm, MAYFLY_OP_PAUSE, MAYFLY_CONTROL_HOLD), -EALREADY);
+		EXPECT_EQ(hold(vm, MAYFLY_OP_PAUSE, MAYFLY_CONTROL_HOLD), -EBUSY);
+		EXPECT_EQ(hold(holder, MAYFLY_OP_PAUSE, MAYFLY_CONTROL_HOLD), -EBUSY);
 	}
 	EXPECT_FALSE(is_paused());
 	expect_answer(vm);
@@ -261,6 +262,7 @@ TEST_F(Contents, AHeldVmGoesOnWhenItsHolderIsGone)
 		ASSERT_EQ(hold(holder, MAYFLY_OP_PAUSE, MAYFLY_CONTROL_HOLD), 0);
 		EXPECT_EQ(hold(vm, MAYFLY_OP_PAUSE, 0), 0) << "now it lasts";
 		EXPECT_EQ(hold(holder, MAYFLY_OP_PAUSE, 0), -EALREADY);
+		EXPECT_EQ(hold(holder, MAYFLY_OP_PAUSE, MAYFLY_CONTROL_HOLD), -EALREADY);
 	}
 	EXPECT_TRUE(is_paused());
 	ASSERT_EQ(vm.control(MAYFLY_OP_RESUME), 0);

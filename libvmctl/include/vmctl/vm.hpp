@@ -68,7 +68,7 @@ public:
 	[[nodiscard]] result<void> pause() const;
 
 	/// The same, but only until resume(), or until this handle is closed, as it is when this
-	/// process dies; pause() then makes it last.
+	/// process dies; pause() then makes it last. EBUSY: somebody holds it already.
 	[[nodiscard]] result<void> hold() const;
 
 	/// Lets it go on. EALREADY not paused, ESRCH ended.
