@@ -44,6 +44,20 @@ result<void> read_all(const byte_source &from, std::span<std::byte> room)
 	return {};
 }
 
+// Exactly one frame of today's zstd, which knows frames of others, too; and with a checksum
+// (RFC 8878 3.1.1).
+bool is_one_frame(std::span<const std::byte> bytes)
+{
+	constexpr std::byte has_checksum{4};
+	std::uint32_t magic = 0;
+
+	if (bytes.size() <= sizeof magic)
+		return false;
+	std::memcpy(&magic, bytes.data(), sizeof magic);
+	return magic == ZSTD_MAGICNUMBER && (bytes[sizeof magic] & has_checksum) != std::byte{} &&
+	       ZSTD_findFrameCompressedSize(bytes.data(), bytes.size()) == bytes.size();
+}
+
 } // namespace
 
 record_writer::record_writer(const byte_sink &to, std::size_t longest)
@@ -94,7 +108,7 @@ result<std::span<const std::byte>> record_reader::read()
 	VMCTL_TRY(read_all(from_, frame_));
 
 	// Also the two numbers that mean an error are more than there may be.
-	if (ZSTD_getFrameContentSize(frame_.data(), size) > longest_)
+	if (!is_one_frame(frame_) || ZSTD_getFrameContentSize(frame_.data(), size) > longest_)
 		return damaged();
 	content_.resize(ZSTD_getFrameContentSize(frame_.data(), size));
 	if (ZSTD_decompressDCtx(context_.get(), content_.data(), content_.size(), frame_.data(), size) !=

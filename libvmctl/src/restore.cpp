@@ -138,12 +138,15 @@ result<raw_vcpu> read_state(content &from, const saved::header &header)
 // are rounded, by less than 2^-29 of what they show; it must not go back.
 std::uint64_t ticks_here(std::uint64_t ticks, const saved::header &there, std::uint64_t khz_here)
 {
-	if (there.tsc_khz == khz_here || has_same_tsc(there))
+	if (there.tsc_khz == khz_here)
 		return ticks;
 
 	const auto here = static_cast<std::uint64_t>(static_cast<unsigned __int128>(ticks) * khz_here / there.tsc_khz);
 
-	return here + (here >> 28) + 1;
+	const std::uint64_t converted = here + (here >> 28) + 1;
+
+	// One who counts them must not see them go back, either. The two are almost the same.
+	return has_same_tsc(there) ? std::max(ticks, converted) : converted;
 }
 
 result<std::vector<std::string>> read_arguments(content &from, std::size_t size)

@@ -213,7 +213,7 @@ has_only()
 			eventually has_state web parked
 		fi
 		vmctl rm -f web
-		rm -rf web.mayfly .web.mayfly*
+		rm -f web.mayfly*
 	done
 }
 
