@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "channel.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -33,7 +34,20 @@ result<pipe_ends> make_pipe(system &calls)
 	return pipe_ends{descriptor(calls, fds[0]), descriptor(calls, fds[1])};
 }
 
-// Starts `command` with these as standard input and output. Signals that we ignore are its own.
+// What a signal handler can reach: the program that it ends.
+volatile pid_t running = -1;
+
+void end_both(int number)
+{
+	::kill(running, SIGTERM);
+	::signal(number, SIG_DFL);
+	::raise(number);
+}
+
+constexpr std::array ends{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+// Starts `command` with these as standard input and output. It is not to take SIGPIPE as we
+// do, nor keys that are for us.
 result<pid_t> start(std::vector<std::string> &command, int in, int out)
 {
 	std::vector<char *> words;
@@ -54,6 +68,7 @@ result<pid_t> start(std::vector<std::string> &command, int in, int out)
 	posix_spawnattr_setsigdefault(&attributes, &defaults);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
 
+	const handled_signals ignored(std::array{SIGINT, SIGQUIT}, SIG_IGN);
 	const int code = ::posix_spawnp(&child, words.front(), &files, &attributes, words.data(), environ);
 
 	posix_spawnattr_destroy(&attributes);
@@ -73,17 +88,25 @@ bool has_ended(pid_t child, int flags)
 	return ended != 0;
 }
 
+// Gives it so long to end; whether it has.
+bool wait_for_end(pid_t child, std::chrono::milliseconds grace)
+{
+	constexpr std::chrono::milliseconds step{10};
+
+	for (; grace.count() > 0; grace -= step) {
+		if (has_ended(child, WNOHANG))
+			return true;
+		::poll(nullptr, 0, step.count());
+	}
+	return false;
+}
+
 // Politely first: ssh has a terminal to tidy up.
 void end_child(pid_t child)
 {
-	constexpr int grace = 200, step_ms = 10;
-
 	::kill(child, SIGTERM);
-	for (int i = 0; i < grace; i++) {
-		if (has_ended(child, WNOHANG))
-			return;
-		::poll(nullptr, 0, step_ms);
-	}
+	if (wait_for_end(child, std::chrono::seconds(2)))
+		return;
 	::kill(child, SIGKILL);
 	has_ended(child, 0);
 }
@@ -93,21 +116,24 @@ void end_child(pid_t child)
 channel::channel(pid_t child, descriptor to, descriptor from, std::chrono::milliseconds patience)
 	: child_(child), to_(std::move(to)), from_(std::move(from)), patience_(patience)
 {
+	running = child;
+	ending_ = std::make_unique<handled_signals>(ends, end_both);
 }
 
 channel::channel(channel &&other) noexcept
 	: child_(std::exchange(other.child_, -1)), to_(std::move(other.to_)), from_(std::move(other.from_)),
-	  patience_(other.patience_)
+	  patience_(other.patience_), ending_(std::move(other.ending_))
 {
 }
 
 channel::~channel()
 {
 	if (child_ < 0)
-		return;
+		return; // was moved, or has ended
 	to_ = descriptor();
 	from_ = descriptor();
 	end_child(child_);
+	ending_.reset();
 }
 
 result<channel> channel::open(system &calls, std::vector<std::string> command, std::chrono::milliseconds patience)
@@ -123,14 +149,16 @@ result<channel> channel::open(system &calls, std::vector<std::string> command, s
 	return channel(child, std::move(in.write), std::move(out.read), patience);
 }
 
-result<void> channel::wait_for(int fd, short events) const
+result<void> channel::wait_for(int fd, short events, clock::time_point until)
 {
 	pollfd entry{.fd = fd, .events = events, .revents = 0};
 	int ready;
 
-	do
-		ready = ::poll(&entry, 1, static_cast<int>(patience_.count()));
-	while (ready < 0 && errno == EINTR);
+	do {
+		const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+
+		ready = ::poll(&entry, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+	} while (ready < 0 && errno == EINTR);
 	if (ready < 0)
 		return fail(errno, errno_text(errno));
 	if (ready == 0)
@@ -146,7 +174,7 @@ result<void> channel::write(std::span<const std::byte> bytes) const
 		if (written >= 0)
 			bytes = bytes.subspan(static_cast<std::size_t>(written));
 		else if (errno == EAGAIN)
-			VMCTL_TRY(wait_for(to_.fd(), POLLOUT));
+			VMCTL_TRY(wait_for(to_.fd(), POLLOUT, clock::now() + patience_));
 		else if (errno == EPIPE)
 			return fail(EPIPE, "the other side does not listen any more");
 		else if (errno != EINTR)
@@ -164,6 +192,7 @@ result<void> channel::write_line(const std::string &line) const
 
 result<std::string> channel::read_line() const
 {
+	const auto until = clock::now() + patience_;
 	std::string line;
 
 	for (;;) {
@@ -173,7 +202,7 @@ result<std::string> channel::read_line() const
 		if (got == 0)
 			return fail(EPIPE, "the other side has ended");
 		if (got < 0 && errno == EAGAIN)
-			VMCTL_TRY(wait_for(from_.fd(), POLLIN));
+			VMCTL_TRY(wait_for(from_.fd(), POLLIN, until));
 		else if (got < 0 && errno != EINTR)
 			return fail(errno, "receiving: " + errno_text(errno));
 		if (got <= 0)
@@ -189,9 +218,10 @@ result<std::string> channel::read_line() const
 void channel::finish()
 {
 	to_ = descriptor();
-	// It says no more, but its end is seen.
-	while (read_line())
-		;
+	if (wait_for_end(child_, std::chrono::seconds(5)))
+		child_ = -1;
+	if (child_ < 0)
+		ending_.reset();
 }
 
 } // namespace vmctl::cli

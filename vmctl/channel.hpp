@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,16 +12,19 @@
 #include <sys/types.h>
 #include <vmctl/vmctl.hpp>
 
+#include "signals.hpp"
+
 namespace vmctl::cli
 {
 
 // Its standard input and output are ours; messages go where ours go. Whoever writes must
-// not be ended by SIGPIPE.
+// not be ended by SIGPIPE. A key for both, Ctrl-C, is for us: a signal that ends us ends the program,
+// and there is one at a time.
 class channel final
 {
 public:
 	// Starts `command`, a program and its arguments. Reads and writes fail with ETIMEDOUT
-	// when nothing has moved for as long as `patience`.
+	// when nothing could be written, or no line came, for as long as `patience`.
 	[[nodiscard]] static result<channel> open(system &calls, std::vector<std::string> command,
 						  std::chrono::milliseconds patience);
 
@@ -35,17 +39,20 @@ public:
 	[[nodiscard]] result<void> write_line(const std::string &line) const;
 	// Without its end. EPIPE: there will be none.
 	[[nodiscard]] result<std::string> read_line() const;
-	// No more is written. It has time to end by itself.
+	// No more is written. It has a few seconds to end by itself.
 	void finish();
 
 private:
 	channel(pid_t child, descriptor to, descriptor from, std::chrono::milliseconds patience);
 
-	[[nodiscard]] result<void> wait_for(int fd, short events) const;
+	using clock = std::chrono::steady_clock;
+
+	[[nodiscard]] static result<void> wait_for(int fd, short events, clock::time_point until);
 
 	pid_t child_;
 	descriptor to_, from_;
 	std::chrono::milliseconds patience_;
+	std::unique_ptr<handled_signals> ending_; // of the program when a signal ends us
 };
 
 } // namespace vmctl::cli

@@ -8,10 +8,11 @@
 //			start NAME, or keep NAME; NAME may be missing
 //	running ID, or failed
 //
-// Until `start` is written, the VM is the sender's, and any failure lets it go on there.
-// From then on it is the receiver's, unless that says `failed`.
+// Until `start` is written, the VM is the sender's. From then on it is the receiver's, unless
+// that says `failed`, or has waited too long for this word.
 #pragma once
 
+#include <chrono>
 #include <string_view>
 
 namespace vmctl::cli::handover
@@ -24,6 +25,9 @@ constexpr std::string_view start = "start";
 constexpr std::string_view keep = "keep"; // made, but not started
 constexpr std::string_view running = "running";
 constexpr std::string_view failed = "failed";
+
+// The receiver waits for the sender's last word, which follows `arrived` at once.
+constexpr std::chrono::seconds longest_wait{60};
 
 // Bytes of a line at most.
 constexpr unsigned longest_line = 256;

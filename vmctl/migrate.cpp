@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -41,7 +42,7 @@ outcome<destination> find_destination(const invocation &in)
 	if (const auto command = in.value("via")) {
 		if (in.operands.size() != 1)
 			return bad_usage("one VM is needed, and with --via no host");
-		return destination{*command, {"/bin/sh", "-c", *command}};
+		return destination{"the other side", {"/bin/sh", "-c", *command}};
 	}
 	if (in.operands.size() != 2)
 		return bad_usage("a VM and a host are needed");
@@ -67,22 +68,25 @@ outcome<milliseconds> parse_patience(const invocation &in)
 	return milliseconds(*patience);
 }
 
-// The last word to the receiver.
-outcome<std::string> parse_order(const invocation &in, const vm_info &row)
+// What the VM shall be called there; empty: the receiver finds a name.
+outcome<std::string> parse_name(const invocation &in, const vm_info &row)
 {
-	// Made to be started later, or paused: it shall not run there either.
-	const bool keeps = row.state == vm_state::paused ||
-			   (row.state == vm_state::ready && !row.started && row.detached);
 	const auto wanted = in.value("name");
 
-	if (wanted)
-		if (const auto judged = check_name(*wanted); !judged)
-			return bad_usage(fmt::format("{}: {}", *wanted, judged.error().what));
-
 	// An automatic name is this module's.
-	const std::string name = wanted ? *wanted : check_name(row.name) ? row.name : "";
+	if (!wanted)
+		return check_name(row.name) ? row.name : "";
+	if (const auto judged = check_name(*wanted); !judged)
+		return bad_usage(fmt::format("{}: {}", *wanted, judged.error().what));
+	return *wanted;
+}
 
-	return fmt::format("{}{}{}", keeps ? handover::keep : handover::start, name.empty() ? "" : " ", name);
+// The last word to the receiver. What does not run here shall not run there.
+std::string order_for(const standstill &held, const std::string &name)
+{
+	const auto verb = held.was_going() ? handover::start : handover::keep;
+
+	return fmt::format("{}{}{}", verb, name.empty() ? "" : " ", name);
 }
 
 // A shell may greet before it.
@@ -110,96 +114,135 @@ result<std::uint64_t> read_answer(const channel &to)
 		return fail(undecided, line.error().what);
 	if (*line == handover::failed)
 		return fail(ECANCELED, "the other side could not start it");
-	if (line->starts_with(handover::running))
-		if (const auto id = parse_number(std::string_view(*line).substr(handover::running.size() + 1)))
+
+	const std::size_t blank = line->find(' ');
+
+	if (line->substr(0, blank) == handover::running && blank != std::string::npos)
+		if (const auto id = parse_number(std::string_view(*line).substr(blank + 1)))
 			return *id;
 	return fail(undecided, "the other side has answered nonsense");
 }
 
-// Gives the VM away: its id there. After a failure it goes on here, unless that is `undecided`.
-result<std::uint64_t> hand_over(const device &from, const vm &what, const standstill &held, const std::string &order,
-				const channel &to)
+// A VM on its way.
+struct traveller {
+	std::string name; // here
+	vm machine;
+	std::string name_there; // or empty
+	destination to;
+};
+
+// Gives the VM away: its id there. After a failure it is as it was, unless that is
+// `undecided`. From the last word on, signals wait in \p undivided: nobody but us can say
+// what became of it.
+result<std::uint64_t> hand_over(const device &from, const traveller &who, standstill &held, const channel &to,
+				std::optional<delayed_signals> &undivided)
 {
-	VMCTL_TRY(from.save(what, [&](std::span<const std::byte> bytes) { return to.write(bytes); }));
+	VMCTL_TRY(from.save(who.machine, [&](std::span<const std::byte> bytes) { return to.write(bytes); }));
 	VMCTL_TRY(expect(to, handover::arrived));
-
-	// It must not go on by itself any more, and nobody but us can say what became of it.
-	const delayed_signals undivided(std::array{SIGHUP, SIGINT, SIGQUIT, SIGTERM});
-
+	undivided.emplace(std::array{SIGHUP, SIGINT, SIGQUIT, SIGTERM});
 	VMCTL_TRY(held.make_lasting());
 
-	auto sent = to.write_line(order);
+	auto sent = to.write_line(order_for(held, who.name_there));
 	auto answer = sent ? read_answer(to) : std::unexpected(sent.error());
 
 	if (!answer && answer.error().code != undecided)
-		held.undo();
+		if (const auto undone = held.undo(); !undone)
+			return fail(answer.error().code, answer.error().what + "; and here " + undone.error().what);
 	return answer;
 }
 
-// What is said when a VM was not given away.
-error explain(const std::string &name, const destination &where, error cause)
+// The VM was not given away.
+failure explain(const traveller &who, error cause)
 {
+	const bool ours = cause.code == ENOTSUP || cause.code == EFBIG || cause.code == ENOMEM || cause.code == EFAULT;
+
 	if (cause.code != undecided)
-		return {cause.code, fmt::format("{}: {}; it stays here", name, cause.what), cause.fix};
-	return {cause.code,
-		fmt::format("{}: whether it runs on {} is not known: {}; here it is paused", name, where.word,
-			    cause.what),
-		fmt::format("if it does, 'vmctl rm -f {0}', else 'vmctl unpause {0}'", name)};
+		return {ours ? status::broken : status::some_failed,
+			{cause.code, fmt::format("{}: {}; it stays here", who.name, cause.what), cause.fix}};
+	return {status::broken,
+		{cause.code,
+		 fmt::format("{}: whether it runs on {} is not known: {}; here it is paused", who.name, who.to.word,
+			     cause.what),
+		 fmt::format("look there, a minute from now: if it runs, 'vmctl rm -f {0}', else 'vmctl unpause {0}'",
+			     who.name)}};
 }
 
+// It runs there.
 result<void> forget(const vm &what)
 {
-	if (const auto killed = what.kill(); !killed && killed.error().code != ESRCH)
-		return killed;
+	VMCTL_TRY(what.kill());
+	// One that belonged to another process is gone with it.
 	if (const auto removed = what.remove(); !removed && removed.error().code != ENOENT)
 		return removed;
 	return {};
+}
+
+outcome<traveller> find_traveller(const device &from, const invocation &in, destination to)
+{
+	const auto one = select_one(from, std::span(in.operands).first(1));
+
+	if (!one)
+		return std::unexpected(one.error());
+
+	auto name_there = parse_name(in, one->row);
+
+	if (!name_there)
+		return std::unexpected(name_there.error());
+
+	auto machine = from.open_vm(one->row.id);
+
+	if (!machine)
+		return give_up(status::some_failed, machine.error());
+	return traveller{one->row.name, std::move(*machine), std::move(*name_there), std::move(to)};
+}
+
+// Moves it, and tells how long it stood still.
+int move(const context &world, const device &from, const traveller &who, channel &to)
+{
+	std::optional<delayed_signals> undivided;
+	const auto since = clock::now();
+	auto held = standstill::begin(who.machine);
+
+	if (!held)
+		return world.end(explain(who, held.error()));
+
+	const auto id = hand_over(from, who, *held, to, undivided);
+	const std::chrono::nanoseconds stood = clock::now() - since;
+
+	if (!id)
+		return world.end(explain(who, id.error()));
+
+	const auto forgotten = forget(who.machine);
+
+	world.out.print("{}\n", *id);
+	world.out.flush();
+	if (!forgotten)
+		return world.end({status::broken,
+				  {forgotten.error().code, fmt::format("{} is {} on {}, but here {}", who.name, *id,
+								       who.to.word, forgotten.error().what)}});
+	world.err.print("{} is {} on {}; it stood still for {}\n", who.name, *id, who.to.word,
+			time_text(static_cast<std::uint64_t>(stood.count())));
+	world.err.flush();
+	to.finish();
+	return status::ok;
 }
 
 } // namespace
 
 int verb_migrate(const context &world, const invocation &in)
 {
-	const destination where = CLI_TRY(world, find_destination(in));
+	destination where = CLI_TRY(world, find_destination(in));
 	const milliseconds patience = CLI_TRY(world, parse_patience(in));
 	const device from = CLI_TRY(world, open_device(world));
-	const chosen one = CLI_TRY(world, select_one(from, std::span(in.operands).first(1)));
-	const std::string order = CLI_TRY(world, parse_order(in, one.row));
-	const auto what = from.open_vm(one.row.id);
+	const traveller who = CLI_TRY(world, find_traveller(from, in, std::move(where)));
 	const handled_signals lasting(std::array{SIGPIPE}, SIG_IGN);
-
-	if (!what)
-		return world.end({status::some_failed, what.error()});
-
-	auto to = channel::open(world.calls, where.command, patience);
+	auto to = channel::open(world.calls, who.to.command, patience);
 
 	if (!to)
 		return world.end({status::broken, to.error()});
 	if (const auto ready = wait_until_ready(*to); !ready)
-		return world.end({status::some_failed, explain(one.row.name, where, ready.error())});
-
-	const auto since = clock::now();
-	const auto held = standstill::begin(*what);
-
-	if (!held)
-		return world.end({status::some_failed, held.error()});
-
-	const auto id = hand_over(from, *what, *held, order, *to);
-	const std::chrono::nanoseconds stood = clock::now() - since;
-
-	if (!id)
-		return world.end({id.error().code == undecided ? status::broken : status::some_failed,
-				  explain(one.row.name, where, id.error())});
-	if (const auto forgotten = forget(*what); !forgotten)
-		return world.end({status::broken,
-				  {forgotten.error().code,
-				   fmt::format("{} runs on {} as {}, but is not removed here: {}", one.row.name,
-					       where.word, *id, forgotten.error().what)}});
-	to->finish();
-	world.out.print("{}\n", *id);
-	world.err.print("{} is {} on {}; it stood still for {}\n", one.row.name, *id, where.word,
-			time_text(static_cast<std::uint64_t>(stood.count())));
-	return status::ok;
+		return world.end(explain(who, ready.error()));
+	return move(world, from, who, *to);
 }
 
 } // namespace vmctl::cli

@@ -5,8 +5,10 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include "handover.hpp"
 #include "launch.hpp"
@@ -27,13 +29,23 @@ outcome<void> say(const context &world, std::string_view line)
 	return {};
 }
 
-// The next line, without its end. Reads no further.
+// The next line, without its end. Reads no further. Late words do not count: the sender has
+// told its user to look here, and he must not find another VM after that.
 outcome<std::string> hear(const context &world)
 {
+	using clock = std::chrono::steady_clock;
+
+	const auto until = clock::now() + handover::longest_wait;
 	std::string line;
 	std::array<std::byte, 1> next{};
 
 	for (;;) {
+		const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+		pollfd entry{.fd = world.in, .events = POLLIN, .revents = 0};
+
+		if (left <= 0 || world.calls.poll({&entry, 1}, static_cast<int>(left)) == 0)
+			return give_up(status::some_failed, {ETIMEDOUT, "the sender is silent: nothing is made"});
+
 		const ssize_t got = world.calls.read(world.in, next);
 
 		if (got == -EINTR)

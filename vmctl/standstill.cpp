@@ -12,7 +12,7 @@ result<standstill> standstill::begin(const vm &of)
 
 	if (!held && held.error().code != EALREADY)
 		return std::unexpected(held.error());
-	return standstill(of, !held, VMCTL_TRY(of.info()).exits);
+	return standstill(of, held.has_value(), VMCTL_TRY(of.info()));
 }
 
 result<void> standstill::check() const
@@ -26,23 +26,26 @@ result<void> standstill::check() const
 	return {};
 }
 
-result<void> standstill::make_lasting() const
+result<void> standstill::make_lasting()
 {
 	VMCTL_TRY(check());
-	if (const auto paused = machine_->pause(); !paused && paused.error().code != EALREADY)
-		return paused;
+	if (const auto paused = machine_->pause(); !paused) {
+		if (paused.error().code != EALREADY)
+			return paused;
+		// Somebody else has paused it meanwhile: he did not ask us to let it go on.
+		is_ours_ = false;
+	}
 
 	const auto checked = check();
 
 	if (!checked)
-		undo();
+		static_cast<void>(undo());
 	return checked;
 }
 
-void standstill::undo() const
+result<void> standstill::undo() const
 {
-	if (!was_paused_)
-		static_cast<void>(machine_->resume());
+	return is_ours_ ? machine_->resume() : result<void>();
 }
 
 } // namespace vmctl::cli

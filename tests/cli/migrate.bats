@@ -10,8 +10,9 @@ good='vmctl restore --incoming -'
 
 teardown()
 {
-	pkill -KILL -f 'vmctl restore --incoming' || true
+	pkill -KILL -x vmctl || true
 	vmctl rm -f --all 2>/dev/null || true
+	vmctl image rm --all
 	eventually holds_nothing
 }
 
@@ -20,7 +21,7 @@ teardown()
 	vm migrate --via "$good" --name there web
 	expect_status 0
 	[[ $output == "$(field there id)" ]]
-	[[ $stderr == "web is $output on vmctl restore --incoming -; it stood still for "* ]]
+	[[ $stderr == "web is $output on the other side; it stood still for "* ]]
 	[[ $(vmctl ps -a --json | jq -r '.[].name') == there ]]
 	eventually has_lines there 2
 }
@@ -66,7 +67,7 @@ teardown()
 	counting web
 	refused()
 	{
-		vm migrate --timeout 0.5 --via "$1" web
+		vm migrate --timeout "${3:-60}" --via "$1" web
 		expect_status 1
 		[[ $stderr == *"vmctl: migrate: web: $2; it stays here" ]]
 		before=$(vmctl logs web | wc -l)
@@ -74,12 +75,14 @@ teardown()
 	}
 	refused true "the other side has ended"
 	refused "echo Welcome; echo to this host" "the other side has ended"
-	refused "exec sleep 1000" "the other side did not answer in time"
+	refused "exec sleep 1000" "the other side did not answer in time" 0.5
 	refused "cat /dev/zero" "the other side is no vmctl"
 	refused "yes" "the other side is no vmctl, or one of another version"
 	refused "no-such-program" "the other side has ended"
 	refused "echo mayfly waiting 1; yes" "the other side is no vmctl"
-	refused "echo mayfly waiting 1; exec sleep 1000" "the other side did not answer in time"
+	refused "echo mayfly waiting 1; exec sleep 1000" "the other side did not answer in time" 0.5
+	# It drips, but says nothing.
+	refused "echo mayfly waiting 1; while printf x; do sleep 0.1; done" "the other side did not answer in time" 1
 	vm migrate --via "echo mayfly waiting 1" web
 	expect_status 1
 	[[ $stderr == "vmctl: migrate: web: the other side "*"; it stays here" ]]
@@ -168,7 +171,7 @@ moves()
 	cat "$said"
 	eventually is_at "$3"
 	if [[ $3 == paused* && $2 != *migrate* ]]; then
-		grep -q "web: whether it runs on .* is not known: .*; here it is paused" "$said"
+		grep -q "web: whether it runs on the other side is not known: .*; here it is paused" "$said"
 	fi
 	vmctl rm -f --all
 }
@@ -206,6 +209,78 @@ early()
 	early "$kill"
 	moves order:0 "$kill" paused
 	moves answer "$kill" "paused there"
+}
+
+@test "an answer without sense is none" {
+	answers()
+	{
+		vmctl spawn -q --name web >/dev/null
+		eventually has_state web parked
+		vm migrate --via "echo mayfly waiting 1; head -c 17 >/dev/null; echo arrived; $1" web
+		show
+	}
+	for answer in running "running x" "runningx 5" "perhaps 5" ""; do
+		answers "echo $answer; cat >/dev/null"
+		[[ $status -eq 125 && $stderr == *"the other side has answered nonsense; here it is paused"* ]]
+		[[ $(field web state) == paused ]]
+		vmctl rm -f web
+	done
+	# Who goes on to talk is not listened to.
+	answers "echo running 5; exec yes"
+	[[ $status -eq 0 && $output == 5 ]]
+}
+
+@test "one that is on its way is not taken again" {
+	counting web
+	mkfifo "$BATS_TEST_TMPDIR/hold"
+	in_background vmctl migrate --via "echo mayfly waiting 1; cat $BATS_TEST_TMPDIR/hold" web
+	eventually is_at paused
+	vm migrate --via "$good" --name there web
+	expect_status 1
+	[[ $stderr == "vmctl: migrate: web: somebody else is saving or moving it; it stays here"* ]]
+	vm save --stop web "$BATS_TEST_TMPDIR/web"
+	expect_status 1
+	# Another pause outlives it.
+	vmctl pause web
+	echo >"$BATS_TEST_TMPDIR/hold"
+	status_of_background
+	[[ $status -eq 1 ]]
+	is_at paused
+}
+
+# Of many records.
+@test "a large one, over a link that is cut or stands still" {
+	vmctl run --snapshot-when-ready large primes -- 7919 >/dev/null
+	vmctl create -q --name web large >/dev/null
+	(($(vmctl save web - | wc -c) > 40000))
+	vm migrate --via 'echo mayfly waiting 1; head -c 30000 >/dev/null' web
+	expect_status 1
+	[[ $stderr == "vmctl: migrate: web: the other side "*"; it stays here" ]]
+	vm migrate --timeout 0.5 --via 'echo mayfly waiting 1; head -c 100 >/dev/null; exec sleep 1000' web
+	expect_status 1
+	[[ $stderr == "vmctl: migrate: web: the other side did not answer in time; it stays here" ]]
+	[[ $(field web state) == ready ]]
+	vm migrate --via "$good" --name there web
+	expect_status 0
+	vmctl start there
+	vmctl wait there
+	vmctl image rm large
+}
+
+# As a terminal sends it, to both sides.
+@test "Ctrl-C waits for the last answer" {
+	mkfifo "$BATS_TEST_TMPDIR/hold"
+	counting web
+	in_background setsid vmctl migrate --name there \
+		--via "tests/cli/bad_link answer 'touch $BATS_TEST_TMPDIR/asked; cat $BATS_TEST_TMPDIR/hold >/dev/null'" web
+	cd "$BATS_TEST_DIRNAME/../.." || return
+	eventually test -e "$BATS_TEST_TMPDIR/asked"
+	eventually is_at "paused there"
+	kill -INT -- "-$pid"
+	echo >"$BATS_TEST_TMPDIR/hold"
+	status_of_background
+	# It still says what it does not know.
+	[[ $status -eq 130 && $stderr == *"web: whether it runs on the other side is not known"* ]]
 }
 
 @test "Ctrl-C leaves it here" {
