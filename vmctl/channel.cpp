@@ -40,11 +40,8 @@ volatile pid_t running = -1;
 void end_both(int number)
 {
 	::kill(running, SIGTERM);
-	::signal(number, SIG_DFL);
-	::raise(number);
+	end_by(number);
 }
-
-constexpr std::array ends{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 // Starts `command` with these as standard input and output. It is not to take SIGPIPE as we
 // do, nor keys that are for us.
@@ -117,7 +114,7 @@ channel::channel(pid_t child, descriptor to, descriptor from, std::chrono::milli
 	: child_(child), to_(std::move(to)), from_(std::move(from)), patience_(patience)
 {
 	running = child;
-	ending_ = std::make_unique<handled_signals>(ends, end_both);
+	ending_ = std::make_unique<handled_signals>(ending_signals, end_both);
 }
 
 channel::channel(channel &&other) noexcept
@@ -218,10 +215,10 @@ result<std::string> channel::read_line() const
 void channel::finish()
 {
 	to_ = descriptor();
-	if (wait_for_end(child_, std::chrono::seconds(5)))
-		child_ = -1;
-	if (child_ < 0)
-		ending_.reset();
+	if (!wait_for_end(child_, std::chrono::seconds(5)))
+		return;
+	child_ = -1;
+	ending_.reset();
 }
 
 } // namespace vmctl::cli

@@ -18,8 +18,8 @@ namespace vmctl::cli
 {
 
 // Its standard input and output are ours; messages go where ours go. Whoever writes must
-// not be ended by SIGPIPE. A key for both, Ctrl-C, is for us: a signal that ends us ends the program,
-// and there is one at a time.
+// not be ended by SIGPIPE. Ctrl-C is for us alone: a signal that ends us ends the program, too.
+// There is one at a time.
 class channel final
 {
 public:

@@ -23,17 +23,6 @@ namespace vmctl::cli
 namespace
 {
 
-outcome<std::string> parse_name(const invocation &in, std::uint32_t count)
-{
-	const auto name = in.value("name");
-
-	if (!name)
-		return "";
-	if (const auto judged = check_name(*name, count > 1 ? std::optional(count) : std::nullopt); !judged)
-		return bad_usage(fmt::format("{}: {}", *name, judged.error().what));
-	return *name;
-}
-
 // While a large batch is made: a line that is drawn over itself on a terminal,
 // and one for every tenth elsewhere.
 class progress
@@ -263,6 +252,17 @@ outcome<std::uint32_t> parse_count(const invocation &in)
 	if (!number || *number == 0 || *number > UINT32_MAX)
 		return bad_usage(fmt::format("-n {}: not a number from 1 to {}", *text, UINT32_MAX));
 	return static_cast<std::uint32_t>(*number);
+}
+
+outcome<std::string> parse_name(const invocation &in, std::uint32_t count)
+{
+	const auto name = in.value("name");
+
+	if (!name)
+		return "";
+	if (const auto judged = check_name(*name, count > 1 ? std::optional(count) : std::nullopt); !judged)
+		return bad_usage(fmt::format("{}: {}", *name, judged.error().what));
+	return *name;
 }
 
 outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in)

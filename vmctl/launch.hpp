@@ -36,6 +36,9 @@ bool tell_ids(const context &world, const device &to, std::span<const std::uint6
 // was another's, which is replaced: who had that knows it. The status.
 int tell_image(const context &world, const image &made, bool replaces);
 
+// --name of `in`, for so many VMs; empty without it.
+outcome<std::string> parse_name(const invocation &in, std::uint32_t count);
+
 // -m of `in`, in bytes; nothing without it.
 outcome<std::optional<std::uint64_t>> parse_memory(const invocation &in);
 

@@ -12,6 +12,7 @@
 #include "channel.hpp"
 #include "cli.hpp"
 #include "handover.hpp"
+#include "launch.hpp"
 #include "select.hpp"
 #include "signals.hpp"
 #include "standstill.hpp"
@@ -69,16 +70,12 @@ outcome<milliseconds> parse_patience(const invocation &in)
 }
 
 // What the VM shall be called there; empty: the receiver finds a name.
-outcome<std::string> parse_name(const invocation &in, const vm_info &row)
+outcome<std::string> find_name_there(const invocation &in, const vm_info &row)
 {
-	const auto wanted = in.value("name");
-
+	if (in.has("name"))
+		return parse_name(in, 1);
 	// An automatic name is this module's.
-	if (!wanted)
-		return check_name(row.name) ? row.name : "";
-	if (const auto judged = check_name(*wanted); !judged)
-		return bad_usage(fmt::format("{}: {}", *wanted, judged.error().what));
-	return *wanted;
+	return check_name(row.name) ? row.name : "";
 }
 
 // The last word to the receiver. What does not run here shall not run there.
@@ -139,7 +136,7 @@ result<std::uint64_t> hand_over(const device &from, const traveller &who, stands
 {
 	VMCTL_TRY(from.save(who.machine, [&](std::span<const std::byte> bytes) { return to.write(bytes); }));
 	VMCTL_TRY(expect(to, handover::arrived));
-	undivided.emplace(std::array{SIGHUP, SIGINT, SIGQUIT, SIGTERM});
+	undivided.emplace(ending_signals);
 	VMCTL_TRY(held.make_lasting());
 
 	auto sent = to.write_line(order_for(held, who.name_there));
@@ -184,7 +181,7 @@ outcome<traveller> find_traveller(const device &from, const invocation &in, dest
 	if (!one)
 		return std::unexpected(one.error());
 
-	auto name_there = parse_name(in, one->row);
+	auto name_there = find_name_there(in, one->row);
 
 	if (!name_there)
 		return std::unexpected(name_there.error());

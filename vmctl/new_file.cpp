@@ -54,11 +54,8 @@ std::array<char, PATH_MAX> unfinished{};
 void remove_unfinished(int number)
 {
 	::unlink(unfinished.data());
-	::signal(number, SIG_DFL);
-	::raise(number);
+	end_by(number);
 }
-
-constexpr std::array ends{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 } // namespace
 
@@ -111,7 +108,7 @@ result<new_file> new_file::begin(const std::string &wanted)
 	made.temporary_ = temporary;
 	if (temporary.size() < unfinished.size()) {
 		*std::ranges::copy(temporary, unfinished.begin()).out = '\0';
-		made.removal_ = std::make_unique<handled_signals>(ends, remove_unfinished);
+		made.removal_ = std::make_unique<handled_signals>(ending_signals, remove_unfinished);
 	}
 	return made;
 }

@@ -37,8 +37,7 @@ void restore_terminal()
 void restore_and_end(int number)
 {
 	restore_terminal();
-	std::signal(number, SIG_DFL);
-	std::raise(number);
+	end_by(number);
 }
 
 // While it lives, keys come one by one, unechoed, and make no signals.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <csignal>
 #include <span>
 #include <utility>
@@ -8,6 +9,16 @@
 
 namespace vmctl::cli
 {
+
+// Those that somebody sends to end us.
+inline constexpr std::array ending_signals{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+// The last step of a handler that has tidied up: the signal ends us as if there were none.
+inline void end_by(int number)
+{
+	::signal(number, SIG_DFL);
+	::raise(number);
+}
 
 // While it lives, signals are handled by `handler`, which is not interrupted by them.
 // Those that are ignored stay so: who started us wants that, as nohup does.

@@ -108,9 +108,11 @@ result<std::span<const std::byte>> record_reader::read()
 	VMCTL_TRY(read_all(from_, frame_));
 
 	// Also the two numbers that mean an error are more than there may be.
-	if (!is_one_frame(frame_) || ZSTD_getFrameContentSize(frame_.data(), size) > longest_)
+	const std::uint64_t content_size = ZSTD_getFrameContentSize(frame_.data(), size);
+
+	if (!is_one_frame(frame_) || content_size > longest_)
 		return damaged();
-	content_.resize(ZSTD_getFrameContentSize(frame_.data(), size));
+	content_.resize(content_size);
 	if (ZSTD_decompressDCtx(context_.get(), content_.data(), content_.size(), frame_.data(), size) !=
 	    content_.size())
 		return damaged();

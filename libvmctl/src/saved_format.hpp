@@ -21,9 +21,6 @@ constexpr std::uint32_t version = 1;
 // Bytes of a piece of memory at most: what both sides have a buffer for.
 constexpr std::uint64_t max_piece = 256 << 10;
 
-// Bytes of a record at most: a piece with its header.
-constexpr std::size_t max_record = max_piece + 24;
-
 // A reader of this version takes no more of the base, which it has to keep for a while.
 constexpr std::uint64_t max_base = 1ull << 30;
 
@@ -73,9 +70,10 @@ struct piece {
 	std::uint32_t flags = 0; // MAYFLY_SEGMENT_*, of the base only
 };
 
-static_assert(sizeof(preamble) == 16 && sizeof(header) == 160 && sizeof(piece) == 24 &&
-		      max_record == max_piece + sizeof(piece),
-	      "layout is the format");
+static_assert(sizeof(preamble) == 16 && sizeof(header) == 160 && sizeof(piece) == 24, "layout is the format");
+
+// Bytes of a record at most: a piece with its header.
+constexpr std::size_t max_record = max_piece + sizeof(piece);
 
 template <class T> std::span<const std::byte> bytes_of(const T &object)
 {

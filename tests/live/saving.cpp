@@ -153,20 +153,37 @@ std::uint64_t ticks_in(const bytes &first)
 	return read_at<std::uint64_t>(first, header_size + offsetof(mayfly_vcpu_state, tsc_offset));
 }
 
+/// A file that can say that it comes from a host with another TSC.
+class travelled
+{
+public:
+	explicit travelled(bytes file) : file_(std::move(file)), contents_(live::contents_of(file_)) {}
+
+	[[nodiscard]] std::uint64_t tsc() const { return ticks_in(contents_.front()); }
+	[[nodiscard]] std::uint64_t khz() const { return read_at<std::uint64_t>(contents_.front(), khz_at); }
+	void set_flags(std::uint32_t flags) { write_at(contents_.front(), flags_at, flags); }
+	bytes from_host_with(std::uint64_t khz)
+	{
+		write_at(contents_.front(), khz_at, khz);
+		return live::with_records(file_, contents_);
+	}
+
+private:
+	bytes file_;
+	std::vector<bytes> contents_;
+};
+
 /// The file says that it comes from a host whose TSC is half as fast.
 TEST_F(Saving, TicksAreConverted)
 {
 	const auto image = make_image();
-	const bytes file = saved(make_one(image));
-	auto contents = live::contents_of(file);
-	bytes &first = contents.front();
-	const std::uint64_t tsc = ticks_in(first), khz = read_at<std::uint64_t>(first, khz_at);
+	travelled file(saved(make_one(image)));
+	const std::uint64_t tsc = file.tsc(), khz = file.khz();
 
 	EXPECT_EQ(khz, live::info(device).tsc_khz);
-	write_at(first, khz_at, khz / 2);
 
 	const std::uint64_t start = __rdtsc();
-	const std::uint64_t now = must(restored(live::with_records(file, contents)).from.state()).tsc_offset;
+	const std::uint64_t now = must(restored(file.from_host_with(khz / 2)).from.state()).tsc_offset;
 
 	EXPECT_GE(now, 2 * tsc);
 	EXPECT_LE(now, 2 * tsc + 2 * tsc / 1'000'000 + (__rdtsc() - start) + 1000);
@@ -176,18 +193,12 @@ TEST_F(Saving, TicksAreConverted)
 TEST_F(Saving, TicksThatAreCountedNeedTheSameFrequency)
 {
 	const auto image = make_image();
-	const bytes file = saved(make_one(image));
-	auto contents = live::contents_of(file);
-	bytes &first = contents.front();
-	const std::uint64_t tsc = ticks_in(first), khz = read_at<std::uint64_t>(first, khz_at);
-	const auto from_host_with = [&](std::uint64_t other) {
-		write_at(first, khz_at, other);
-		return live::with_records(file, contents);
-	};
+	travelled file(saved(make_one(image)));
+	const std::uint64_t tsc = file.tsc(), khz = file.khz();
 
-	write_at(first, flags_at, std::uint32_t{1});
+	file.set_flags(1);
 	for (const std::uint64_t other : {khz / 2, khz - khz / 3000, khz + khz / 3000, 2 * khz}) {
-		const auto refused = restore(from_host_with(other));
+		const auto refused = restore(file.from_host_with(other));
 
 		ASSERT_FALSE(refused) << other;
 		EXPECT_EQ(refused.error().code, ENOTSUP);
@@ -199,7 +210,7 @@ TEST_F(Saving, TicksThatAreCountedNeedTheSameFrequency)
 	// Measured a little differently, it is the same. Neither ticks nor their time goes back.
 	for (const std::uint64_t other : {khz, khz + khz / 10'000, khz - khz / 10'000}) {
 		const std::uint64_t start = __rdtsc();
-		const vmctl::image made = restored(from_host_with(other)).from;
+		const vmctl::image made = restored(file.from_host_with(other)).from;
 		const std::uint64_t now = must(made.state()).tsc_offset;
 
 		EXPECT_GE(now, tsc);
@@ -212,8 +223,8 @@ TEST_F(Saving, TicksThatAreCountedNeedTheSameFrequency)
 
 		EXPECT_EQ(read_at<std::uint32_t>(live::contents_of(again).front(), flags_at), 1u);
 	}
-	write_at(first, flags_at, std::uint32_t{2});
-	EXPECT_EQ(restore(from_host_with(khz)).error().code, ENOTSUP);
+	file.set_flags(2);
+	EXPECT_EQ(restore(file.from_host_with(khz)).error().code, ENOTSUP);
 }
 
 }
