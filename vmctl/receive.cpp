@@ -43,8 +43,12 @@ outcome<std::string> hear(const context &world)
 		const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
 		pollfd entry{.fd = world.in, .events = POLLIN, .revents = 0};
 
-		if (left <= 0 || world.calls.poll({&entry, 1}, static_cast<int>(left)) == 0)
+		const int ready = left <= 0 ? 0 : world.calls.poll({&entry, 1}, static_cast<int>(left));
+
+		if (ready == 0)
 			return give_up(status::some_failed, {ETIMEDOUT, "the sender is silent: nothing is made"});
+		if (ready == -EINTR)
+			continue; // was stopped: a read would wait without a limit
 
 		const ssize_t got = world.calls.read(world.in, next);
 

@@ -109,7 +109,7 @@ constexpr std::array table{
 	verb{"restore", "", life, "restore [-n N] [--name PREFIX] [-q] FILE|- [-- ARGS…]",
 	     "Start VMs that go on from a saved one", restore_options, 1, true, verb_restore},
 	verb{"migrate", "", life, "migrate [--name NAME] VM HOST | migrate --via COMMAND VM",
-	     "Let a VM go on on another host, by ssh; prints its id there", migrate_options, 2, false,
+	     "Move a VM to another host, by ssh; prints its id there", migrate_options, 2, false,
 	     verb_migrate},
 	verb{"start", "", life, "start VM… | --all", "Start VMs that were created", control_options, any, false,
 	     verb_start},
