@@ -66,6 +66,7 @@ static long do_info(void __user *user)
 		.parked = life_parked_count(),
 		.flags = (devpage_clock_is_stable() ? MAYFLY_INFO_CLOCK : 0) |
 			 (WORKERS_KEEP_QUOTAS ? MAYFLY_INFO_CPU_MAX : 0) |
+			 (clock_ratio_bits ? MAYFLY_INFO_TSC_SCALING : 0) |
 			 (tlbmodel_is_on() ? MAYFLY_INFO_DEBUG : 0),
 		.cold = cold_count(),
 		.warmed = cold_warmed(),

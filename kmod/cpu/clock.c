@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * clock.c - how fast the TSC is.
+ * clock.c - how fast the TSC is, the host's and a guest's.
  */
 #include <linux/clocksource.h>
 #include <linux/time64.h>
@@ -10,6 +10,7 @@
 #include "debug/mutation.h"
 
 struct clock_scale clock_scale;
+unsigned int clock_ratio_bits;
 
 /**
  * clock_setup - at load
@@ -19,6 +20,20 @@ struct clock_scale clock_scale;
 int clock_setup(void)
 {
 	return tsc_khz ? 0 : -EOPNOTSUPP;
+}
+
+/**
+ * clock_scale_for - how ticks become ns
+ * @khz: the TSC's frequency, not 0
+ *
+ * Return: the scale.
+ */
+struct clock_scale clock_scale_for(u32 khz)
+{
+	struct clock_scale scale = { .khz = khz };
+
+	clocks_calc_mult_shift(&scale.mult, &scale.shift, khz, NSEC_PER_MSEC, 0);
+	return scale;
 }
 
 /**
@@ -32,18 +47,37 @@ int clock_setup(void)
  */
 void clock_measure(void)
 {
-	unsigned int khz = mutation_is(MUTATION_TSC_KHZ) ? 2 * tsc_khz : tsc_khz;
-
-	clock_scale.khz = khz;
-	clocks_calc_mult_shift(&clock_scale.mult, &clock_scale.shift, khz, NSEC_PER_MSEC, 0);
+	clock_scale = clock_scale_for(mutation_is(MUTATION_TSC_KHZ) ? 2 * tsc_khz : tsc_khz);
 }
 
 /**
- * clock_khz - how fast guests' TSC is
+ * clock_khz - how fast the host's TSC is
  *
  * Return: kHz, as their clocks have it.
  */
 u32 clock_khz(void)
 {
 	return clock_scale.khz ?: tsc_khz;
+}
+
+/**
+ * clock_may_be - can a guest's TSC be so fast?
+ * @khz: its frequency; 0: the host's
+ *
+ * Return: true if the processor can do it, or need not.
+ */
+bool clock_may_be(u32 khz)
+{
+	return !khz || (clock_ratio_bits && khz / CLOCK_RATIO_MAX <= clock_khz());
+}
+
+/**
+ * clock_ratio_for - how fast a guest's TSC is beside the host's
+ * @khz: frequency of its TSC, not 0
+ *
+ * Return: the ratio, with clock_ratio_bits after the point.
+ */
+u64 clock_ratio_for(u32 khz)
+{
+	return mul_u64_u64_div_u64(khz, 1ull << clock_ratio_bits, clock_khz());
 }

@@ -281,6 +281,5 @@ unsigned int state_wrong_field(const struct mayfly_vcpu_state *s)
 	RULE(waiting, s->waiting <= MAYFLY_WAITING_HLT);
 	RULE(deadline, deadline_is_valid(s));
 	RULE(clock_seq, !(s->clock_seq & 1));
-	RULE(unused, !s->unused);
 	return STATE_ALL_RIGHT;
 }

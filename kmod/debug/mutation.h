@@ -32,6 +32,7 @@ enum mutation {
 	MUTATION_INTERCEPT,	/* #AC is not intercepted */
 	MUTATION_MSR_BITMAP,	/* TSC_AUX can be read */
 	MUTATION_SYSCALLS,	/* SYSCALL is on and finds the host's MSRs; VT-x */
+	MUTATION_TSC_RATIO,	/* a guest's TSC is as fast as the last one's; VT-x */
 	MUTATION_IO_BITMAP,	/* port 0x80 is open; VT-x: no exits for ports */
 	MUTATION_CLEAN,		/* what has changed is said to be as it was; SVM */
 	MUTATION_SHUTDOWN,	/* a shutdown leaves rubbish as the guest's state; SVM */

@@ -14,6 +14,8 @@
 #include <linux/string.h>
 #include <asm/svm.h>
 
+#include "compat.h"
+#include "cpu/clock.h"
 #include "cpu/state.h"
 #include "cpu/vcpu.h"
 #include "debug/shadow.h"
@@ -220,6 +222,18 @@ static void check_vmcb_event(u64 word)
 		shadow_report(SHADOW_CONTROL, "EVENTINJ %#llx", word);
 }
 
+/* 15.30.5: 32 bits after the point. */
+static void check_tsc_ratio(u32 khz)
+{
+	u64 one = BIT_ULL(32), ratio;
+
+	if (!boot_cpu_has(X86_FEATURE_TSCRATEMSR))
+		return;
+	rdmsrq(MSR_AMD64_TSC_RATIO, ratio);
+	if (ratio != (khz ? mul_u64_u64_div_u64(one, khz, clock_khz()) : one))
+		shadow_report(SHADOW_CONTROL, "TSC ratio %#llx, TSC of %u kHz", ratio, khz);
+}
+
 static void check_vmcb_control(const struct vmcb *vmcb, const struct vcpu *vcpu,
 			       phys_addr_t iopm, phys_addr_t msrpm)
 {
@@ -230,6 +244,7 @@ static void check_vmcb_control(const struct vmcb *vmcb, const struct vcpu *vcpu,
 	expect_word(vmcb, WORD_IOPM, iopm);
 	expect_word(vmcb, WORD_MSRPM, msrpm);
 	expect_word(vmcb, WORD_TSC_OFFSET, vcpu->state.tsc_offset);
+	check_tsc_ratio(vcpu->state.tsc_khz);
 	expect_word(vmcb, WORD_INTERRUPT, WANT_INTERRUPT);
 	expect_word(vmcb, WORD_NESTED, WANT_NESTED);
 	expect_word(vmcb, WORD_N_CR3, __pa(vcpu->s2->root));

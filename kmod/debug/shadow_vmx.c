@@ -16,6 +16,7 @@
 #include <asm/vmx.h>
 
 #include "compat.h"
+#include "cpu/clock.h"
 #include "cpu/state.h"
 #include "cpu/vcpu.h"
 #include "cpu/vmx/asm.h"
@@ -32,8 +33,10 @@
 			 BIT(23) | BIT(24) | BIT(28) | BIT(29) | BIT(31))
 /* EPT VPID WBINVD, unrestricted guest. */
 #define SECONDARY	(BIT(1) | BIT(5) | BIT(6) | BIT(7))
-/* RDRAND ENCLS RDSEED. */
-#define SECONDARY_LIKED	(BIT(11) | BIT(15) | BIT(16))
+/* RDRAND ENCLS RDSEED, TSC scaling. */
+#define SECONDARY_LIKED	(BIT(11) | BIT(15) | BIT(16) | TSC_SCALING)
+#define TSC_SCALING	BIT(25)
+#define TSC_RATIO_ONE	BIT_ULL(48)
 /* Save debug controls, 64-bit host, load PAT and EFER. */
 #define EXIT		(BIT(2) | BIT(9) | BIT(19) | BIT(21))
 /* Load debug controls, IA-32e guest, load PAT and EFER. */
@@ -153,6 +156,19 @@ static void check_syscalls(const struct mayfly_vcpu_state *state, bool open)
 		shadow_report(SHADOW_CONTROL, "a guest has system calls, and not its MSRs");
 }
 
+/* 26.3 */
+static void check_tsc(const struct mayfly_vcpu_state *state)
+{
+	u64 ratio = TSC_RATIO_ONE;
+
+	expect_control(TSC_OFFSET, state->tsc_offset);
+	if (!(forced_secondary & TSC_SCALING))
+		return;
+	if (state->tsc_khz)
+		ratio = mul_u64_u64_div_u64(TSC_RATIO_ONE, state->tsc_khz, clock_khz());
+	expect_control(TSC_MULTIPLIER, ratio);
+}
+
 static void check_vmcs_controls(const struct vcpu *vcpu, phys_addr_t bitmap, bool open)
 {
 	check_vmcs_intercepts(open);
@@ -164,7 +180,7 @@ static void check_vmcs_controls(const struct vcpu *vcpu, phys_addr_t bitmap, boo
 	expect_control(VM_EXIT_MSR_LOAD_COUNT, 0);
 	expect_control(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	expect_control(MSR_BITMAP, bitmap);
-	expect_control(TSC_OFFSET, vcpu->state.tsc_offset);
+	check_tsc(&vcpu->state);
 	expect_control(EPT_POINTER, __pa(vcpu->s2->root) | EPTP_WB_4_LEVELS);
 	expect_control(VIRTUAL_PROCESSOR_ID, vcpu->tag.asid);
 	expect_control(VMCS_LINK_POINTER, ~0ull);

@@ -139,7 +139,7 @@ struct mayfly_row {
  * @user_vms: VMs the caller has
  * @user_bytes: bytes they hold alone, and the caller's images
  * @bytes: bytes all VMs hold alone, and all images
- * @tsc_khz: frequency of the host's TSC, and of guests', in kHz
+ * @tsc_khz: frequency of the host's TSC, and of guests' that have no other, in kHz
  */
 struct mayfly_info {
 	__u32 api_version;
@@ -181,6 +181,7 @@ struct mayfly_info {
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */
 #define MAYFLY_INFO_CPU_MAX	4	/* a cgroup's cpu.max holds VMs outside RUN, too */
+#define MAYFLY_INFO_TSC_SCALING	8	/* a guest's TSC may have another frequency than the host's */
 
 /**
  * struct mayfly_segment - one piece of an image
@@ -285,7 +286,8 @@ struct mayfly_image_info {
 #define MAYFLY_IMAGE_SNAPSHOT	1	/* from SNAPSHOT: its VMs go on from there */
 /*
  * Its guests count the TSC's ticks by themselves, and could not bear another frequency. The
- * module only keeps this in mind, also for snapshots: who carries VMs from host to host asks.
+ * module only keeps this in mind, also for snapshots. A caller that carries VMs from host to
+ * host asks, and sets @tsc_khz of struct mayfly_vcpu_state.
  */
 #define MAYFLY_IMAGE_SAME_TSC	2
 
@@ -658,7 +660,8 @@ struct mayfly_state {
  * @exception: with MAYFLY_STATE_EXCEPTION the vector to raise at the next entry:
  *	0 to 19 except 2, 3, 4, 9, 15 and 18
  * @error_code: its error code, where the vector has one
- * @tsc_offset: guest TSC = host TSC + this
+ * @tsc_offset: guest TSC = host TSC + this; where @tsc_khz is not 0, host TSC times the
+ *	ratio of the two + this
  * @events: pending events, a bit for each port
  * @deadline: guest clock, in ns, until which the guest waits; MAYFLY_FOREVER has
  *	none; 0 when it does not wait
@@ -666,7 +669,8 @@ struct mayfly_state {
  * @flags: MAYFLY_STATE_*
  * @generation: on the device page: goes up by one from a VM to those that go on from it
  * @clock_seq: on the device page: even, and goes up whenever the clock there is written
- * @unused: zero
+ * @tsc_khz: frequency of the guest's TSC, in kHz, which is up to 255 times the host's; 0: it is
+ *	the host's. Needs MAYFLY_INFO_TSC_SCALING, or SET_STATE answers -EOPNOTSUPP
  *
  * Addresses must be canonical (48 bits; 57 where the CPU has five-level paging), and
  * the bases of @ds and @es below 4 GiB. SET_STATE answers -EINVAL to a state that some
@@ -701,7 +705,7 @@ struct mayfly_vcpu_state {
 	__u32 flags;
 	__u64 generation;
 	__u32 clock_seq;
-	__u32 unused;
+	__u32 tsc_khz;
 };
 
 #define MAYFLY_FXSAVE_SIZE	512
@@ -712,6 +716,8 @@ struct mayfly_vcpu_state {
 
 #define MAYFLY_STATE_EXCEPTION	1	/* @exception is pending */
 #define MAYFLY_STATE_SHADOW	2	/* interrupt shadow after STI or MOV SS */
+/* To SET_STATE: @tsc_offset is what the guest's TSC shows now, as in an image's state */
+#define MAYFLY_STATE_TSC	4
 
 /**
  * struct mayfly_memory - argument of MAYFLY_MEMORY

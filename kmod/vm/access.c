@@ -10,6 +10,7 @@
 #include <linux/string.h>
 #include <linux/wait_bit.h>
 
+#include "cpu/clock.h"
 #include "cpu/state.h"
 #include "mem/memory.h"
 #include "mem/pages.h"
@@ -76,8 +77,28 @@ static void complete_state(const struct vm *vm, struct access_state *state,
 static bool changes_device_page(const struct mayfly_vcpu_state *now,
 				const struct mayfly_vcpu_state *next)
 {
-	return now->tsc_offset != next->tsc_offset || now->generation != next->generation ||
-	       now->clock_seq != next->clock_seq;
+	return now->tsc_offset != next->tsc_offset || now->tsc_khz != next->tsc_khz ||
+	       now->generation != next->generation || now->clock_seq != next->clock_seq;
+}
+
+/* Returns 0, or -EOPNOTSUPP for a frequency that the processor cannot make. */
+static int judge_tsc(struct mayfly_vcpu_state *state)
+{
+	if (!clock_may_be(state->tsc_khz))
+		return -EOPNOTSUPP;
+	if (state->flags & MAYFLY_STATE_TSC)
+		clock_set_tsc(state, state->tsc_offset);
+	state->flags &= ~MAYFLY_STATE_TSC;
+	return 0;
+}
+
+static int judge_state(struct access_state *state)
+{
+	int ret = judge_tsc(&state->registers);
+
+	if (!ret && !(state_is_valid(&state->registers) && state_fpu_is_valid(state->fpu)))
+		ret = -EINVAL;
+	return ret;
 }
 
 static void put_state(struct vm *vm, const struct access_state *state)
@@ -105,8 +126,8 @@ static void put_state(struct vm *vm, const struct access_state *state)
  * @fpu: the caller gave an FPU image
  *
  * Context: may sleep.
- * Return: -EINVAL for a state that some CPU would refuse, else as
- * life_stands_still(), or -EINTR.
+ * Return: -EINVAL for a state that some CPU would refuse, -EOPNOTSUPP for a TSC that this
+ * one does not have, else as life_stands_still(), or -EINTR.
  */
 int access_set_state(struct vm *vm, struct access_state *state, size_t registers,
 		     bool fpu)
@@ -119,11 +140,10 @@ int access_set_state(struct vm *vm, struct access_state *state, size_t registers
 	ret = life_stands_still(vm);
 	if (!ret) {
 		complete_state(vm, state, registers, fpu);
-		if (state_is_valid(&state->registers) && state_fpu_is_valid(state->fpu))
-			put_state(vm, state);
-		else
-			ret = -EINVAL;
+		ret = judge_state(state);
 	}
+	if (!ret)
+		put_state(vm, state);
 	pool_unlock_irq(vm->pool);
 	unlock_outside(vm);
 	return ret;

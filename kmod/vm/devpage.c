@@ -40,7 +40,9 @@ bool devpage_clock_is_stable(void)
  */
 u64 devpage_guest_now(const struct vm *vm)
 {
-	return clock_ns(rdtsc() + vm->vcpu.state.tsc_offset);
+	struct clock_scale scale = clock_scale_of(vm->vcpu.state.tsc_khz);
+
+	return clock_ns(&scale, clock_guest_tsc(&vm->vcpu.state, rdtsc()));
 }
 
 /*
@@ -49,6 +51,7 @@ u64 devpage_guest_now(const struct vm *vm)
  */
 static bool measure_wall(const struct vm *vm, u64 *wall_ns)
 {
+	struct clock_scale scale = clock_scale_of(vm->vcpu.state.tsc_khz);
 	unsigned int tries = 3;
 	unsigned long flags;
 	u64 before, took, unix_ns;
@@ -58,9 +61,10 @@ static bool measure_wall(const struct vm *vm, u64 *wall_ns)
 		before = rdtsc();
 		unix_ns = ktime_get_real_ns();
 		took = rdtsc() - before;
-	} while (clock_ns(took) > WALL_SLACK_NS && --tries);
+	} while (clock_ns(&clock_scale, took) > WALL_SLACK_NS && --tries);
 	local_irq_restore(flags);
-	*wall_ns = unix_ns - clock_ns(before + took / 2 + vm->vcpu.state.tsc_offset);
+	*wall_ns = unix_ns -
+		   clock_ns(&scale, clock_guest_tsc(&vm->vcpu.state, before + took / 2));
 	return tries;
 }
 
@@ -69,17 +73,27 @@ static u32 clock_flags(void)
 	return devpage_clock_is_stable() ? MAYFLY_CLOCK_STABLE : 0;
 }
 
-static void set_wall(struct vm *vm, u64 wall_ns)
+/*
+ * The guest may have been stopped between its two looks at seq, at this page or at another
+ * one of this clock.
+ */
+static void write_clock(struct vm *vm)
 {
+	struct clock_scale scale = clock_scale_of(vm->vcpu.state.tsc_khz);
 	struct mayfly_device_page *page = vm->device_page;
 
-	vm->wall_ns = wall_ns;
-	if (!page)
-		return;	/* Cold: devpage_fill() will see it. */
-	/* The guest may have been stopped between its two looks at seq. */
 	page->clock.seq = vm->vcpu.state.clock_seq += 2;
 	page->clock.flags = clock_flags();
-	page->clock.wall_ns = wall_ns;
+	page->clock.mult = scale.mult;
+	page->clock.shift = scale.shift;
+	page->clock.wall_ns = vm->wall_ns;
+}
+
+static void set_wall(struct vm *vm, u64 wall_ns)
+{
+	vm->wall_ns = wall_ns;
+	if (vm->device_page)	/* Or else devpage_fill() will see it. */
+		write_clock(vm);
 }
 
 /**
@@ -146,7 +160,7 @@ void devpage_begin(struct vm *vm)
 
 	for (i = 0; i < ARRAY_SIZE(vm->seed); i++)
 		vm->seed[i] = get_random_u64();
-	vm->vcpu.state.tsc_offset = vm->memory.image->start.state.tsc_offset - rdtsc();
+	clock_set_tsc(&vm->vcpu.state, vm->memory.image->start.state.tsc_offset);
 	measure_wall(vm, &vm->wall_ns);
 	vm->host_offset = ktime_mono_to_real(0);
 	vm->wall_due = jiffies + WALL_CHECK;
@@ -173,11 +187,6 @@ void devpage_fill(struct vm *vm)
 	page->args_len = vm->args_length;
 	page->argc = vm->argc;
 	memcpy(page->seed, vm->seed, sizeof(page->seed));
-	/* A guest that was between its two looks at another page of this clock sees it. */
-	page->clock.seq = vm->vcpu.state.clock_seq += 2;
-	page->clock.flags = clock_flags();
-	page->clock.mult = clock_scale.mult;
-	page->clock.shift = clock_scale.shift;
-	page->clock.wall_ns = vm->wall_ns;
+	write_clock(vm);
 	memcpy(page->name, vm->key.name, sizeof(page->name));
 }

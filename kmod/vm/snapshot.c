@@ -17,6 +17,7 @@
 #include <linux/wait.h>
 #include <asm/tsc.h>
 
+#include "cpu/clock.h"
 #include "mem/image.h"
 #include "mem/memory.h"
 #include "mem/owner.h"
@@ -67,7 +68,7 @@ static int pay(struct vm *vm, struct image *image, gfp_t gfp)
 static void take_start(struct image_start *start, const struct vm *vm)
 {
 	vm_copy_state(vm, &start->state, start->fpu);
-	start->state.tsc_offset += rdtsc();
+	start->state.tsc_offset = clock_guest_tsc(&start->state, rdtsc());
 }
 
 /* Returns 0 or as pay(): then the VM is as before. */

@@ -20,6 +20,7 @@
 
 #include "compat.h"
 #include "cpu/backend.h"
+#include "cpu/clock.h"
 #include "cpu/svm/srso.h"
 #include "cpu/svm/vmcb.h"
 #include "cpu/vcpu.h"
@@ -42,6 +43,9 @@ static struct stage2_format npt_format __ro_after_init = {
 	.large_pages = true,
 	.large_code = true,
 };
+
+/* After the point of MSR_AMD64_TSC_RATIO. APM 2 15.30.5 */
+#define TSC_RATIO_BITS	32
 
 /* Set while the CPU is ours; newer kernels call it by that name. */
 #define BP_SPEC_REDUCE	(1ull << 4)
@@ -101,12 +105,22 @@ static int __init svm_setup(void)
 	}
 	/* Nested tables have as many levels as the host's own. APM 2 15.25.3 */
 	npt_format.levels = pgtable_l5_enabled() ? 5 : 4;
+	if (boot_cpu_has(X86_FEATURE_TSCRATEMSR))
+		clock_ratio_bits = TSC_RATIO_BITS;
 	ret = choose_against_srso();
 	if (!ret)
 		ret = svm_make_blocks();
 	if (ret)
 		svm_free_blocks();
 	return ret;
+}
+
+/* Only guests feel it, but it is not in the VMCB. Where there is no such MSR it is always 1. */
+static void set_tsc_ratio(struct svm_cpu *cpu, u64 ratio)
+{
+	if (clock_ratio_bits)
+		wrmsrq(MSR_AMD64_TSC_RATIO, ratio);
+	cpu->tsc_ratio = ratio;
 }
 
 static int svm_enable_cpu(void)
@@ -128,9 +142,8 @@ static int svm_enable_cpu(void)
 		rdmsrq(MSR_TSC_AUX, cpu->tsc_aux);
 	wrmsrq(MSR_EFER, efer | EFER_SVME);
 	wrmsrq(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
-	/* Another hypervisor may have left its last guest's. 1.0; APM 2 15.30.5 */
-	if (boot_cpu_has(X86_FEATURE_TSCRATEMSR))
-		wrmsr(MSR_AMD64_TSC_RATIO, 0, 1);
+	/* Another hypervisor may have left its last guest's. */
+	set_tsc_ratio(cpu, clock_ratio(0));
 	set_bp_spec_reduce(true);
 	compat_perf_counts_guests(true);
 	cpu->enabled = true;
@@ -154,6 +167,7 @@ static void svm_disable_cpu(void)
 		return;
 	cpu->enabled = false;
 	svm_off();
+	set_tsc_ratio(cpu, clock_ratio(0));
 	set_bp_spec_reduce(false);
 	compat_perf_counts_guests(false);
 }
@@ -186,9 +200,12 @@ static void hide_block_stepping(bool hide)
 static void load_vcpu(struct svm_cpu *cpu, struct vcpu *vcpu)
 {
 	struct vmcb_control_area *control = &cpu->vmcb->control;
+	u64 tsc_ratio = clock_ratio(vcpu->state.tsc_khz);
 
 	svm_load_state(&cpu->vmcb->save, &vcpu->state);
 	control->tsc_offset = vcpu->state.tsc_offset;
+	if (unlikely(tsc_ratio != cpu->tsc_ratio))
+		set_tsc_ratio(cpu, tsc_ratio);
 	control->nested_cr3 = __pa(vcpu->s2->root);
 	control->asid = vcpu->tag.asid;
 	if (!mutation_is(MUTATION_CLEAN))

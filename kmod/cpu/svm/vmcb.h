@@ -41,6 +41,7 @@ struct vmcb_save_area;
  * @next_asid: next unused tag of this generation
  * @max_asid: largest tag
  * @tsc_aux: the host's TSC_AUX, which never changes
+ * @tsc_ratio: in MSR_AMD64_TSC_RATIO, where there is one
  * @enabled: this CPU is ours
  *
  * Each CPU uses only its own, with preemption off. @enabled, and what it implies,
@@ -60,6 +61,7 @@ struct svm_cpu {
 	u32 next_asid;
 	u32 max_asid;
 	u64 tsc_aux;
+	u64 tsc_ratio;
 	bool enabled;
 };
 

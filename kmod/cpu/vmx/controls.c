@@ -17,6 +17,7 @@
 #include <asm/vmx.h>
 
 #include "cpu/vendor.h"
+#include "cpu/clock.h"
 #include "cpu/vmx/asm.h"
 #include "cpu/vmx/choice.h"
 #include "cpu/vmx/controls.h"
@@ -26,6 +27,8 @@
 #define TIMER_MS	1
 /* In IA32_VMX_MISC: the number of the TSC bit that it counts (SDM 3D A.6). */
 #define TIMER_RATE	0x1f
+/* After the point of the TSC multiplier (SDM 3C 26.3). */
+#define TSC_MULTIPLIER_BITS 48
 
 /* Hyper-V's nested VT-x has no such timer. Without it a slice's own ends the slice. */
 static const struct vmx_choice pin_choice = {
@@ -54,7 +57,7 @@ static const struct vmx_choice cpu2_choice = {
 	.want = SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID |
 		SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_UNRESTRICTED_GUEST,
 	.like = SECONDARY_EXEC_RDRAND_EXITING | SECONDARY_EXEC_RDSEED_EXITING |
-		SECONDARY_EXEC_ENCLS_EXITING,
+		SECONDARY_EXEC_ENCLS_EXITING | SECONDARY_EXEC_TSC_SCALING,
 };
 
 static const struct vmx_choice exit_choice = {
@@ -136,6 +139,8 @@ static int __init choose_controls(void)
 		return -EOPNOTSUPP;
 	}
 	vmx_controls.large_pages = ept_vpid & VMX_EPT_2MB_PAGE_BIT;
+	if (vmx_controls.cpu2 & SECONDARY_EXEC_TSC_SCALING)
+		clock_ratio_bits = TSC_MULTIPLIER_BITS;
 	rdmsrq(MSR_IA32_VMX_MISC, misc);
 	vmx_controls.timer = (u64)tsc_khz * TIMER_MS >>
 			     (misc & TIMER_RATE);

@@ -12,6 +12,7 @@
 #include <linux/string.h>
 #include <asm/vmx.h>
 
+#include "cpu/clock.h"
 #include "cpu/vcpu.h"
 #include "cpu/vendor.h"
 #include "cpu/vmx/asm.h"
@@ -74,6 +75,14 @@ int __init vmx_make_vmcs(void)
 	return 0;
 }
 
+/* Where there is no such field it is always 1. SDM 3C 26.3 */
+static void set_tsc_ratio(struct vmx_cpu *cpu, u64 ratio)
+{
+	if (clock_ratio_bits)
+		vmx_write(TSC_MULTIPLIER, ratio);
+	cpu->tsc_ratio = ratio;
+}
+
 /**
  * vmx_renew_vmcs - reset a VMCS, and write everything that is the same for all guests
  * @cpu: this CPU's, which is in VMX operation
@@ -89,6 +98,7 @@ void vmx_renew_vmcs(struct vmx_cpu *cpu)
 	*(u32 *)page_address(cpu->vmcs) = vmx_controls.revision;
 	vmx_load(vmcs);
 	vmx_controls_write(cpu->syscalls_open);
+	set_tsc_ratio(cpu, clock_ratio(0));
 	vmx_host_write(&cpu->host);
 	cpu->launched = false;
 	cpu->loaded = 0;
@@ -109,6 +119,7 @@ static u64 eptp_of(const struct vcpu *vcpu)
 void vmx_load_state(struct vmx_cpu *cpu, const struct vcpu *vcpu)
 {
 	const struct mayfly_vcpu_state *state = &vcpu->state;
+	u64 tsc_ratio = clock_ratio(state->tsc_khz);
 
 	vmx_load_segments(state);
 	vmx_write(GUEST_RSP, state->regs[MAYFLY_RSP]);
@@ -125,6 +136,8 @@ void vmx_load_state(struct vmx_cpu *cpu, const struct vcpu *vcpu)
 	vmx_write(GUEST_SYSENTER_ESP, state->sysenter_esp);
 	vmx_write(GUEST_SYSENTER_EIP, state->sysenter_eip);
 	vmx_write(TSC_OFFSET, state->tsc_offset);
+	if (unlikely(tsc_ratio != cpu->tsc_ratio) && !mutation_is(MUTATION_TSC_RATIO))
+		set_tsc_ratio(cpu, tsc_ratio);
 	vmx_write(EPT_POINTER, eptp_of(vcpu));
 }
 

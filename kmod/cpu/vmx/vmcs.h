@@ -27,6 +27,7 @@ struct vcpu;
  * @generation: of VPIDs; goes up when they are used up
  * @next_vpid: next unused VPID of this generation
  * @rip: the guest's, in @vmcs
+ * @tsc_ratio: in @vmcs, where the CPU can scale a guest's TSC
  * @blocked: interrupts or NMIs may be, in @vmcs
  * @injected: an exception, at the last entry
  * @syscalls_open: the guest in @vmcs can make system calls, see syscalls.c
@@ -46,6 +47,7 @@ struct vmx_cpu {
 	u64 generation;
 	u32 next_vpid;
 	u64 rip;
+	u64 tsc_ratio;
 	bool blocked;
 	bool injected;
 	bool syscalls_open;
