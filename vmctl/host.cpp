@@ -65,6 +65,8 @@ int verb_info(const context &world, const invocation &in)
 			{"warmed", info->warmed},
 			{"debug", info->debug},
 			{"clock_stable", info->clock_stable},
+			{"tsc_khz", info->tsc_khz},
+			{"tsc_scaling", info->tsc_scaling},
 			{"cpu_max", info->cpu_max},
 		});
 		return status::ok;
@@ -85,6 +87,8 @@ int verb_info(const context &world, const invocation &in)
 	world.out.print("so far         {} VMs spawned, parked {} times\n", info->spawned, info->parked);
 	world.out.print("guest clock    {}\n",
 			info->clock_stable ? "stable" : "unstable: the host's TSC cannot be trusted");
+	world.out.print("guest TSC      {} kHz{}\n", info->tsc_khz,
+			info->tsc_scaling ? "; a restored VM may keep another" : "");
 	world.out.print("cpu.max        {}\n",
 			info->cpu_max ? "holds for every VM" : "holds for attached VMs only, on this kernel");
 	return status::ok;

@@ -91,7 +91,7 @@ constexpr std::array image_load_options{
 	option{"name", "NAME", "its name (what the file is called)"},
 	option{"memory,m", "SIZE", "memory of a VM made without -m, as 512K, 16M or 1.5G (16M)"},
 	option{"cpu", "LEVEL", "what the guest needs of the CPU: sse2 or sse4.2 (sse2)"},
-	option{"same-tsc", "", "the guest counts ticks: never restore it where the TSC is faster or slower"},
+	option{"same-tsc", "", "the guest counts ticks: restore it only where its TSC can be as fast as here"},
 	take_name,
 };
 constexpr std::array help_options{option{"man", "", "all of it as a page, for: vmctl help --man | man -l -"}};

@@ -103,6 +103,7 @@ result<module_info> ask_module(system &calls, int fd)
 		.warmed = raw.warmed,
 		.debug = (raw.flags & MAYFLY_INFO_DEBUG) != 0,
 		.clock_stable = (raw.flags & MAYFLY_INFO_CLOCK) != 0,
+		.tsc_scaling = (raw.flags & MAYFLY_INFO_TSC_SCALING) != 0,
 		.cpu_max = (raw.flags & MAYFLY_INFO_CPU_MAX) != 0,
 	};
 }

@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include <fmt/format.h>
-#include <x86intrin.h>
 
 #include "arguments.hpp"
 #include "convert.hpp"
@@ -111,12 +111,24 @@ bool is_same_frequency(std::uint64_t a, std::uint64_t b)
 	return apart <= b / 4000;
 }
 
-result<void> judge_frequency(const saved::header &header, std::uint64_t khz_here)
+std::unexpected<error> has_another_tsc(const saved::header &header, std::uint64_t khz_here)
 {
-	if (!has_same_tsc(header) || is_same_frequency(header.tsc_khz, khz_here))
-		return {};
 	return fail(ENOTSUP, fmt::format("its guest counts ticks of a TSC of {} kHz, but this host's has {} kHz",
 					 header.tsc_khz, khz_here));
+}
+
+// Must the processor give its guests a TSC that is not as fast as the host's?
+bool needs_scaling(const saved::header &header, std::uint64_t khz_here)
+{
+	return has_same_tsc(header) && !is_same_frequency(header.tsc_khz, khz_here);
+}
+
+result<void> judge_frequency(const saved::header &header, const module_info &here)
+{
+	if (needs_scaling(header, here.tsc_khz) &&
+	    (!here.tsc_scaling || header.tsc_khz > std::numeric_limits<std::uint32_t>::max()))
+		return has_another_tsc(header, here.tsc_khz);
+	return {};
 }
 
 // The registers that the module knows; it must not be asked for others.
@@ -138,7 +150,7 @@ result<raw_vcpu> read_state(content &from, const saved::header &header)
 // are rounded, by less than 2^-29 of what they show; it must not go back.
 std::uint64_t ticks_here(std::uint64_t ticks, const saved::header &there, std::uint64_t khz_here)
 {
-	if (there.tsc_khz == khz_here)
+	if (there.tsc_khz == khz_here || needs_scaling(there, khz_here))
 		return ticks;
 
 	const auto here = static_cast<std::uint64_t>(static_cast<unsigned __int128>(ticks) * khz_here / there.tsc_khz);
@@ -374,18 +386,23 @@ result<void> expect_end(const record_reader &records, const piece &last, bool to
 	return to_the_end ? records.expect_end() : result<void>();
 }
 
-result<void> set_registers(const vm &one, const raw_vcpu &raw, std::uint64_t tsc)
+result<void> set_registers(const vm &one, const raw_vcpu &raw, const saved::header &there, std::uint64_t khz_here)
 {
 	vcpu_state state = state_of(raw);
 
-	// What the module must judge and would not see.
+	// What the module must judge and would not see. The TSC's frequency is in the header.
 	if (const raw_vcpu again = raw_of(state);
-	    std::memcmp(&again.registers, &raw.registers, sizeof raw.registers) != 0)
+	    state.tsc_khz != 0 || std::memcmp(&again.registers, &raw.registers, sizeof raw.registers) != 0)
 		return damaged();
-	state.tsc_offset = tsc - __rdtsc();
+	state.tsc_khz = needs_scaling(there, khz_here) ? static_cast<std::uint32_t>(there.tsc_khz) : 0;
+	state.tsc_offset = ticks_here(state.tsc_offset, there, khz_here);
+	state.tsc_is_now = true;
 
 	const auto set = one.set_state(state);
 
+	// Its frequency was the last that was not known to be all right.
+	if (!set && set.error().code == ENOTSUP)
+		return has_another_tsc(there, khz_here);
 	if (!set && set.error().code == EINVAL)
 		return fail(EBADMSG, "damaged, or its registers are not for this host's CPU");
 	return set;
@@ -420,15 +437,14 @@ result<restored> device::restore(const byte_source &from, const restore_options 
 
 	const module_info here = VMCTL_TRY(info());
 
-	VMCTL_TRY(judge_frequency(start.header, here.tsc_khz));
+	VMCTL_TRY(judge_frequency(start.header, here));
 
 	const image base = VMCTL_TRY(find_or_make_base(*this, start.header, segments));
 	const vm scratch = VMCTL_TRY(spawn_attached(base, {.memory = start.header.memory, .start = false}));
 
 	VMCTL_TRY(read_own(pieces, next, scratch));
 	VMCTL_TRY(expect_end(records, next, options.to_the_end));
-	VMCTL_TRY(set_registers(scratch, *start.state,
-				ticks_here(start.state->registers.tsc_offset, start.header, here.tsc_khz)));
+	VMCTL_TRY(set_registers(scratch, *start.state, start.header, here.tsc_khz));
 	return restored{VMCTL_TRY(scratch.snapshot(options.name, options.replace)), start.arguments};
 }
 

@@ -73,7 +73,7 @@ std::uint64_t bytes_of(std::span<const extent> pages)
 	return sum;
 }
 
-saved::header header_of(const plan &plan, const std::string &arguments, std::uint64_t tsc_khz)
+saved::header header_of(const plan &plan, const std::string &arguments, std::uint64_t host_khz)
 {
 	saved::header header;
 
@@ -85,7 +85,7 @@ saved::header header_of(const plan &plan, const std::string &arguments, std::uin
 	header.arguments_size = static_cast<std::uint32_t>(arguments.size());
 	header.flags = plan.info.same_tsc ? saved::flag_same_tsc : 0;
 	header.memory = plan.info.memory_default;
-	header.tsc_khz = tsc_khz;
+	header.tsc_khz = plan.state && plan.state->tsc_khz != 0 ? plan.state->tsc_khz : host_khz;
 	header.base_rip = plan.base_state.rip;
 	header.base_rsp = plan.base_state.regs[rsp];
 	header.base_cr3 = plan.base_state.cr3;
@@ -97,17 +97,18 @@ saved::header header_of(const plan &plan, const std::string &arguments, std::uin
 }
 
 // All that comes before the memory.
-std::vector<std::byte> start_of(const plan &plan, std::uint64_t tsc_khz)
+std::vector<std::byte> start_of(const plan &plan, std::uint64_t host_khz)
 {
 	const std::string arguments = pack_arguments(plan.arguments);
-	const saved::header header = header_of(plan, arguments, tsc_khz);
+	const saved::header header = header_of(plan, arguments, host_khz);
 	std::vector<std::byte> all;
 	const auto add = [&](std::span<const std::byte> bytes) { all.insert(all.end(), bytes.begin(), bytes.end()); };
 
 	add(saved::bytes_of(header));
 	if (plan.state) {
-		const raw_vcpu raw = raw_of(*plan.state);
+		raw_vcpu raw = raw_of(*plan.state);
 
+		raw.registers.tsc_khz = 0; // The header has it.
 		add(saved::bytes_of(raw.registers));
 		add(raw.fpu);
 	}
@@ -201,13 +202,13 @@ result<void> judge(const device &by, const image &what, const plan &plan)
 	return set;
 }
 
-result<void> write_all(const plan &plan, const image &what, std::uint64_t tsc_khz, const byte_sink &to)
+result<void> write_all(const plan &plan, const image &what, std::uint64_t host_khz, const byte_sink &to)
 {
 	record_writer records(to, saved::max_record);
 	piece_writer pieces(records);
 
 	VMCTL_TRY(to(saved::bytes_of(saved::preamble{})));
-	VMCTL_TRY(records.write(start_of(plan, tsc_khz)));
+	VMCTL_TRY(records.write(start_of(plan, host_khz)));
 	VMCTL_TRY(pieces.write_all(plan.base, plan.base_pages, [&](const extent &one, std::uint64_t gpa, auto bytes) {
 		return pieces.write(gpa, bytes, saved::kind::base, flags_of(one));
 	}));

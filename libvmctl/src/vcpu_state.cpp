@@ -97,6 +97,7 @@ vcpu_state state_of(const raw_vcpu &all)
 	state.waiting = static_cast<vcpu_waiting>(raw.waiting);
 	state.generation = raw.generation;
 	state.clock_seq = raw.clock_seq;
+	state.tsc_khz = raw.tsc_khz;
 	state.fpu = all.fpu;
 	return state;
 }
@@ -107,7 +108,7 @@ raw_vcpu raw_of(const vcpu_state &state)
 	mayfly_vcpu_state &raw = all.registers;
 
 	raw.flags = (state.exception_pending ? MAYFLY_STATE_EXCEPTION : 0u) |
-		    (state.interrupt_shadow ? MAYFLY_STATE_SHADOW : 0u);
+		    (state.interrupt_shadow ? MAYFLY_STATE_SHADOW : 0u) | (state.tsc_is_now ? MAYFLY_STATE_TSC : 0u);
 	std::ranges::copy(state.regs, raw.regs);
 	raw.rip = state.rip;
 	raw.rflags = state.rflags;
@@ -142,6 +143,7 @@ raw_vcpu raw_of(const vcpu_state &state)
 	raw.waiting = std::to_underlying(state.waiting);
 	raw.generation = state.generation;
 	raw.clock_seq = state.clock_seq;
+	raw.tsc_khz = state.tsc_khz;
 	all.fpu = state.fpu;
 	return all;
 }

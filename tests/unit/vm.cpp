@@ -184,7 +184,6 @@ TEST_F(vm_test, carries_the_whole_vcpu)
 		bytes[i] = static_cast<unsigned char>(i % 251 + 1);
 	held.flags = MAYFLY_STATE_SHADOW;
 	held.gdtr.reserved = held.idtr.reserved = 0;
-	held.unused = 0;
 
 	const fake_module::raw_vcpu kept = whole;
 	const mayfly_vcpu_state &before = kept.registers;

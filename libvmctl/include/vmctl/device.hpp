@@ -51,7 +51,7 @@ struct image_options {
 	/// What the CPU that its guests see can do.
 	cpu_level level = cpu_level::sse2;
 	/// They count the TSC's ticks by themselves: what is saved of them is restored only where
-	/// it has the same frequency.
+	/// it can have the same frequency.
 	bool same_tsc = false;
 };
 

@@ -81,7 +81,7 @@ struct module_info {
 	std::uint64_t memory_max = 0;
 	/// Bytes of the module's structures that a VM takes besides its pages.
 	std::uint64_t vm_overhead = 0;
-	/// Frequency of the host's TSC, and so of guests', in kHz.
+	/// Frequency of the host's TSC, and of guests' that have no other, in kHz.
 	std::uint64_t tsc_khz = 0;
 	/// VMs made since the module was loaded.
 	std::uint64_t spawned = 0;
@@ -93,6 +93,8 @@ struct module_info {
 	bool debug = false;
 	/// Guests' clocks can be trusted.
 	bool clock_stable = false;
+	/// A guest's TSC may have another frequency than the host's.
+	bool tsc_scaling = false;
 	/// A cgroup's `cpu.max` holds for its VMs, attached (\ref vm::run) or not. Linux 6.18
 	/// and later ones do not throttle kernel threads, such as run VMs that are not.
 	bool cpu_max = false;

@@ -60,6 +60,7 @@ enum class vcpu_waiting : std::uint32_t {
 struct vcpu_state {
 	bool exception_pending = false;       ///< exception is raised at the next entry
 	bool interrupt_shadow = false;        ///< the next instruction follows STI or MOV SS
+	bool tsc_is_now = false;              ///< vm::set_state(): tsc_offset is what the guest's TSC shows now
 	std::array<std::uint64_t, 16> regs{}; ///< by general_register
 	std::uint64_t rip = 0;                ///< next instruction
 	std::uint64_t rflags = 0;             ///< bit 1 set; VM, and all reserved bits clear
@@ -80,13 +81,14 @@ struct vcpu_state {
 	std::uint64_t sysenter_eip = 0;                                    ///< MSR
 	std::uint32_t exception = 0;                  ///< vector: 0 to 19 except 2, 3, 4, 9, 15 and 18
 	std::uint32_t error_code = 0;                 ///< of exception, where the vector has one
-	std::uint64_t tsc_offset = 0;                 ///< guest TSC = host TSC + this
+	std::uint64_t tsc_offset = 0;                 ///< guest TSC = host TSC (times the ratio of tsc_khz) + this
 	std::uint64_t events = 0;                     ///< pending events, a bit for each port
 	std::uint64_t deadline = 0;                   ///< of vcpu_waiting::hypercall: guest clock in ns; all ones: none
 	vcpu_waiting waiting = vcpu_waiting::nothing; ///< what it waits in; all ones is the deadline of HLT
 	std::uint64_t generation = 0;                 ///< on the device page: how many VMs it goes on from
 	std::uint32_t clock_seq = 0;                  ///< on the device page: even; how often the clock was written
-	std::array<std::byte, 512> fpu{};             ///< an FXSAVE image; MXCSR has no reserved bit set
+	std::uint32_t tsc_khz = 0;        ///< the guest's TSC, with module_info::tsc_scaling; 0: as the host's
+	std::array<std::byte, 512> fpu{}; ///< an FXSAVE image; MXCSR has no reserved bit set
 
 	bool operator==(const vcpu_state &) const = default;
 };
