@@ -47,7 +47,7 @@ inline const std::vector<rule> &rules()
 		{what::stat, "STAT", {EINVAL}},
 		{what::run, "RUN", {EINVAL, EBUSY, EINTR, ESRCH}},
 		{what::get_state, "GET_STATE", {EINVAL, EBUSY, ESRCH, ENOMEM}},
-		{what::set_state, "SET_STATE", {EINVAL, E2BIG, EBUSY, ESRCH, ENOMEM}},
+		{what::set_state, "SET_STATE", {EINVAL, E2BIG, EBUSY, ESRCH, ENOMEM, EOPNOTSUPP}},
 		{what::image_list, "IMAGE_LIST", {EINVAL}},
 		{what::image_open, "IMAGE_OPEN", {EINVAL, ENOENT, EPERM, ENOMEM, EMFILE, ENFILE}},
 		{what::image_tag, "IMAGE_TAG", {EINVAL, EEXIST, EPERM, ENOMEM}},

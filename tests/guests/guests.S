@@ -231,6 +231,15 @@
 	jmp	1b
 	end_guest
 
+// Its TSC in memory, again and again.
+	guest tsc_loop
+1:	rdtsc
+	shl	$32, %rdx
+	or	%rdx, %rax
+	mov	%rax, COUNTER
+	jmp	1b
+	end_guest
+
 	guest cpuid_loop
 1:	xor	%eax, %eax
 	cpuid

@@ -54,6 +54,7 @@ GUEST(hypercall_loop)
 GUEST(spin)
 GUEST(spin_cli)
 GUEST(count_forever)
+GUEST(tsc_loop)
 GUEST(cpuid_loop)
 GUEST(fault_loop)
 

@@ -35,6 +35,7 @@ enum mutation {
 	intercept,
 	msr_bitmap,
 	syscalls,
+	tsc_ratio,
 	io_bitmap,
 	clean,
 	shutdown,
@@ -318,6 +319,26 @@ TEST_F(Mutations, SystemCallsWithTheHostsMsrsAreSeen)
 	if (is_svm())
 		GTEST_SKIP() << "needs VT-x: SVM always switches them";
 	expect_seen(syscalls, {"intercept"});
+}
+
+TEST_F(Mutations, ARatioOfTscsThatIsNotLoadedIsSeen)
+{
+	if (is_svm() || !(live::info(device).flags & MAYFLY_INFO_TSC_SCALING))
+		GTEST_SKIP() << "needs VT-x with TSC scaling";
+
+	const live::fd image = live::make_image(device, guests::exit42);
+	const machine vm(image, device);
+	live::vcpu_state state = vm.state();
+
+	state.tsc_khz = static_cast<std::uint32_t>(2 * live::info(device).tsc_khz);
+	ASSERT_EQ(vm.set_state(state), 0);
+
+	const hits before = all_hits();
+
+	mutate(tsc_ratio);
+	ASSERT_EQ(vm.control(MAYFLY_OP_START), 0);
+	ASSERT_TRUE(vm.wait_for_end());
+	EXPECT_EQ(fired_since(before), names{"control"}) << last_report();
 }
 
 TEST_F(Mutations, AnOpenPortIsSeen)

@@ -192,9 +192,12 @@ TEST_F(Saving, TicksAreConverted)
 /// Of a guest that counts them.
 TEST_F(Saving, TicksThatAreCountedNeedTheSameFrequency)
 {
+	if (live::info(device).flags & MAYFLY_INFO_TSC_SCALING)
+		GTEST_SKIP() << "needs a CPU without TSC scaling";
+
 	const auto image = make_image();
 	travelled file(saved(make_one(image)));
-	const std::uint64_t tsc = file.tsc(), khz = file.khz();
+	const std::uint64_t khz = file.khz();
 
 	file.set_flags(1);
 	for (const std::uint64_t other : {khz / 2, khz - khz / 3000, khz + khz / 3000, 2 * khz}) {
@@ -207,6 +210,45 @@ TEST_F(Saving, TicksThatAreCountedNeedTheSameFrequency)
 							    other, khz));
 	}
 	EXPECT_EQ(live::info(device).vms, 0u);
+}
+
+/// Where the processor can, they keep it.
+TEST_F(Saving, TicksThatAreCountedStayAsFastWhereTheProcessorCan)
+{
+	if (!(live::info(device).flags & MAYFLY_INFO_TSC_SCALING))
+		GTEST_SKIP() << "needs TSC scaling";
+
+	const auto image = make_image();
+	travelled file(saved(make_one(image)));
+	const std::uint64_t tsc = file.tsc(), khz = file.khz();
+
+	file.set_flags(1);
+	for (const std::uint64_t other : {khz / 2, khz - khz / 3000, khz + khz / 3000, 2 * khz}) {
+		const std::uint64_t start = __rdtsc();
+		const vmctl::image made = restored(file.from_host_with(other)).from;
+		const vmctl::vcpu_state now = must(made.state());
+
+		EXPECT_EQ(now.tsc_khz, other);
+		EXPECT_GE(now.tsc_offset, tsc);
+		EXPECT_LE(now.tsc_offset, tsc + 2 * (__rdtsc() - start));
+
+		// From file to file, and back to a host like the first.
+		const bytes again = saved(must(to.spawn_attached(made, {.name = {}, .start = false})));
+
+		EXPECT_EQ(read_at<std::uint64_t>(live::contents_of(again).front(), khz_at), other);
+		EXPECT_EQ(must(restored(travelled(again).from_host_with(khz)).from.state()).tsc_khz, 0u);
+	}
+	for (const std::uint64_t other : {256 * khz, (std::uint64_t{1} << 32) + khz})
+		EXPECT_EQ(restore(file.from_host_with(other)).error().code, ENOTSUP) << other;
+}
+
+TEST_F(Saving, TicksThatAreCountedDoNotGoBack)
+{
+	const auto image = make_image();
+	travelled file(saved(make_one(image)));
+	const std::uint64_t tsc = file.tsc(), khz = file.khz();
+
+	file.set_flags(1);
 	// Measured a little differently, it is the same. Neither ticks nor their time goes back.
 	for (const std::uint64_t other : {khz, khz + khz / 10'000, khz - khz / 10'000}) {
 		const std::uint64_t start = __rdtsc();

@@ -179,7 +179,7 @@ struct wrong {
 TEST_F(State, WhatHardwareWouldRefuseIsRefused)
 {
 	static const wrong cases[] = {
-		{"unknown flag", [](auto &s) { s.flags = 4; }},
+		{"unknown flag", [](auto &s) { s.flags = 8; }},
 		{"waiting for what?", [](auto &s) { s.waiting = 3; }},
 		{"a deadline without waiting", [](auto &s) { s.deadline = 1; }},
 		{"HLT with a deadline", [](auto &s) { s.waiting = MAYFLY_WAITING_HLT; }},

@@ -7,7 +7,8 @@
 setup()
 {
 	cd "$BATS_TEST_DIRNAME/../.." || return
-	nested=(scripts/nested-host --kernel-series "${KERNEL_SERIES:-6.1}" --debug --memory 1G --timeout 120)
+	unchecked=(scripts/nested-host --kernel-series "${KERNEL_SERIES:-6.1}" --memory 1G --timeout 120)
+	nested=("${unchecked[@]}" --debug)
 }
 
 # In the machine: VMs that wake each second, for ever, and wake indeed.
@@ -114,10 +115,11 @@ crash='build/tests/host/next_kernel --crash && taskset -c 0 sh -c "echo c >/proc
 }
 
 # The emulator has no such MSR and no counters. Its CPU says it had, and the kernel's
-# tracing tells what the module does. From 7.x on only KVM can tell perf.
+# tracing tells what the module does; its checks would miss what it has written. From 7.x on
+# only KVM can tell perf.
 @test "each CPU is taken with its TSC ratio reset and perf told of guests, and given back" {
 	# shellcheck disable=SC2016
-	run "${nested[@]}" --cpu-model qemu64,x-force-features=on,+svm,+npt,+tsc-scale -- bash -c '
+	run "${unchecked[@]}" --cpu-model qemu64,x-force-features=on,+svm,+npt,+tsc-scale -- bash -c '
 		tracing=/sys/kernel/tracing
 		mount -t tracefs none $tracing 2>/dev/null
 		echo "msr == 0xc0000104" >$tracing/events/msr/write_msr/filter
@@ -132,6 +134,7 @@ crash='build/tests/host/next_kernel --crash && taskset -c 0 sh -c "echo c >/proc
 	for cpu in 0 1; do
 		[[ ${KERNEL_SERIES:-} == trixie-backports ]] ||
 			expected+="$cpu amd_pmu_disable_virt"$'\n'"$cpu amd_pmu_enable_virt"$'\n'
+		expected+="$cpu write_msr: c0000104, value 100000000"$'\n'
 		expected+="$cpu write_msr: c0000104, value 100000000"$'\n'
 	done
 	[[ $output == "${expected%$'\n'}" ]]
