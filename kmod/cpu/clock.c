@@ -10,7 +10,7 @@
 #include "debug/mutation.h"
 
 struct clock_scale clock_scale;
-unsigned int clock_ratio_bits;
+unsigned int clock_ratio_bits __ro_after_init;
 
 /**
  * clock_setup - at load

@@ -11,8 +11,11 @@
 
 #include "uapi/mayfly.h"
 
-/* What guests' TSC may be faster than the host's by: eight bits before the point (SVM's). */
-#define CLOCK_RATIO_MAX	255
+/*
+ * What guests' TSC may be faster than the host's by: SVM has eight bits before the point, and
+ * the host's frequency may be found to be a little less later.
+ */
+#define CLOCK_RATIO_MAX	250
 
 /**
  * struct clock_scale - ns = (tsc * mult) >> shift

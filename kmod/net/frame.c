@@ -69,21 +69,20 @@ static bool judge_sum(const struct frame *frame, const struct mayfly_net_header 
 	       length - frame->transport >= (tcp ? TCP_HEADER : UDP_HEADER);
 }
 
-static bool judge_segments(struct frame *frame, const struct mayfly_net_header *header,
+static bool judge_segments(const struct frame *frame, const struct mayfly_net_header *header,
 			   const u8 *bytes, u32 length, u16 mtu)
 {
 	u8 version = header->gso_type == MAYFLY_GSO_TCPV4 ? 4 : 6;
-	u32 options;
+	u32 size;
 
 	if (header->gso_type != MAYFLY_GSO_TCPV4 && header->gso_type != MAYFLY_GSO_TCPV6)
 		return false;
 	if (frame->version != version || frame->protocol != IPPROTO_TCP ||
 	    !(header->flags & MAYFLY_NET_NEEDS_CSUM) || header->gso_size < FRAME_SEGMENT_MIN)
 		return false;
-	options = (bytes[frame->transport + 12] >> 4) * 4;
-	frame->headers = frame->transport + options;
-	return options >= TCP_HEADER && frame->headers < length &&
-	       frame->headers + header->gso_size <= mtu;
+	size = (bytes[frame->transport + 12] >> 4) * 4;
+	return size >= TCP_HEADER && frame->transport + size < length &&
+	       frame->transport + size + header->gso_size <= mtu;
 }
 
 /**

@@ -15,21 +15,19 @@
 #define FRAME_MAX	65535
 /* Of its first bytes, those that are judged: the longest headers of IP and TCP. */
 #define FRAME_HEAD	120
-/* What TCP always gets through, RFC 9293 3.7.1; smaller segments only cost. */
-#define FRAME_SEGMENT_MIN 536
+/* The 536 bytes that TCP expects to get through (RFC 9293 3.7.1) less its longest options. */
+#define FRAME_SEGMENT_MIN 496
 
 /**
  * struct frame - a packet whose shape is right
  * @version: 4 or 6
  * @protocol: of IP's payload, if it is whole and that is known: IPPROTO_TCP, IPPROTO_UDP; 0
  * @transport: where that begins
- * @headers: bytes of IP's and TCP's headers, of a packet that is to be segmented; 0
  */
 struct frame {
 	u8 version;
 	u8 protocol;
 	u16 transport;
-	u16 headers;
 };
 
 bool frame_judge(struct frame *frame, const struct mayfly_net_header *header,

@@ -74,7 +74,8 @@ static int read_chain(const struct ring *ring, u16 head, struct ring_chain *chai
 	for (chain->count = 0; desc.flags & MAYFLY_DESC_NEXT; chain->count++) {
 		if (chain->count == MAYFLY_RING_CHAIN || desc.next >= MAYFLY_RING_SIZE)
 			return -EPROTO;
-		desc = read_desc(&ring->desc[desc.next]);
+		/* No CPU guesses what is beyond: the mask does what the branch may not yet. */
+		desc = read_desc(&ring->desc[INDEX(desc.next)]);
 		if (!desc_is_sane(&desc, ring->write) ||
 		    check_add_overflow(chain->bytes, desc.length, &chain->bytes))
 			return -EPROTO;
@@ -115,7 +116,7 @@ int ring_look(const struct ring *ring, unsigned int ahead, struct ring_chain *ch
  */
 void ring_finish(const struct ring *ring, unsigned int ahead, u16 head, u32 written)
 {
-	struct mayfly_ring_done *done = &ring->used->ring[INDEX(ring->used->idx + ahead)];
+	struct mayfly_ring_done *done = &ring->used->ring[INDEX(READ_ONCE(ring->used->idx) + ahead)];
 
 	WRITE_ONCE(done->id, head);
 	WRITE_ONCE(done->length, written);
@@ -130,5 +131,5 @@ void ring_finish(const struct ring *ring, unsigned int ahead, u16 head, u32 writ
  */
 void ring_publish(const struct ring *ring, unsigned int count)
 {
-	WRITE_ONCE(ring->used->idx, ring->used->idx + count);
+	WRITE_ONCE(ring->used->idx, READ_ONCE(ring->used->idx) + count);
 }

@@ -669,7 +669,7 @@ struct mayfly_state {
  * @flags: MAYFLY_STATE_*
  * @generation: on the device page: goes up by one from a VM to those that go on from it
  * @clock_seq: on the device page: even, and goes up whenever the clock there is written
- * @tsc_khz: frequency of the guest's TSC, in kHz, which is up to 255 times the host's; 0: it is
+ * @tsc_khz: frequency of the guest's TSC, in kHz, which is up to 250 times the host's; 0: it is
  *	the host's. Needs MAYFLY_INFO_TSC_SCALING, or SET_STATE answers -EOPNOTSUPP
  *
  * Addresses must be canonical (48 bits; 57 where the CPU has five-level paging), and

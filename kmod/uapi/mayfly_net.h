@@ -108,7 +108,7 @@ struct mayfly_net_page {
  * @flags: MAYFLY_NET_*
  * @gso_type: MAYFLY_GSO_*
  * @hdr_len: a hint, not used
- * @gso_size: bytes of payload in each segment, with a @gso_type
+ * @gso_size: bytes of payload in each segment, with a @gso_type; in those sent at least 496
  * @csum_start: where the sum that is wanted begins, from the packet's first byte
  * @csum_offset: where it is put, from there
  * @num_buffers: entries of the receive ring that the packet takes; 0 in those sent

@@ -40,9 +40,11 @@ bool devpage_clock_is_stable(void)
  */
 u64 devpage_guest_now(const struct vm *vm)
 {
-	struct clock_scale scale = clock_scale_of(vm->vcpu.state.tsc_khz);
+	/* Somebody may be setting it, if the caller does not claim the VM: then it is wrong. */
+	u32 khz = READ_ONCE(vm->vcpu.state.tsc_khz);
+	struct clock_scale scale = clock_scale_of(khz);
 
-	return clock_ns(&scale, clock_guest_tsc(&vm->vcpu.state, rdtsc()));
+	return clock_ns(&scale, clock_ticks(khz, rdtsc()) + vm->vcpu.state.tsc_offset);
 }
 
 /*

@@ -147,7 +147,7 @@ result<raw_vcpu> read_state(content &from, const saved::header &header)
 }
 
 // The guest's clock goes on from where it was, though ticks may be longer here. Both clocks
-// are rounded, by less than 2^-29 of what they show; it must not go back.
+// are rounded, by less than 2^-29 of what they show at up to 16 GHz; it must not go back.
 std::uint64_t ticks_here(std::uint64_t ticks, const saved::header &there, std::uint64_t khz_here)
 {
 	if (there.tsc_khz == khz_here || needs_scaling(there, khz_here))

@@ -94,7 +94,6 @@ TEST_F(Frame, GoodOnesAreKnown)
 	EXPECT_EQ(frame.version, 4);
 	EXPECT_EQ(frame.protocol, IPPROTO_UDP);
 	EXPECT_EQ(frame.transport, 20);
-	EXPECT_EQ(frame.headers, 0);
 	ASSERT_TRUE(judge(ip4(IPPROTO_TCP, 4, 40)));
 	EXPECT_EQ(frame.protocol, IPPROTO_TCP);
 	EXPECT_EQ(frame.transport, 60);
@@ -191,10 +190,8 @@ TEST_F(Frame, OnlyTcpIsSegmented)
 {
 	const bytes four = ip4(IPPROTO_TCP, 30'000), six = ip6(IPPROTO_TCP, 30'000);
 
-	ASSERT_TRUE(judge(four, segments(MAYFLY_GSO_TCPV4, 1460), 1500));
-	EXPECT_EQ(frame.headers, 40);
-	ASSERT_TRUE(judge(six, segments(MAYFLY_GSO_TCPV6, 1440), 1500));
-	EXPECT_EQ(frame.headers, 60);
+	EXPECT_TRUE(judge(four, segments(MAYFLY_GSO_TCPV4, 1460), 1500));
+	EXPECT_TRUE(judge(six, segments(MAYFLY_GSO_TCPV6, 1440), 1500));
 	EXPECT_FALSE(judge(four, segments(MAYFLY_GSO_TCPV6, 1440)));
 	EXPECT_FALSE(judge(six, segments(MAYFLY_GSO_TCPV4, 1440)));
 	for (unsigned type = 0; type < 256; type++) {
@@ -216,7 +213,7 @@ TEST_F(Frame, SegmentsAreOfASizeThatFits)
 
 	for (unsigned segment = 0; segment <= 0xffff; segment++)
 		ASSERT_EQ(judge(packet, segments(MAYFLY_GSO_TCPV4, static_cast<std::uint16_t>(segment)), 1500),
-			  segment >= 536 && segment <= 1460)
+			  segment >= 496 && segment <= 1460)
 			<< segment;
 }
 
@@ -257,7 +254,6 @@ TEST_F(Frame, AnyBytesAreSurvived)
 		if (judge(packet, header)) {
 			good++;
 			ASSERT_LE(frame.transport, packet.size());
-			ASSERT_LE(frame.headers, packet.size());
 			ASSERT_TRUE(frame.version == 4 || frame.version == 6);
 		}
 	}

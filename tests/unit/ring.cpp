@@ -267,7 +267,7 @@ TEST_F(Ring, WhatChangesMeanwhileIsReadOnce)
 		}
 	});
 
-	for (unsigned i = 0; i < 300'000; i++)
+	for (unsigned i = 0; i < 300'000 || taken < 1000; i++)
 		if (look() == 1) {
 			taken++;
 			wrong += !is_sane(chain);
@@ -275,7 +275,6 @@ TEST_F(Ring, WhatChangesMeanwhileIsReadOnce)
 	over = true;
 	other.join();
 	EXPECT_EQ(wrong, 0u);
-	EXPECT_GT(taken, 0u);
 }
 
 }
