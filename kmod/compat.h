@@ -291,4 +291,11 @@ static inline void compat_shrinker_unregister(struct shrinker *shrinker)
 }
 
 #endif /* __ASSEMBLER__ */
+/* 6.12: a bit of the device's own, no feature. */
+#ifdef NETIF_F_LLTX
+#define compat_no_tx_lock(dev)	((dev)->features |= NETIF_F_LLTX)
+#else
+#define compat_no_tx_lock(dev)	((dev)->lltx = true)
+#endif
+
 #endif

@@ -14,6 +14,8 @@
 #include "mem/memory.h"
 #include "mem/owner.h"
 #include "mem/pages.h"
+#include "net/net.h"
+#include "net/port.h"
 #include "sched/fetch.h"
 #include "sched/reclaim.h"
 #include "sched/worker.h"
@@ -62,9 +64,15 @@ static int __init mayfly_init(void)
 	ret = pool_setup(&pool_events);
 	if (ret)
 		goto out_owner;
-	ret = vm_setup();
+	ret = port_setup(life_packet_arrived);
 	if (ret)
 		goto out_pool;
+	ret = net_setup();
+	if (ret)
+		goto out_port;
+	ret = vm_setup();
+	if (ret)
+		goto out_net;
 	ret = table_setup();
 	if (ret)
 		goto out_vm;
@@ -98,6 +106,10 @@ out_table:
 	table_teardown();
 out_vm:
 	vm_teardown();
+out_net:
+	net_teardown();
+out_port:
+	port_teardown();
 out_pool:
 	pool_teardown();
 out_owner:
@@ -123,6 +135,8 @@ static void __exit mayfly_exit(void)
 	catalog_teardown();
 	table_teardown();
 	vm_teardown();
+	net_teardown();
+	port_teardown();
 	image_teardown();
 	owner_teardown();
 	memory_teardown();

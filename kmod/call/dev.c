@@ -53,7 +53,7 @@ static long do_info(void __user *user)
 		.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
 			    MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY |
 			    MAYFLY_FEATURE_SNAPSHOTS | MAYFLY_FEATURE_READY |
-			    MAYFLY_FEATURE_SAVE,
+			    MAYFLY_FEATURE_SAVE | MAYFLY_FEATURE_NET,
 		.cpu_vendor = backend->cpu_vendor,
 		.cpu_level = backend_cpu_level(),
 		.images = image_count(),

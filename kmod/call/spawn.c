@@ -17,6 +17,8 @@
 #include "mem/image.h"
 #include "mem/owner.h"
 #include "mem/pages.h"
+#include "net/net.h"
+#include "net/switch.h"
 #include "sched/reclaim.h"
 #include "sched/worker.h"
 #include "vm/life.h"
@@ -99,15 +101,39 @@ static int take_args(struct vm_template *template, const struct mayfly_spawn *sp
 	return 0;
 }
 
-/* There is no type yet that could be attached. */
-static int take_attachments(const struct mayfly_spawn *spawn)
+static int take_net(struct vm_template *template, const struct mayfly_spawn *spawn,
+		    const struct mayfly_attachment *attachment)
+{
+	struct mayfly_attach_net net;
+	struct net_switch *found;
+
+	if (attachment->flags || attachment->reserved || attachment->size != sizeof(net))
+		return -EINVAL;
+	if (copy_from_user(&net, u64_to_user_ptr(attachment->payload), sizeof(net)))
+		return -EFAULT;
+	if (net.ip4 && spawn->count != 1)
+		return -EINVAL;
+	found = net_get_by_index(net.ifindex);
+	if (IS_ERR(found))
+		return PTR_ERR(found);
+	template->net = found;
+	template->ip4 = (__force __be32)net.ip4;
+	return 0;
+}
+
+/* One network is all that there can be. */
+static int take_attachments(struct vm_template *template, const struct mayfly_spawn *spawn)
 {
 	struct mayfly_attachment __user *user = u64_to_user_ptr(spawn->attachments);
 	struct mayfly_attachment one;
 
 	if (!spawn->nr_attachments)
 		return 0;
-	return copy_from_user(&one, user, sizeof(one)) ? -EFAULT : -EOPNOTSUPP;
+	if (copy_from_user(&one, user, sizeof(one)))
+		return -EFAULT;
+	if (one.type != MAYFLY_ATTACH_NET || spawn->nr_attachments > 1)
+		return -EOPNOTSUPP;
+	return take_net(template, spawn, &one);
 }
 
 static struct vm *create_one(const struct vm_template *template,
@@ -227,10 +253,9 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 
 	if (!spawn_is_sane(spawn, image))
 		return -EINVAL;
-	ret = take_attachments(spawn);
-	if (ret)
-		return ret;
 	ret = take_args(&template, spawn);
+	if (!ret)
+		ret = take_attachments(&template, spawn);
 	if (ret)
 		goto out_args;
 	ret = -ENOMEM;
@@ -250,6 +275,8 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 out_pool:
 	pool_put(template.pool);
 out_args:
+	if (template.net)
+		switch_put(template.net);
 	if (template.args)
 		put_page(template.args);
 	return ret;

@@ -20,8 +20,10 @@
 #include "cpu/state.h"
 #include "debug/mutation.h"
 #include "guest/cpuid.h"
+#include "guest/nic.h"
 #include "guest/trap.h"
 #include "mem/image.h"
+#include "net/port.h"
 #include "trace.h"
 #include "vm/devpage.h"
 #include "vm/vm.h"
@@ -75,14 +77,44 @@ void trap_finish_wait(struct vm *vm)
 	vm->vcpu.state.deadline = 0;
 }
 
-static enum verdict hypercall_wait(struct vm *vm, u64 deadline)
+static enum verdict wait_for_more(struct vm *vm, u64 events, u64 deadline)
 {
-	u64 events = take_events(vm);
-
 	vm->vcpu.state.regs[MAYFLY_RAX] = events;
 	if (events || devpage_guest_now(vm) >= deadline)
 		return VERDICT_ENTER;
 	return park_guest(vm, MAYFLY_WAITING_CALL, deadline);
+}
+
+/*
+ * Before a guest waits, or when it asks. Then @again says that it must come here again, as if
+ * it had not been here yet.
+ */
+static enum verdict serve_network(struct vm *vm, const struct vm_exit *exit, bool *again)
+{
+	enum verdict verdict = nic_serve(vm, again);
+
+	if (verdict != VERDICT_ENTER)
+		*again = true;
+	if (*again)
+		vm->vcpu.state.rip -= exit->length;
+	return verdict;
+}
+
+/* Not inlined, as all that serve: their room on the stack would cost at every exit. */
+static noinline enum verdict wait_on_network(struct vm *vm, const struct vm_exit *exit,
+					     u64 deadline)
+{
+	bool again;
+	enum verdict verdict = serve_network(vm, exit, &again);
+
+	return again ? verdict : wait_for_more(vm, take_events(vm), deadline);
+}
+
+static enum verdict hypercall_wait(struct vm *vm, const struct vm_exit *exit, u64 deadline)
+{
+	if (unlikely(vm->port))
+		return wait_on_network(vm, exit, deadline);
+	return wait_for_more(vm, take_events(vm), deadline);
 }
 
 static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
@@ -111,6 +143,22 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 	return VERDICT_OUTPUT;
 }
 
+static noinline enum verdict hypercall_notify(struct vm *vm, const struct vm_exit *exit,
+					      u64 port)
+{
+	enum verdict verdict;
+	bool again;
+
+	if (!vm->port || port != PORT_EVENT) {
+		vm->vcpu.state.regs[MAYFLY_RAX] = -ENOENT;
+		return VERDICT_ENTER;
+	}
+	verdict = serve_network(vm, exit, &again);
+	if (!again)
+		vm->vcpu.state.regs[MAYFLY_RAX] = vm->port->shut ? -EPIPE : 0;
+	return verdict;
+}
+
 static enum verdict hypercall_ready(struct vm *vm)
 {
 	vm->vcpu.state.regs[MAYFLY_RAX] = 0;
@@ -133,10 +181,9 @@ static enum verdict hypercall(struct vm *vm, const struct vm_exit *exit)
 	case MAYFLY_HC_CONSOLE:
 		return hypercall_console(vm, regs[MAYFLY_RDI], regs[MAYFLY_RSI]);
 	case MAYFLY_HC_WAIT:
-		return hypercall_wait(vm, regs[MAYFLY_RDI]);
+		return hypercall_wait(vm, exit, regs[MAYFLY_RDI]);
 	case MAYFLY_HC_NOTIFY:
-		regs[MAYFLY_RAX] = -ENOENT;	/* There are no ports yet. */
-		return VERDICT_ENTER;
+		return hypercall_notify(vm, exit, regs[MAYFLY_RDI]);
 	case MAYFLY_HC_DISCARD:
 		regs[MAYFLY_RAX] = memory_discard(&vm->memory, regs[MAYFLY_RDI],
 						  regs[MAYFLY_RSI]);
@@ -164,12 +211,25 @@ static enum verdict answer_cpuid(struct vm *vm, const struct vm_exit *exit)
 	return skip_instruction(vm, exit);
 }
 
-static enum verdict answer_hlt(struct vm *vm, const struct vm_exit *exit)
+static enum verdict rest(struct vm *vm)
 {
-	skip_instruction(vm, exit);
 	if (atomic64_read(&vm->pending))
 		return VERDICT_ENTER;
 	return park_guest(vm, MAYFLY_WAITING_HLT, MAYFLY_FOREVER);
+}
+
+static noinline enum verdict halt_on_network(struct vm *vm, const struct vm_exit *exit)
+{
+	bool again;
+	enum verdict verdict = serve_network(vm, exit, &again);
+
+	return again ? verdict : rest(vm);
+}
+
+static enum verdict answer_hlt(struct vm *vm, const struct vm_exit *exit)
+{
+	skip_instruction(vm, exit);
+	return unlikely(vm->port) ? halt_on_network(vm, exit) : rest(vm);
 }
 
 static enum verdict answer_msr(struct vm *vm, const struct vm_exit *exit)

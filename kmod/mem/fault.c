@@ -214,6 +214,20 @@ static int make_executable(struct vm_memory *memory, u64 gpa, struct stage2_foun
 	return memory_own(memory, gpa, STAGE2_SMALL, gfp) ? 0 : -ENOMEM;
 }
 
+static bool is_guests(const struct vm_memory *memory, u64 gpa)
+{
+	return (gpa >= MAYFLY_GPA_IMAGE && gpa < memory->size) ||
+	       (memory->rings && gpa == MAYFLY_GPA_RINGS);
+}
+
+/* One page, and no walk goes on from it. */
+static int add_one(struct vm_memory *memory, u64 gpa, gfp_t gfp)
+{
+	if (!room_for(memory->memcg, 1, gfp))
+		return -ENOMEM;
+	return add_zero(memory, gpa, STAGE2_SMALL, gfp);
+}
+
 static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 			 gfp_t gfp)
 {
@@ -221,11 +235,12 @@ static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *f
 	u64 gpa = fault->gpa & PAGE_MASK;
 	struct stage2_found found;
 
-	if (gpa < MAYFLY_GPA_IMAGE || gpa >= memory->size)
+	if (!is_guests(memory, gpa))
 		return -EFAULT;
 	found = stage2_look(&memory->s2, gpa);
 	if (!found.leaf)
-		return demand_zero(memory, gpa, gfp);
+		return gpa == MAYFLY_GPA_RINGS ? add_one(memory, gpa, gfp) :
+						 demand_zero(memory, gpa, gfp);
 	if (fault->execute && !may_execute(format, *found.entry))
 		return make_executable(memory, gpa, found, gfp);
 	if (!fault->write || found.leaf & format->write)
@@ -252,6 +267,54 @@ int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 	int ret = resolve_fault(memory, fault, gfp);
 
 	set_active_memcg(old);
+	return ret;
+}
+
+/**
+ * memory_has_rings - has the guest ever touched its page for rings?
+ * @memory: the VM's
+ *
+ * Return: true if there is one.
+ */
+bool memory_has_rings(const struct vm_memory *memory)
+{
+	return memory->rings && is_mapped(memory, MAYFLY_GPA_RINGS);
+}
+
+static int open_to_write(struct vm_memory *memory, u64 gpa)
+{
+	const struct stage2_format *format = memory->s2.format;
+	struct stage2_found found;
+
+	if (!is_guests(memory, gpa))
+		return -EFAULT;
+	found = stage2_look(&memory->s2, gpa);
+	if (!found.leaf)
+		return add_one(memory, gpa, MEMORY_ATOMIC);
+	if (found.leaf & format->write)
+		return pages_is_broken(memory_page(found.leaf)) ? -EHWPOISON : 0;
+	return found.leaf & format->cow ?
+		       copy_on_write(memory, gpa, found.leaf, MEMORY_ATOMIC) : -EFAULT;
+}
+
+/**
+ * memory_touch - write to a page as the guest would, for a device of its
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @gpa: from the guest, not trusted
+ * @address: out: where it is, up to the end of its page
+ *
+ * Context: any task.
+ * Return: 0, -EFAULT where the guest may not write, -ENOMEM, -EHWPOISON.
+ */
+int memory_touch(struct vm_memory *memory, u64 gpa, void **address)
+{
+	struct mem_cgroup *old = set_active_memcg(memory->memcg);
+	int ret = open_to_write(memory, gpa & PAGE_MASK);
+
+	set_active_memcg(old);
+	if (!ret)
+		*address = page_address(memory_page(stage2_look(&memory->s2, gpa).leaf)) +
+			   offset_in_page(gpa);
 	return ret;
 }
 

@@ -40,6 +40,7 @@ struct memory_walk {
  * @guest_pages: how many of @pages are guest memory, in pages of 4 KiB
  * @table_pages: how many are tables
  * @device_pages: how many are device pages
+ * @rings: the guest may have a page for rings at MAYFLY_GPA_RINGS
  *
  * Only the claimant may use it, or whoever makes a parked VM cold, see vm/cold.h.
  * Other threads read the counters.
@@ -54,6 +55,7 @@ struct vm_memory {
 	u32 guest_pages;
 	u32 table_pages;
 	u32 device_pages;
+	bool rings;
 };
 
 /**
@@ -75,6 +77,8 @@ int __must_check memory_fault(struct vm_memory *memory,
 			      const struct vm_fault_info *fault, gfp_t gfp);
 bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);
 void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length);
+bool memory_has_rings(const struct vm_memory *memory);
+int __must_check memory_touch(struct vm_memory *memory, u64 gpa, void **address);
 int __must_check memory_make_private(struct vm_memory *memory, u64 gpa, gfp_t gfp);
 void memory_write(struct vm_memory *memory, u64 gpa, const void *buffer, size_t length);
 int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);

@@ -20,6 +20,7 @@
 #include "cpu/fpu_asm.h"
 #include "debug/mutation.h"
 #include "debug/shadow.h"
+#include "guest/nic.h"
 #include "guest/trap.h"
 #include "sched/run.h"
 #include "trace.h"
@@ -141,6 +142,14 @@ static enum verdict warm_up(struct vm *vm)
 	return VERDICT_END;
 }
 
+/* What has woken it. If there is more to send, it will come again. */
+static noinline enum verdict serve(struct vm *vm)
+{
+	bool more;
+
+	return nic_serve(vm, &more);
+}
+
 /**
  * run_bear_split_lock - after VERDICT_SPLIT_LOCK
  * @vm: claimed by the caller
@@ -176,6 +185,12 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, u32 until)
 
 	if (unlikely(cold_is(vm))) {
 		verdict = warm_up(vm);
+		if (verdict != VERDICT_ENTER)
+			return verdict;
+		verdict = VERDICT_MOVE;
+	}
+	if (unlikely(vm->port) && vm->vcpu.state.waiting) {
+		verdict = serve(vm);
 		if (verdict != VERDICT_ENTER)
 			return verdict;
 		verdict = VERDICT_MOVE;

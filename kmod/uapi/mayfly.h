@@ -177,6 +177,7 @@ struct mayfly_info {
 #define MAYFLY_FEATURE_READY		32	/* a guest can say that it is ready: _WHEN_READY, _UNTIL_READY */
 /* EXTENTS, MEMORY and GET_STATE of images, ARGUMENTS, CONTROL_HOLD, a vendor and SAME_TSC in IMAGE_CREATE */
 #define MAYFLY_FEATURE_SAVE		64
+#define MAYFLY_FEATURE_NET		128	/* MAYFLY_ATTACH_NET */
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */
@@ -310,7 +311,7 @@ struct mayfly_tag {
 
 /**
  * struct mayfly_attachment - something that the VMs of a SPAWN get besides memory
- * @type: what it is; there are none yet
+ * @type: MAYFLY_ATTACH_*
  * @flags: by type
  * @size: of @payload
  * @reserved: zero
@@ -323,6 +324,27 @@ struct mayfly_attachment {
 	__u32 reserved;
 	__u64 payload;
 };
+
+#define MAYFLY_ATTACH_NET	1	/* a place on a network: struct mayfly_attach_net; one at most */
+
+/**
+ * struct mayfly_attach_net - payload of MAYFLY_ATTACH_NET
+ * @ifindex: of a network device that `ip link add type mayfly` has made, in the caller's
+ *	network namespace
+ * @ip4: the VM's IPv4 address, in network order, in the subnet of the device's first address;
+ *	0: any that is free. With one, @count is 1
+ *
+ * The guest finds it on its device page, see mayfly_net.h. Its place ends with the VM.
+ */
+struct mayfly_attach_net {
+	__u32 ifindex;
+	__u32 ip4;
+};
+
+/* Attributes of IFLA_INFO_DATA for such a device: __u32, in the caller's user namespace. */
+#define MAYFLY_LINK_OWNER	1	/* user who may attach VMs; all with CAP_NET_ADMIN may */
+#define MAYFLY_LINK_GROUP	2	/* group that may */
+#define MAYFLY_LINK_MAX		2
 
 /**
  * struct mayfly_spawn - argument of MAYFLY_SPAWN
@@ -886,8 +908,11 @@ MAYFLY_SIZE(struct mayfly_arguments, 32);
  * IMAGE_REMOVE  0: the image has no name any more, and goes when nobody uses it.
  *               -EPERM someone else's image; -ENOENT it had no name.
  * SPAWN         0. -EBADF, -EINVAL image is not one, count or memory or name
- *               bad, memory smaller than the image; -EOPNOTSUPP an attachment of a
- *               type that this module does not know; -EEXIST name taken; -EDQUOT
+ *               bad, memory smaller than the image, an attachment's address not of
+ *               its subnet; -EOPNOTSUPP an attachment of a type that this module does
+ *               not know, or two; -ENODEV no such network device, -EPERM not the
+ *               caller's, -EADDRINUSE, -EADDRNOTAVAIL no address is free there, or it
+ *               has none itself; -EEXIST name taken; -EDQUOT
  *               more VMs, or bytes, than the caller or all may have; -EAGAIN
  *               the first in a cgroup with START or DETACHED: its workers would
  *               exceed the caller's limit on threads (RLIMIT_NPROC); -ENOMEM;
@@ -909,7 +934,7 @@ MAYFLY_SIZE(struct mayfly_arguments, 32);
  * RUN           0. -EBUSY, -EINTR, -ESRCH the VM had ended before.
  * GET_STATE     0. -EINVAL vcpu or a size; -EBUSY when it belongs to the workers or to
  *               a thread in RUN, unless it is paused; -ESRCH after the end; -ENOMEM.
- * SET_STATE     0. -EINVAL, -E2BIG; else as GET_STATE. What the guest waits for is
+ * SET_STATE     0. -EINVAL, -E2BIG, -EOPNOTSUPP tsc_khz; else as GET_STATE. What the guest waits for is
  *               part of the state.
  * MEMORY        0. -EINVAL; -EBUSY, -ESRCH as GET_STATE; -EFAULT also for what is not
  *               the VM's memory, and to read what the host has found broken;

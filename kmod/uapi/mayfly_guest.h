@@ -40,8 +40,8 @@
  */
 #define MAYFLY_HC_WAIT		2
 /*
- * notify(rdi = port): raises an event at a port. Returns 0, or -ENOENT (-2) when
- * there is no such port.
+ * notify(rdi = port): Mayfly serves the device with that port, as at each wait. Returns 0;
+ * -ENOENT (-2) when there is none; -EPIPE (-32) when it is shut.
  */
 #define MAYFLY_HC_NOTIFY	3
 /*
@@ -96,7 +96,7 @@ struct mayfly_clock {
 	__u64 reserved[2];
 };
 
-/* One device (there are none yet: nr_devices is 0). */
+/* One device. @type says what @config is and what is at @ring_gpa: see mayfly_net.h. */
 struct mayfly_device {
 	__u32 type;
 	__u32 id;

@@ -81,11 +81,16 @@ struct mayfly_ring_used {
  * @tx_desc: buffers of the packets that the guest sends
  * @rx_desc: buffers for the packets that it receives
  * @tx_avail: what it sends
+ * @reserved1: zero, as all of these
  * @rx_avail: where it receives
+ * @reserved2: zero
  * @tx_used: what has been sent
+ * @reserved3: zero
  * @rx_used: what has been received
+ * @reserved4: zero
  * @open: connections that are open: the guest's own word
  * @link: 1 while the device can carry packets. It is 0 after a mistake in a ring, too
+ * @reserved5: zero
  */
 struct mayfly_net_page {
 	struct mayfly_ring_desc tx_desc[MAYFLY_RING_SIZE];

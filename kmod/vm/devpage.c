@@ -5,6 +5,7 @@
  * The device page is written here and nowhere else, while the vCPU is out of guest
  * mode; the guest can only read it.
  */
+#include <linux/inetdevice.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/random.h>
@@ -14,6 +15,8 @@
 #include "cpu/clock.h"
 #include "mem/image.h"
 #include "mem/memory.h"
+#include "net/port.h"
+#include "uapi/mayfly_net.h"
 #include "vm/devpage.h"
 #include "vm/vm.h"
 
@@ -168,6 +171,22 @@ void devpage_begin(struct vm *vm)
 	vm->wall_due = jiffies + WALL_CHECK;
 }
 
+static void add_net(struct mayfly_device_page *page, const struct port *port)
+{
+	struct mayfly_net_config config = {
+		.mtu = port->subnet.mtu,
+		.ip4 = (__force u32)port->ip4,
+		.gw4 = (__force u32)port->subnet.gateway,
+		.prefix4 = inet_mask_len(port->subnet.mask),
+	};
+	struct mayfly_device *device = &page->devices[page->nr_devices++];
+
+	device->type = MAYFLY_DEVICE_NET;
+	device->port = PORT_EVENT;
+	device->ring_gpa = MAYFLY_GPA_RINGS;
+	memcpy(device->config, &config, sizeof(config));
+}
+
 /**
  * devpage_fill - write a VM's device page
  * @vm: with an empty one; claimed, or not yet published
@@ -191,4 +210,6 @@ void devpage_fill(struct vm *vm)
 	memcpy(page->seed, vm->seed, sizeof(page->seed));
 	write_clock(vm);
 	memcpy(page->name, vm->key.name, sizeof(page->name));
+	if (vm->port)
+		add_net(page, vm->port);
 }

@@ -15,6 +15,7 @@
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
 
+#include "net/port.h"
 #include "trace.h"
 #include "vm/cold.h"
 #include "vm/devpage.h"
@@ -197,6 +198,8 @@ static void end_claimed(struct vm *vm)
 	unsigned long flags;
 
 	cold_forget(vm);
+	if (vm->port)
+		port_close(vm->port);
 	memory_free(&vm->memory);
 	vm->device_page = NULL;
 	vm_account(vm);
@@ -588,14 +591,16 @@ void life_let_go(struct vm *vm, const void *holder)
  * @vm: the VM
  * @port: below MAYFLY_EVENT_PORTS
  *
+ * Context: any but hard interrupts.
  * Return: 0, -ESRCH.
  */
 int life_notify(struct vm *vm, u32 port)
 {
 	bool woken = false;
+	unsigned long flags;
 	int ret = 0;
 
-	spin_lock_irq(&vm->pool->lock);
+	spin_lock_irqsave(&vm->pool->lock, flags);
 	if (vm->run_state == MAYFLY_ENDED) {
 		ret = -ESRCH;
 	} else {
@@ -604,10 +609,24 @@ int life_notify(struct vm *vm, u32 port)
 	}
 	if (woken)
 		life_settle(vm);
-	pool_unlock_irq(vm->pool);
+	pool_unlock_irqrestore(vm->pool, flags);
 	if (woken)
 		wake_waiters(vm);
 	return ret;
+}
+
+/**
+ * life_packet_arrived - raise an event that may have been raised already
+ * @vm: alive, and stays so
+ * @port: as for life_notify()
+ *
+ * Context: softirq.
+ */
+void life_packet_arrived(struct vm *vm, u32 port)
+{
+	/* Then nobody has taken it, so the VM is not parked. */
+	if (!(atomic64_read(&vm->pending) & BIT_ULL(port)))
+		life_notify(vm, port);
 }
 
 /**

@@ -54,6 +54,7 @@ int life_pause(struct vm *vm, const void *holder);
 int life_resume(struct vm *vm);
 void life_let_go(struct vm *vm, const void *holder);
 int life_notify(struct vm *vm, u32 port);
+void life_packet_arrived(struct vm *vm, u32 port);
 int life_kill(struct vm *vm);
 int life_remove(struct vm *vm);
 void life_close(struct vm *vm);

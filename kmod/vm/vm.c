@@ -16,6 +16,7 @@
 #include "debug/mutation.h"
 #include "mem/image.h"
 #include "mem/owner.h"
+#include "net/port.h"
 #include "vm/names.h"
 #include "vm/pool.h"
 #include "vm/vm.h"
@@ -74,6 +75,10 @@ static void free_vm(struct kref *ref)
 {
 	struct vm *vm = container_of(ref, struct vm, ref);
 
+	if (vm->port) {
+		port_close(vm->port);
+		port_free(vm->port);
+	}
 	memory_free(&vm->memory);
 	console_free(&vm->console);
 	if (vm->args)
@@ -123,7 +128,7 @@ u64 vm_private_bytes(const struct vm *vm)
 		    READ_ONCE(vm->memory.device_pages) +
 		    (READ_ONCE(vm->console.page) ? 1 : 0);
 
-	return pages * PAGE_SIZE + sizeof(*vm);
+	return pages * PAGE_SIZE + sizeof(*vm) + (vm->port ? sizeof(*vm->port) : 0);
 }
 
 /**
@@ -170,6 +175,20 @@ static void begin_as(struct vm *vm, const struct image_start *start)
 	vm->vcpu.state.generation += !mutation_is(MUTATION_GENERATION);
 }
 
+static int attach(struct vm *vm, const struct vm_template *template)
+{
+	struct port *port;
+
+	if (!template->net)
+		return 0;
+	port = port_open(template->net, template->ip4, vm);
+	if (IS_ERR(port))
+		return PTR_ERR(port);
+	vm->port = port;
+	vm->memory.rings = true;
+	return 0;
+}
+
 /* The part that can fail; free_vm() undoes it. */
 static int build_vm(struct vm *vm, const struct vm_template *template,
 		    const char *name)
@@ -188,7 +207,8 @@ static int build_vm(struct vm *vm, const struct vm_template *template,
 	vm->vcpu.id = vm->id;
 	vm->vcpu.uid = vm->key.uid;
 	names_write(vm->key.name, sizeof(vm->key.name), vm->id, name);
-	return vm_account(vm);
+	ret = attach(vm, template);
+	return ret ?: vm_account(vm);
 }
 
 /**
@@ -197,7 +217,8 @@ static int build_vm(struct vm *vm, const struct vm_template *template,
  * @name: valid name, or NULL for vm<ID>
  *
  * Context: may sleep. The caller holds a reference to the module.
- * Return: the VM, but for what is on its device page, or ERR_PTR: -ENOMEM, -EDQUOT.
+ * Return: the VM, but for what is on its device page, or ERR_PTR: -ENOMEM, -EDQUOT, else as
+ * port_open().
  */
 struct vm *vm_make(const struct vm_template *template, const char *name)
 {

@@ -28,8 +28,10 @@
 #include "vm/names.h"
 
 struct image;
+struct net_switch;
 struct owner;
 struct pool;
+struct port;
 struct snapshot_wish;
 struct task_struct;
 
@@ -107,6 +109,7 @@ struct vm {
 	struct rhash_head by_key;	/* table.c's own */
 	struct pool *pool;		/* [I] */
 	struct owner *owner;		/* [I] */
+	struct port *port;		/* [I] on a network, or NULL */
 	struct page *args;		/* [I] shared argument page or NULL */
 	u32 args_length;		/* [I] bytes on it */
 	u32 argc;			/* [I] strings on it */
@@ -125,6 +128,8 @@ struct vm {
  * @image: what they start from
  * @pool: the creator's
  * @owner: the creator
+ * @net: the network, or NULL
+ * @ip4: the VM's address there, in network order; 0: any that is free
  * @args: argument page or NULL
  * @args_length: bytes used in it
  * @argc: strings in it
@@ -135,6 +140,8 @@ struct vm_template {
 	struct image *image;
 	struct pool *pool;
 	struct owner *owner;
+	struct net_switch *net;
+	__be32 ip4;
 	struct page *args;
 	u32 args_length;
 	u32 argc;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include <net/if.h>
 #include <sys/mman.h>
 
 #include <mayfly.h>
@@ -259,6 +260,24 @@ inline void random_name(random &r, char (&name)[MAYFLY_NAME_SIZE])
 	}
 }
 
+/// A place on a network, if there is one.
+inline mayfly_attachment random_attachment(random &r, arena &memory)
+{
+	static const unsigned there = if_nametoindex("mf0");
+	mayfly_attach_net net{.ifindex = r.chance(90) ? there : static_cast<std::uint32_t>(r.below(5)), .ip4 = 0};
+	mayfly_attachment one{};
+
+	// In 10.9.0.0/24, where the test has one.
+	if (r.chance(50))
+		net.ip4 = 0x0000090a | static_cast<std::uint32_t>(r.below(256)) << 24;
+	bend_words(r, net, 5);
+	one.type = MAYFLY_ATTACH_NET;
+	one.size = sizeof(net);
+	one.payload = memory.place(r, std::as_bytes(std::span(&net, 1)));
+	bend_words(r, one, 5);
+	return one;
+}
+
 inline mayfly_spawn random_spawn(random &r, arena &memory, int image)
 {
 	static constexpr std::uint32_t counts[] = {0, 1, 2, 3, 5, 70, 0x7fffffff, 0xffffffff};
@@ -281,7 +300,12 @@ inline mayfly_spawn random_spawn(random &r, arena &memory, int image)
 		spawn.args_length = static_cast<std::uint32_t>(r.below(r.chance(90) ? 64 : MAYFLY_ARGS_MAX + 2));
 		spawn.args = memory.room(r, spawn.args_length);
 	}
-	if (r.chance(5)) {
+	if (r.chance(20)) {
+		const mayfly_attachment one = random_attachment(r, memory);
+
+		spawn.nr_attachments = 1;
+		spawn.attachments = memory.place(r, std::as_bytes(std::span(&one, 1)));
+	} else if (r.chance(5)) {
 		spawn.nr_attachments = static_cast<std::uint32_t>(r.below(MAYFLY_MAX_ATTACHMENTS + 2));
 		spawn.attachments = memory.room(r, sizeof(mayfly_attachment) * spawn.nr_attachments);
 	}

@@ -16,6 +16,9 @@ setup()
 	guests=build/tests/fuzz-guests
 	ioctls=build/tests/fuzz-ioctls
 	files=build/tests/fuzz-files
+	# Where some VMs are attached.
+	[[ -d /sys/class/net/mf0 ]] || { ip link add mf0 type mayfly && ip address add 10.9.0.1/24 dev mf0 &&
+		ip link set mf0 up; }
 }
 
 fuzz()

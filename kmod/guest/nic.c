@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * nic.c - a guest's network device: its rings, and the packets in its memory.
+ *
+ * Only the VM's claimant comes here, while the guest is out of guest mode. It copies
+ * packets out of guest memory before it judges them, and into it from the port's queue. How
+ * much it does at a time is bounded; where nothing is left to do it has cost a look at two
+ * indices.
+ */
+#include <linux/errno.h>
+#include <linux/ip.h>
+#include <linux/mm.h>
+#include <linux/skbuff.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+
+#include "guest/nic.h"
+#include "mem/memory.h"
+#include "net/frame.h"
+#include "net/port.h"
+#include "net/ring.h"
+#include "net/switch.h"
+#include "vm/vm.h"
+
+/* Of what one look at a guest sends, and gives it. */
+#define BATCH_PACKETS	32
+#define BATCH_BYTES	(256 * 1024)
+/* So much of a packet is in one piece, which its headers must be. */
+#define LINEAR_BYTES	1024
+#define HEADER		sizeof(struct mayfly_net_header)
+
+static_assert(sizeof(struct mayfly_net_header) == sizeof(struct virtio_net_hdr_v1));
+static_assert(offsetof(struct mayfly_net_header, num_buffers) ==
+	      offsetof(struct virtio_net_hdr_v1, num_buffers));
+static_assert(sizeof(struct mayfly_ring_desc) == sizeof(struct vring_desc));
+static_assert(offsetof(struct mayfly_ring_avail, ring) == offsetof(struct vring_avail, ring));
+static_assert(offsetof(struct mayfly_ring_used, ring) == offsetof(struct vring_used, ring));
+
+/* What goes wrong for the guest: a verdict, or VERDICT_ENTER if nothing does. */
+static enum verdict answer(struct vm *vm, u64 gpa, int ret)
+{
+	switch (ret) {
+	case 0:
+		return VERDICT_ENTER;
+	case -ENOMEM:
+		/* It is made for us as for the guest, and then we are called again. */
+		vm->fault = (struct vm_fault_info){ .gpa = gpa, .write = true };
+		return VERDICT_FAULT;
+	case -EHWPOISON:
+		vm->end = (struct vm_end_info){ .reason = MAYFLY_END_BROKEN_MEMORY };
+		return VERDICT_END;
+	default:
+		vm->end = (struct vm_end_info){
+			.reason = MAYFLY_END_BAD_ACCESS, .address = gpa,
+		};
+		return VERDICT_END;
+	}
+}
+
+/* --- what it sends ----------------------------------------------------------------- */
+
+/* Where a chain is being read. */
+struct reader {
+	struct vm_memory *memory;
+	const struct ring_chain *chain;
+	unsigned int buffer;	/* the one that is being read */
+	u32 offset;		/* in it */
+};
+
+/* The next @length bytes, which there are. */
+static void read_bytes(struct reader *from, void *to, u32 length)
+{
+	while (length) {
+		const struct ring_buffer *buffer = &from->chain->buffers[from->buffer];
+		u32 n = min(length, buffer->length - from->offset);
+
+		memory_read(from->memory, buffer->gpa + from->offset, to, n);
+		to += n;
+		length -= n;
+		from->offset += n;
+		if (from->offset == buffer->length) {
+			from->buffer++;
+			from->offset = 0;
+		}
+	}
+}
+
+static void read_packet(struct reader *from, struct sk_buff *skb)
+{
+	unsigned int i;
+
+	read_bytes(from, skb->data, skb_headlen(skb));
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
+		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+
+		read_bytes(from, skb_frag_address(frag), skb_frag_size(frag));
+	}
+}
+
+/* An empty one of that length, or NULL. */
+static struct sk_buff *make_skb(u32 length)
+{
+	u32 linear = min_t(u32, length, LINEAR_BYTES);
+	struct sk_buff *skb;
+	int ret;
+
+	skb = alloc_skb_with_frags(linear, length - linear, PAGE_ALLOC_COSTLY_ORDER, &ret,
+				   MEMORY_ATOMIC);
+	if (!skb)
+		return NULL;
+	skb_put(skb, linear);
+	skb->data_len = length - linear;
+	skb->len += length - linear;
+	return skb;
+}
+
+/* Only what frame_judge() has let pass is told to the host's stack, and no false sender. */
+static bool dress(struct sk_buff *skb, const struct mayfly_net_header *header,
+		  const struct port *port)
+{
+	struct frame frame;
+
+	if (!frame_judge(&frame, header, skb->data, skb->len, port->subnet.mtu) ||
+	    frame.version != 4)
+		return false;
+	skb->protocol = htons(ETH_P_IP);
+	skb_reset_mac_header(skb);
+	skb_reset_network_header(skb);
+	skb_set_transport_header(skb, frame.transport);
+	return ip_hdr(skb)->saddr == port->ip4 &&
+	       !virtio_net_hdr_to_skb(skb, (const struct virtio_net_hdr *)header, true);
+}
+
+/* A packet, or NULL: then it is not passed on. */
+static struct sk_buff *take_packet(struct vm_memory *memory, const struct ring_chain *chain,
+				   const struct port *port)
+{
+	struct reader from = { .memory = memory, .chain = chain };
+	struct mayfly_net_header header;
+	struct sk_buff *skb;
+
+	skb = make_skb(chain->bytes - HEADER);
+	if (!skb)
+		return NULL;
+	read_bytes(&from, &header, HEADER);
+	read_packet(&from, skb);
+	if (dress(skb, &header, port))
+		return skb;
+	kfree_skb(skb);
+	return NULL;
+}
+
+/* Before anything is done for it that takes as long as it is. */
+static bool has_size_of_packet(const struct ring_chain *chain)
+{
+	return chain->buffers[0].length >= HEADER && chain->bytes >= HEADER + FRAME_MIN &&
+	       chain->bytes <= HEADER + FRAME_MAX;
+}
+
+static bool is_readable(struct vm_memory *memory, const struct ring_chain *chain, u64 *gpa)
+{
+	unsigned int i;
+
+	for (i = 0; i < chain->count; i++) {
+		*gpa = chain->buffers[i].gpa;
+		if (!memory_is_readable(memory, *gpa, chain->buffers[i].length))
+			return false;
+	}
+	return true;
+}
+
+static enum verdict send_all(struct vm *vm, struct mayfly_net_page *page, bool *more)
+{
+	struct ring ring = ring_tx(page);
+	struct port *port = vm->port;
+	unsigned int done = 0;
+	struct ring_chain chain;
+	LIST_HEAD(batch);
+	u32 bytes = 0;
+	u64 gpa = 0;
+	int ret = 1;
+
+	while (done < BATCH_PACKETS && bytes < BATCH_BYTES) {
+		struct sk_buff *skb = NULL;
+
+		ret = ring_look(&ring, done, &chain);
+		if (ret <= 0)
+			break;
+		if (has_size_of_packet(&chain)) {
+			if (!is_readable(&vm->memory, &chain, &gpa)) {
+				ret = -EFAULT;
+				break;
+			}
+			skb = take_packet(&vm->memory, &chain, port);
+			bytes += chain.bytes;
+		}
+		if (skb)
+			list_add_tail(&skb->list, &batch);
+		else
+			switch_count_dropped(port->net);
+		ring_finish(&ring, done++, chain.head, 0);
+	}
+	ring_publish(&ring, done);
+	if (!list_empty(&batch))
+		switch_receive(port->net, &batch);
+	if (ret == -EPROTO)
+		port_shut(port);
+	*more = ret > 0;
+	return ret == -EFAULT ? answer(vm, gpa, ret) : VERDICT_ENTER;
+}
+
+/* --- what it receives -------------------------------------------------------------- */
+
+/* A packet, with the header in front of it. */
+struct packet {
+	struct mayfly_net_header header;
+	const struct sk_buff *skb;
+	u32 length;		/* of both */
+};
+
+static void copy_packet(const struct packet *packet, u32 at, void *to, u32 length)
+{
+	if (at < HEADER) {
+		u32 n = min_t(u32, length, HEADER - at);
+
+		memcpy(to, (const u8 *)&packet->header + at, n);
+		at += n;
+		to += n;
+		length -= n;
+	}
+	if (length)
+		skb_copy_bits(packet->skb, at - HEADER, to, length);
+}
+
+/* Writes what is at @at of the packet to @gpa. Returns 0, or as memory_touch(), with @gpa. */
+static int write_bytes(struct vm_memory *memory, const struct packet *packet, u32 at,
+		       u64 *gpa, u32 length)
+{
+	while (length) {
+		u32 n = min_t(u32, length, PAGE_SIZE - offset_in_page(*gpa));
+		void *to;
+		int ret = memory_touch(memory, *gpa, &to);
+
+		if (ret)
+			return ret;
+		copy_packet(packet, at, to, n);
+		*gpa += n;
+		at += n;
+		length -= n;
+	}
+	return 0;
+}
+
+/* How much of the packet a chain takes, from @at on; or as write_bytes(), with @gpa. */
+static int fill_chain(struct vm_memory *memory, const struct ring_chain *chain,
+		      const struct packet *packet, u32 at, u64 *gpa)
+{
+	u32 begin = at;
+	unsigned int i;
+
+	for (i = 0; i < chain->count && at < packet->length; i++) {
+		u32 n = min(chain->buffers[i].length, packet->length - at);
+		int ret;
+
+		*gpa = chain->buffers[i].gpa;
+		ret = write_bytes(memory, packet, at, gpa, n);
+		if (ret)
+			return ret;
+		at += n;
+	}
+	return at - begin;
+}
+
+/*
+ * Entries of the ring that the packet has taken, 0 when there are not enough; or as
+ * write_bytes(), -EPROTO.
+ */
+static int fill_ring(struct vm_memory *memory, const struct ring *ring, unsigned int ahead,
+		     struct packet *packet, u64 *gpa)
+{
+	unsigned int taken = 0;
+	struct ring_chain chain;
+	u64 first = 0;
+	u32 at = 0;
+	int ret;
+
+	while (at < packet->length) {
+		ret = ring_look(ring, ahead + taken, &chain);
+		if (ret <= 0)
+			return ret;
+		if (!taken)
+			first = chain.buffers[0].gpa;
+		if (!taken && chain.buffers[0].length < HEADER)
+			return -EPROTO;
+		ret = fill_chain(memory, &chain, packet, at, gpa);
+		if (ret < 0)
+			return ret;
+		ring_finish(ring, ahead + taken++, chain.head, ret);
+		at += ret;
+	}
+	packet->header.num_buffers = taken;
+	*gpa = first;
+	ret = write_bytes(memory, packet, 0, gpa, HEADER);
+	return ret ?: taken;
+}
+
+/* Returns false for what no guest can be told. */
+static bool undress(struct packet *packet, const struct sk_buff *skb)
+{
+	*packet = (struct packet){ .skb = skb, .length = HEADER + skb->len };
+	return !virtio_net_hdr_from_skb(skb, (struct virtio_net_hdr *)&packet->header, true,
+					true, 0);
+}
+
+static enum verdict receive_all(struct vm *vm, struct mayfly_net_page *page)
+{
+	struct ring ring = ring_rx(page);
+	struct port *port = vm->port;
+	unsigned int done = 0, received = 0;
+	struct packet packet;
+	struct sk_buff *skb;
+	u64 gpa = 0;
+	int ret = 0;
+
+	for (; received < BATCH_PACKETS && (skb = port_first(port)); port_drop_first(port)) {
+		if (!undress(&packet, skb))
+			continue;
+		ret = fill_ring(&vm->memory, &ring, done, &packet, &gpa);
+		if (ret <= 0)
+			break;
+		done += ret;
+		received++;
+	}
+	ring_publish(&ring, done);
+	/* Whatever happens now, the guest will look. */
+	if (received)
+		atomic64_or(BIT_ULL(PORT_EVENT), &vm->pending);
+	if (ret == -EPROTO)
+		port_shut(port);
+	return ret < 0 && ret != -EPROTO ? answer(vm, gpa, ret) : VERDICT_ENTER;
+}
+
+/* --- both -------------------------------------------------------------------------- */
+
+static enum verdict serve(struct vm *vm, struct mayfly_net_page *page, bool *more)
+{
+	enum verdict verdict = send_all(vm, page, more);
+
+	if (verdict == VERDICT_ENTER && !vm->port->shut)
+		verdict = receive_all(vm, page);
+	WRITE_ONCE(page->link, !vm->port->shut);
+	return verdict;
+}
+
+/**
+ * nic_serve - send what a guest has for the network, and give it what has come
+ * @vm: claimed, warm, out of guest mode
+ * @more: out: there is more to send, so it must come again before it waits
+ *
+ * What it has got is an event.
+ *
+ * Context: preemption may be off, interrupts are on.
+ * Return: VERDICT_ENTER; VERDICT_FAULT when there is no memory for what has come, VERDICT_END.
+ */
+enum verdict nic_serve(struct vm *vm, bool *more)
+{
+	enum verdict verdict;
+	void *page;
+	int ret;
+
+	*more = false;
+	/* A guest that has no driver has never touched it. */
+	if (!vm->port || vm->port->shut || !memory_has_rings(&vm->memory))
+		return VERDICT_ENTER;
+	ret = memory_touch(&vm->memory, MAYFLY_GPA_RINGS, &page);
+	if (ret)
+		return answer(vm, MAYFLY_GPA_RINGS, ret);
+	verdict = serve(vm, page, more);
+	if (verdict == VERDICT_ENTER && vm_account(vm)) {
+		vm->end = (struct vm_end_info){ .reason = MAYFLY_END_LIMIT };
+		verdict = VERDICT_END;
+	}
+	return verdict;
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * port.c - a VM's place on a switch: its address, and the packets that wait for it.
+ *
+ * Packets come from any CPU, in softirqs. They wait here until the VM's claimant copies
+ * them into guest memory, and the first one is an event for the guest.
+ */
+#include <linux/err.h>
+#include <linux/percpu_counter.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "mem/pages.h"
+#include "net/port.h"
+
+/* For one VM. */
+#define QUEUE_PACKETS	64
+#define QUEUE_BYTES	(256 * 1024)
+/* For all, about: what VMs that do not read can cost the host, whoever has made them. */
+#define QUEUED_MAX	(64 << 20)
+/* So far each CPU may be wrong. */
+#define COUNT_BATCH	(64 << 10)
+
+static struct percpu_counter queued;	/* bytes, of all ports */
+static port_arrived_fn *port_arrived;
+
+static void count_bytes(struct port *port, s64 bytes)
+{
+	port->bytes += bytes;
+	percpu_counter_add_batch(&queued, bytes, COUNT_BATCH);
+}
+
+static bool has_room(const struct port *port, const struct sk_buff *skb)
+{
+	if (!port->vm || port->shut || percpu_counter_read_positive(&queued) >= QUEUED_MAX)
+		return false;
+	/* One of any size. */
+	return skb_queue_empty(&port->queue) ||
+	       (skb_queue_len(&port->queue) < QUEUE_PACKETS &&
+		port->bytes + skb->truesize <= QUEUE_BYTES);
+}
+
+static void drop_queue(struct port *port)
+{
+	__skb_queue_purge(&port->queue);
+	count_bytes(port, -(s64)port->bytes);
+}
+
+static bool is_of_subnet(u32 address, u32 gateway, u32 mask)
+{
+	return !((address ^ gateway) & mask) && address != gateway &&
+	       address & ~mask && ~(address | mask);
+}
+
+/* The next free one, so that an address is not used again soon. */
+static int insert_anywhere(struct xarray *ports, struct port *port, u32 *next)
+{
+	u32 gateway = ntohl(port->subnet.gateway), mask = ntohl(port->subnet.mask), address;
+	struct xa_limit limit = XA_LIMIT((gateway & mask) + 1, (gateway | ~mask) - 1);
+	int ret;
+
+	if (limit.min > limit.max)
+		return -EADDRNOTAVAIL;
+	ret = xa_reserve(ports, gateway, MEMORY_SLEEP);
+	if (!ret)
+		ret = xa_alloc_cyclic(ports, &address, port, limit, next, MEMORY_SLEEP);
+	if (ret < 0)
+		return ret == -EBUSY ? -EADDRNOTAVAIL : ret;
+	port->ip4 = htonl(address);
+	return 0;
+}
+
+static int insert_at(struct xarray *ports, struct port *port, u32 address)
+{
+	int ret;
+
+	if (!is_of_subnet(address, ntohl(port->subnet.gateway), ntohl(port->subnet.mask)))
+		return -EINVAL;
+	ret = xa_insert(ports, address, port, MEMORY_SLEEP);
+	return ret == -EBUSY ? -EADDRINUSE : ret;
+}
+
+/**
+ * port_open - give a VM a place on a switch
+ * @net: the switch
+ * @ip4: its address, in network order; 0: any that is free
+ * @vm: the VM, which may be found already, or will be
+ *
+ * Context: may sleep.
+ * Return: the port, or ERR_PTR: -EINVAL, -EADDRINUSE, -EADDRNOTAVAIL, -ENOMEM, -ENODEV.
+ */
+struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm)
+{
+	struct port *port = kzalloc(sizeof(*port), MEMORY_SLEEP);
+	int ret;
+
+	if (!port)
+		return ERR_PTR(-ENOMEM);
+	spin_lock_init(&port->lock);
+	__skb_queue_head_init(&port->queue);
+	port->ip4 = ip4;
+	port->vm = vm;
+	ret = switch_read_subnet(net, &port->subnet);
+	if (!ret && ip4)
+		ret = insert_at(&net->ports, port, ntohl(ip4));
+	else if (!ret)
+		ret = insert_anywhere(&net->ports, port, &net->next);
+	if (ret) {
+		kfree(port);
+		return ERR_PTR(ret);
+	}
+	kref_get(&net->ref);
+	port->net = net;
+	return port;
+}
+
+/**
+ * port_close - its VM has ended
+ * @port: the port
+ *
+ * Packets that waited are dropped, and none come any more. May be called again.
+ *
+ * Context: task.
+ */
+void port_close(struct port *port)
+{
+	/* The second time somebody else may be there. */
+	xa_cmpxchg(&port->net->ports, ntohl(port->ip4), port, NULL, 0);
+	spin_lock_bh(&port->lock);
+	port->vm = NULL;
+	drop_queue(port);
+	spin_unlock_bh(&port->lock);
+}
+
+/**
+ * port_shut - the guest has made a mistake in a ring: nothing goes through any more
+ * @port: the claimant's
+ */
+void port_shut(struct port *port)
+{
+	spin_lock_bh(&port->lock);
+	port->shut = true;
+	drop_queue(port);
+	spin_unlock_bh(&port->lock);
+}
+
+/**
+ * port_free - its VM is gone
+ * @port: after port_close()
+ *
+ * Context: any.
+ */
+void port_free(struct port *port)
+{
+	switch_put(port->net);
+	kfree_rcu(port, rcu);
+}
+
+/**
+ * port_deliver - let a packet wait for the guest
+ * @port: found under RCU
+ * @skb: the packet, which is not the caller's any more
+ *
+ * Context: bottom halves off.
+ * Return: false when it was dropped: the guest does not read, or is gone.
+ */
+bool port_deliver(struct port *port, struct sk_buff *skb)
+{
+	bool room;
+
+	spin_lock(&port->lock);
+	room = has_room(port, skb);
+	if (room) {
+		__skb_queue_tail(&port->queue, skb);
+		count_bytes(port, skb->truesize);
+		port_arrived(port->vm, PORT_EVENT);
+	}
+	spin_unlock(&port->lock);
+	if (!room)
+		kfree_skb(skb);
+	return room;
+}
+
+/**
+ * port_first - the packet that has waited longest
+ * @port: the claimant's
+ *
+ * Return: it, until port_drop_first(); or NULL. Nobody else takes packets away.
+ */
+struct sk_buff *port_first(struct port *port)
+{
+	struct sk_buff *skb;
+
+	spin_lock_bh(&port->lock);
+	skb = skb_peek(&port->queue);
+	spin_unlock_bh(&port->lock);
+	return skb;
+}
+
+/**
+ * port_drop_first - the guest has it, or cannot have it
+ * @port: the claimant's, after port_first()
+ */
+void port_drop_first(struct port *port)
+{
+	struct sk_buff *skb;
+
+	spin_lock_bh(&port->lock);
+	skb = __skb_dequeue(&port->queue);
+	count_bytes(port, -(s64)skb->truesize);
+	spin_unlock_bh(&port->lock);
+	consume_skb(skb);
+}
+
+/**
+ * port_setup - at load
+ * @arrived: a guest's first packet has come, with the port of its event; bottom halves are
+ *	off and the port's lock held
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int port_setup(port_arrived_fn *arrived)
+{
+	port_arrived = arrived;
+	return percpu_counter_init(&queued, 0, GFP_KERNEL);
+}
+
+/**
+ * port_teardown - at unload: there are no ports
+ */
+void port_teardown(void)
+{
+	WARN_ON_ONCE(percpu_counter_sum(&queued));
+	percpu_counter_destroy(&queued);
+}

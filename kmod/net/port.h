@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * port.h - a VM's place on a switch: its address, and the packets that wait for it.
+ */
+#ifndef MAYFLY_PORT_H
+#define MAYFLY_PORT_H
+
+#include <linux/rcupdate.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+
+#include "net/switch.h"
+
+struct vm;
+
+/* Of the device on the device page: events say that there are packets. */
+#define PORT_EVENT	1
+
+/*
+ * Who protects a field:
+ *   I  immutable once it can be found
+ *   l  @lock, taken with bottom halves off; pool->lock may be taken inside
+ *   C  the VM's claimant
+ */
+struct port {
+	struct net_switch *net;		/* [I] has a reference */
+	struct net_subnet subnet;	/* [I] as it was when the VM was made */
+	__be32 ip4;			/* [I] */
+	spinlock_t lock;
+	struct vm *vm;			/* [l] NULL after its end */
+	struct sk_buff_head queue;	/* [l] for the guest */
+	u32 bytes;			/* [l] that @queue takes of the host's memory */
+	bool shut;			/* [l, read by C] see port_shut() */
+	struct rcu_head rcu;
+};
+
+typedef void port_arrived_fn(struct vm *vm, u32 port);
+
+struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm);
+void port_close(struct port *port);
+void port_shut(struct port *port);
+void port_free(struct port *port);
+bool port_deliver(struct port *port, struct sk_buff *skb);
+struct sk_buff *port_first(struct port *port);
+void port_drop_first(struct port *port);
+
+int port_setup(port_arrived_fn *arrived);
+void port_teardown(void);
+
+#endif

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * switch.c - which VM has which address behind a network device of the host's.
+ *
+ * It lives as long as there is a VM on it. Its device may be deleted before, after which
+ * packets go nowhere.
+ */
+#include <linux/inetdevice.h>
+#include <linux/slab.h>
+
+#include "net/switch.h"
+
+/**
+ * switch_make - make a switch, for a device that will be its own
+ * @owner: who may attach VMs, besides those with CAP_NET_ADMIN; or INVALID_UID
+ * @group: likewise, or INVALID_GID
+ *
+ * Context: may sleep.
+ * Return: the switch with a reference, or NULL without memory.
+ */
+struct net_switch *switch_make(kuid_t owner, kgid_t group)
+{
+	struct net_switch *net = kzalloc(sizeof(*net), GFP_KERNEL_ACCOUNT);
+
+	if (!net)
+		return NULL;
+	kref_init(&net->ref);
+	xa_init_flags(&net->ports, XA_FLAGS_ALLOC);
+	net->owner = owner;
+	net->group = group;
+	return net;
+}
+
+static void free_switch(struct kref *ref)
+{
+	struct net_switch *net = container_of(ref, struct net_switch, ref);
+
+	xa_destroy(&net->ports);
+	kfree(net);
+}
+
+/**
+ * switch_put - give a reference back
+ * @net: the switch
+ */
+void switch_put(struct net_switch *net)
+{
+	kref_put(&net->ref, free_switch);
+}
+
+/* Under RCU. The first address that it was given says it. */
+static int read_subnet(const struct net_device *dev, struct net_subnet *subnet)
+{
+	const struct in_device *in = dev ? __in_dev_get_rcu(dev) : NULL;
+	const struct in_ifaddr *first = in ? rcu_dereference(in->ifa_list) : NULL;
+
+	if (!dev)
+		return -ENODEV;
+	if (!first)
+		return -EADDRNOTAVAIL;
+	*subnet = (struct net_subnet){
+		.gateway = first->ifa_local,
+		.mask = first->ifa_mask,
+		.mtu = READ_ONCE(dev->mtu),
+	};
+	return 0;
+}
+
+/**
+ * switch_read_subnet - which addresses are behind a switch
+ * @net: the switch
+ * @subnet: to fill
+ *
+ * Return: 0, -ENODEV after the end of its device, -EADDRNOTAVAIL when that has no address.
+ */
+int switch_read_subnet(const struct net_switch *net, struct net_subnet *subnet)
+{
+	int ret;
+
+	rcu_read_lock();
+	ret = read_subnet(rcu_dereference(net->dev), subnet);
+	rcu_read_unlock();
+	return ret;
+}
+
+static void drop_all(struct list_head *skbs)
+{
+	struct sk_buff *skb, *next;
+
+	list_for_each_entry_safe(skb, next, skbs, list) {
+		skb_list_del_init(skb);
+		kfree_skb(skb);
+	}
+}
+
+static void receive(struct net_device *dev, struct list_head *skbs)
+{
+	struct sk_buff *skb;
+
+	list_for_each_entry(skb, skbs, list) {
+		skb->dev = dev;
+		dev_sw_netstats_rx_add(dev, skb->len);
+	}
+	local_bh_disable();
+	netif_receive_skb_list(skbs);
+	local_bh_enable();
+}
+
+/**
+ * switch_receive - give the host packets that a guest has sent
+ * @net: the guest's switch
+ * @skbs: judged, and linked by skb->list; they are dropped if the device is down or deleted
+ *
+ * Context: task, interrupts on. The host's protocols run here, in the sender's time.
+ */
+void switch_receive(struct net_switch *net, struct list_head *skbs)
+{
+	struct net_device *dev;
+
+	rcu_read_lock();
+	dev = rcu_dereference(net->dev);
+	if (dev && netif_running(dev))
+		receive(dev, skbs);
+	else
+		drop_all(skbs);
+	rcu_read_unlock();
+}
+
+/**
+ * switch_count_dropped - a guest has sent something that is not passed on
+ * @net: its switch
+ */
+void switch_count_dropped(struct net_switch *net)
+{
+	struct net_device *dev;
+
+	rcu_read_lock();
+	dev = rcu_dereference(net->dev);
+	if (dev)
+		DEV_STATS_INC(dev, rx_errors);
+	rcu_read_unlock();
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * switch.h - which VM has which address behind a network device of the host's.
+ */
+#ifndef MAYFLY_SWITCH_H
+#define MAYFLY_SWITCH_H
+
+#include <linux/kref.h>
+#include <linux/netdevice.h>
+#include <linux/uidgid.h>
+#include <linux/xarray.h>
+
+/*
+ * Who protects a field:
+ *   I  immutable
+ *   R  RCU
+ *   x  the lock of @ports
+ *   r  reference count
+ */
+struct net_switch {
+	struct kref ref;		/* [r] the device, and ports */
+	struct net_device __rcu *dev;	/* [R] NULL once it has been deleted */
+	struct xarray ports;		/* [x, R] by IPv4 address, in the host's byte order */
+	u32 next;			/* [x] where to look for a free address */
+	kuid_t owner;			/* [I] may attach VMs, as the group may; or nobody */
+	kgid_t group;			/* [I] */
+};
+
+/**
+ * struct net_subnet - the addresses behind a switch
+ * @gateway: the host's, in network order
+ * @mask: likewise
+ * @mtu: bytes of a packet at most
+ */
+struct net_subnet {
+	__be32 gateway;
+	__be32 mask;
+	u16 mtu;
+};
+
+struct net_switch *switch_make(kuid_t owner, kgid_t group);
+void switch_put(struct net_switch *net);
+int switch_read_subnet(const struct net_switch *net, struct net_subnet *subnet);
+void switch_receive(struct net_switch *net, struct list_head *skbs);
+void switch_count_dropped(struct net_switch *net);
+
+#endif

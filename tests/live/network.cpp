@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// VMs on a network of the host's: addresses, packets to them and from them.
+
+#include <arpa/inet.h>
+#include <fstream>
+#include <net/if.h>
+#include <netinet/ip_icmp.h>
+#include <numeric>
+#include <poll.h>
+#include <string>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <vector>
+
+#include <mayfly_net.h>
+
+#include "crowd.hpp"
+
+namespace
+{
+
+using live::fd;
+using live::machine;
+using live::vcpu_state;
+using bytes = std::vector<unsigned char>;
+
+std::uint32_t address_of(const std::string &text)
+{
+	return inet_addr(text.c_str());
+}
+
+std::string text_of(std::uint32_t address)
+{
+	return inet_ntoa(in_addr{address});
+}
+
+void must(const std::string &command)
+{
+	ASSERT_EQ(system(command.c_str()), 0) << command;
+}
+
+class Network : public live::Live
+{
+protected:
+	void SetUp() override
+	{
+		Live::SetUp();
+		must("ip link add mf0 type mayfly");
+		// Or else it looks for routers now and then.
+		must("! cd /proc/sys/net/ipv6 2>/dev/null || echo 1 >conf/mf0/disable_ipv6");
+		must("ip address add 10.9.0.1/16 dev mf0");
+		must("ip link set mf0 up");
+	}
+	void TearDown() override
+	{
+		if (if_nametoindex("mf0"))
+			must("ip link delete mf0");
+		Live::TearDown();
+	}
+	/// SPAWN of one VM with an address; 0: any. The descriptor, or what went wrong.
+	int spawn(const fd &image, std::uint32_t ip4 = 0, unsigned ifindex = if_nametoindex("mf0")) const
+	{
+		const mayfly_attach_net net{.ifindex = ifindex, .ip4 = ip4};
+
+		return spawn_with(image, net);
+	}
+	int spawn_with(const fd &image, const mayfly_attach_net &net, std::uint32_t count = 1) const
+	{
+		const mayfly_attachment one{.type = MAYFLY_ATTACH_NET,
+					    .flags = 0,
+					    .size = sizeof(net),
+					    .reserved = 0,
+					    .payload = live::address(&net)};
+		mayfly_spawn request = live::spawn_request(image, count == 1 ? 0 : MAYFLY_SPAWN_DETACHED, count);
+
+		request.attachments = live::address(&one);
+		request.nr_attachments = 1;
+
+		const int ret = live::call(device, MAYFLY_SPAWN, &request);
+
+		return ret ? ret : request.fd;
+	}
+	[[nodiscard]] machine make(std::span<const std::byte> code, std::uint32_t ip4 = 0) const
+	{
+		const int ret = spawn(live::make_image(device, code), ip4);
+
+		EXPECT_GE(ret, 0) << strerror(-ret);
+		return machine(fd(ret));
+	}
+	/// One that answers, started.
+	[[nodiscard]] machine make_echo(std::uint64_t spoof = 0, std::uint64_t skip = 0) const
+	{
+		machine vm = make(guests::net_echo);
+
+		vm.set_parameters(spoof, skip);
+		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
+		return vm;
+	}
+	static mayfly_net_config config(const machine &vm)
+	{
+		const mayfly_device_page page = live::device_page(vm);
+		mayfly_net_config result{};
+
+		EXPECT_EQ(page.nr_devices, 1u);
+		EXPECT_EQ(page.devices[0].type, unsigned{MAYFLY_DEVICE_NET});
+		EXPECT_EQ(page.devices[0].ring_gpa, std::uint64_t{MAYFLY_GPA_RINGS});
+		std::memcpy(&result, page.devices[0].config, sizeof(result));
+		return result;
+	}
+	/// Its address is asked for while it can be: it must not have been started.
+	[[nodiscard]] std::pair<machine, std::uint32_t> make_known_echo(std::uint64_t spoof = 0,
+									std::uint64_t skip = 0) const
+	{
+		machine vm = make(guests::net_echo);
+		const std::uint32_t ip4 = config(vm).ip4;
+
+		vm.set_parameters(spoof, skip);
+		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
+		return {std::move(vm), ip4};
+	}
+	static fd udp(std::uint32_t to)
+	{
+		const sockaddr_in there{.sin_family = AF_INET, .sin_port = htons(7), .sin_addr = {to}, .sin_zero = {}};
+		fd made(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+
+		const int on = 1;
+
+		EXPECT_EQ(connect(made.get(), reinterpret_cast<const sockaddr *>(&there), sizeof(there)), 0);
+		// All that ICMP says, and not only what is final.
+		EXPECT_EQ(setsockopt(made.get(), IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
+		return made;
+	}
+	/// What comes within a minute.
+	static bytes receive(const fd &from)
+	{
+		bytes result(70'000);
+		pollfd poll{.fd = from.get(), .events = POLLIN, .revents = 0};
+
+		if (::poll(&poll, 1, 60'000) != 1) {
+			ADD_FAILURE() << "no answer";
+			return {};
+		}
+
+		const ssize_t n = recv(from.get(), result.data(), result.size(), 0);
+
+		result.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+		return n < 0 ? bytes{static_cast<unsigned char>(errno)} : result;
+	}
+	static bytes pattern(std::size_t size)
+	{
+		bytes result(size);
+
+		std::iota(result.begin(), result.end(), static_cast<unsigned char>(size));
+		return result;
+	}
+	static void send(const fd &to, const bytes &what)
+	{
+		ASSERT_EQ(::send(to.get(), what.data(), what.size(), 0), static_cast<ssize_t>(what.size()))
+			<< strerror(errno);
+	}
+	static void expect_answer(const fd &socket, const bytes &what)
+	{
+		send(socket, what);
+		EXPECT_TRUE(receive(socket) == what) << what.size();
+	}
+	static unsigned long statistic(const std::string &name)
+	{
+		std::ifstream file("/sys/class/net/mf0/statistics/" + name);
+		unsigned long value = 0;
+
+		file >> value;
+		return value;
+	}
+};
+
+TEST_F(Network, AGuestFindsItsAddressOnTheDevicePage)
+{
+	const machine any = make(guests::hello), asked = make(guests::hello, address_of("10.9.3.17"));
+
+	EXPECT_EQ(text_of(config(any).ip4), "10.9.0.2") << "the first that is free";
+	EXPECT_EQ(text_of(config(asked).ip4), "10.9.3.17");
+	EXPECT_EQ(text_of(config(asked).gw4), "10.9.0.1");
+	EXPECT_EQ(config(asked).prefix4, 16);
+	EXPECT_EQ(config(asked).mtu, 65520);
+
+	const machine without(live::make_image(device, guests::hello), device);
+
+	EXPECT_EQ(live::device_page(without).nr_devices, 0u);
+}
+
+TEST_F(Network, AnAddressIsOfTheSubnetAndOfOneVm)
+{
+	const fd image = live::make_image(device, guests::hello);
+	const fd first(spawn(image, address_of("10.9.0.5")));
+
+	EXPECT_GE(first.get(), 0);
+	EXPECT_EQ(spawn(image, address_of("10.9.0.5")), -EADDRINUSE);
+	for (const char *wrong : {"10.9.0.1", "10.9.0.0", "10.9.255.255", "10.10.0.1", "127.0.0.1", "0.0.0.1"})
+		EXPECT_EQ(spawn(image, address_of(wrong)), -EINVAL) << wrong;
+	EXPECT_EQ(spawn(image, 0, if_nametoindex("lo")), -ENODEV);
+	EXPECT_EQ(spawn(image, 0, 12345), -ENODEV);
+	EXPECT_EQ(spawn(image, 0, 0), -ENODEV);
+	EXPECT_EQ(spawn_with(image, {.ifindex = if_nametoindex("mf0"), .ip4 = address_of("10.9.0.6")}, 2), -EINVAL);
+	must("ip address flush dev mf0");
+	EXPECT_EQ(spawn(image), -EADDRNOTAVAIL);
+	must("ip address add 10.9.0.1/30 dev mf0");
+
+	const fd last(spawn(image));
+
+	EXPECT_GE(last.get(), 0);
+	EXPECT_EQ(spawn(image), -EADDRNOTAVAIL) << "of four, there is one for a VM";
+}
+
+TEST_F(Network, AnAddressIsFreeAfterItsVm)
+{
+	const fd image = live::make_image(device, guests::exit42);
+	const machine vm(fd(spawn(image, address_of("10.9.0.5"))));
+
+	ASSERT_EQ(vm.control(MAYFLY_OP_START), 0);
+	ASSERT_TRUE(vm.wait_for_end());
+
+	const machine next(fd(spawn(image, address_of("10.9.0.5"))));
+
+	EXPECT_EQ(text_of(config(next).ip4), "10.9.0.5");
+	EXPECT_EQ(spawn(image, address_of("10.9.0.5")), -EADDRINUSE);
+	vm.control(MAYFLY_OP_REMOVE);
+	EXPECT_EQ(spawn(image, address_of("10.9.0.5")), -EADDRINUSE) << "it is not the dead VM's any more";
+}
+
+TEST_F(Network, BadAttachmentsAreRefused)
+{
+	const fd image = live::make_image(device, guests::hello);
+	const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0};
+	const auto refused = [&](auto change) {
+		std::array<mayfly_attachment, 2> two{};
+		mayfly_spawn request = live::spawn_request(image);
+
+		for (mayfly_attachment &one : two)
+			one = {.type = MAYFLY_ATTACH_NET,
+			       .flags = 0,
+			       .size = sizeof(net),
+			       .reserved = 0,
+			       .payload = live::address(&net)};
+		request.attachments = live::address(two.data());
+		request.nr_attachments = 1;
+		change(request, two[0]);
+		return live::call(device, MAYFLY_SPAWN, &request);
+	};
+
+	EXPECT_EQ(refused([](auto &, auto &one) { one.type = 2; }), -EOPNOTSUPP);
+	EXPECT_EQ(refused([](auto &r, auto &) { r.nr_attachments = 2; }), -EOPNOTSUPP);
+	EXPECT_EQ(refused([](auto &, auto &one) { one.flags = 1; }), -EINVAL);
+	EXPECT_EQ(refused([](auto &, auto &one) { one.reserved = 1; }), -EINVAL);
+	EXPECT_EQ(refused([](auto &, auto &one) { one.size++; }), -EINVAL);
+	EXPECT_EQ(refused([](auto &, auto &one) { one.payload = 8; }), -EFAULT);
+	EXPECT_EQ(refused([](auto &r, auto &) { r.attachments = 8; }), -EFAULT);
+	EXPECT_EQ(live::info(device).vms, 0u);
+}
+
+/// Who has neither the link nor CAP_NET_ADMIN, though he may have VMs.
+TEST_F(Network, OthersMayNotAttach)
+{
+	const pid_t child = fork();
+
+	if (child == 0) {
+		if (setgid(1000) != 0 || setuid(1000) != 0)
+			_exit(100);
+		_exit(-spawn(live::make_image(device, guests::hello)));
+	}
+	int status = 0;
+
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_EQ(WEXITSTATUS(status), EPERM);
+}
+
+TEST_F(Network, DatagramsComeBack)
+{
+	const auto [vm, ip4] = make_known_echo();
+	const fd socket = udp(ip4);
+
+	for (const std::size_t size : {1u, 100u, 1000u, 1472u, 4000u, 9000u, 60'000u, 65'000u})
+		expect_answer(socket, pattern(size));
+	for (unsigned i = 0; i < 200; i++)
+		expect_answer(socket, pattern(i + 1));
+	EXPECT_EQ(statistic("rx_errors"), 0u);
+	EXPECT_EQ(statistic("tx_packets"), 208u);
+	EXPECT_EQ(statistic("rx_packets"), 208u);
+}
+
+/// A burst is answered whole, as far as the queue goes.
+TEST_F(Network, ABurstIsAnswered)
+{
+	const auto [vm, ip4] = make_known_echo();
+	const fd socket = udp(ip4);
+
+	ASSERT_EQ(vm.control(MAYFLY_OP_PAUSE), 0);
+	for (unsigned i = 0; i < 64; i++)
+		send(socket, pattern(i + 1));
+	EXPECT_EQ(statistic("tx_dropped"), 0u);
+	send(socket, pattern(100));
+	EXPECT_EQ(statistic("tx_dropped"), 1u) << "what does not fit is dropped";
+	ASSERT_EQ(vm.control(MAYFLY_OP_RESUME), 0);
+	for (unsigned i = 0; i < 64; i++)
+		EXPECT_EQ(receive(socket).size(), i + 1);
+}
+
+TEST_F(Network, APingIsAnswered)
+{
+	const auto [vm, ip4] = make_known_echo();
+	const fd socket(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+	const sockaddr_in there{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {ip4}, .sin_zero = {}};
+	icmphdr request{};
+
+	request.type = ICMP_ECHO;
+	request.un.echo.id = htons(77);
+	request.checksum = static_cast<std::uint16_t>(~(htons(0x0800) + htons(77)));
+	ASSERT_EQ(connect(socket.get(), reinterpret_cast<const sockaddr *>(&there), sizeof(there)), 0);
+	ASSERT_EQ(::send(socket.get(), &request, sizeof(request), 0), ssize_t{sizeof(request)});
+
+	const bytes answer = receive(socket);
+
+	ASSERT_EQ(answer.size(), sizeof(iphdr) + sizeof(request));
+	EXPECT_EQ(answer[sizeof(iphdr)], ICMP_ECHOREPLY);
+	EXPECT_EQ(answer[sizeof(iphdr) + 5], 77);
+}
+
+TEST_F(Network, AnAddressWithoutAVmIsUnreachable)
+{
+	const fd socket = udp(address_of("10.9.7.7"));
+
+	send(socket, pattern(10));
+	EXPECT_EQ(receive(socket), bytes{EHOSTUNREACH});
+
+	const auto [vm, ip4] = make_known_echo();
+	const fd other = udp(ip4);
+
+	expect_answer(other, pattern(10));
+	ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	send(other, pattern(10));
+	EXPECT_EQ(receive(other), bytes{EHOSTUNREACH});
+}
+
+TEST_F(Network, AFalseSenderIsNotHeard)
+{
+	const auto [vm, ip4] = make_known_echo(htonl(1));
+	const fd socket = udp(ip4);
+
+	send(socket, pattern(10));
+	EXPECT_TRUE(live::eventually([&] { return statistic("rx_errors") == 1; }));
+	EXPECT_EQ(statistic("rx_packets"), 0u);
+	EXPECT_EQ(vm.info().state, unsigned{MAYFLY_PARKED});
+}
+
+/// The device of a guest that makes a mistake in a ring is shut. The guest lives.
+TEST_F(Network, AMistakeInARingShutsTheDevice)
+{
+	const auto [vm, ip4] = make_known_echo(0, 1000);
+	const fd socket = udp(ip4);
+
+	ASSERT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+	send(socket, pattern(10));
+	ASSERT_TRUE(live::eventually([&] { return vm.info().parked >= 2; }));
+	send(socket, pattern(10));
+	EXPECT_EQ(statistic("tx_dropped"), 1u) << "it waits for nobody";
+	EXPECT_EQ(statistic("rx_packets"), 0u);
+	ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, MAYFLY_EVENT_STOP), 0);
+	ASSERT_TRUE(vm.wait_for_end());
+	EXPECT_EQ(vm.info().status, 0);
+}
+
+/// VMs that are cold are woken by a packet.
+TEST_F(Network, ManyAnswer)
+{
+	constexpr unsigned count = 200;
+	std::vector<std::pair<machine, std::uint32_t>> all;
+
+	for (unsigned i = 0; i < count; i++)
+		all.push_back(make_known_echo());
+	for (unsigned round = 0; round < 2; round++)
+		for (const auto &[vm, ip4] : all)
+			expect_answer(udp(ip4), pattern(100));
+	EXPECT_EQ(statistic("rx_errors"), 0u);
+}
+
+/// A clone has an address of its own, or none.
+TEST_F(Network, AClonesPlaceIsItsOwn)
+{
+	const auto [vm, ip4] = make_known_echo();
+	const fd socket = udp(ip4);
+
+	expect_answer(socket, pattern(10));
+
+	const fd image = live::snapshot(vm);
+	const machine clone(fd(spawn(image))), without(image, device);
+
+	const std::uint32_t cloned = config(clone).ip4;
+
+	EXPECT_NE(cloned, ip4);
+	EXPECT_EQ(live::device_page(without).nr_devices, 0u);
+	// It goes on with its original's rings, of which it has a copy.
+	ASSERT_EQ(clone.control(MAYFLY_OP_START), 0);
+	expect_answer(udp(cloned), pattern(20));
+	expect_answer(socket, pattern(30));
+}
+
+/// The device goes, the VMs stay.
+TEST_F(Network, ADeletedLinkLeavesItsVms)
+{
+	const auto [vm, ip4] = make_known_echo();
+
+	expect_answer(udp(ip4), pattern(10));
+	must("ip link delete mf0");
+	EXPECT_EQ(vm.info().state, unsigned{MAYFLY_PARKED});
+	ASSERT_EQ(vm.control(MAYFLY_OP_NOTIFY, MAYFLY_EVENT_STOP), 0);
+	ASSERT_TRUE(vm.wait_for_end());
+}
+
+/// VMs come, go and stand still, and at last the device goes, while packets come all the time.
+TEST_F(Network, TrafficDoesNotStopForAnybody)
+{
+	constexpr unsigned count = 4;
+	const fd image = live::make_image(device, guests::net_echo);
+	const auto nth = [](unsigned i) { return address_of("10.9.1.1") + htonl(i); };
+	const pid_t child = fork();
+
+	if (child == 0) {
+		const bytes what(1000, 1);
+		std::vector<fd> all;
+
+		for (unsigned i = 0; i < count; i++)
+			all.push_back(udp(nth(i)));
+		// Most of it is not answered.
+		for (;;)
+			for (const fd &one : all)
+				::send(one.get(), what.data(), what.size(), MSG_DONTWAIT);
+	}
+	for (unsigned round = 0; round < 30; round++) {
+		std::vector<machine> all;
+
+		for (unsigned i = 0; i < count; i++) {
+			int ret = 0;
+
+			// The last round's VMs end when they leave guest mode.
+			ASSERT_TRUE(live::eventually([&] { return (ret = spawn(image, nth(i))) != -EADDRINUSE; }));
+			ASSERT_GE(ret, 0) << strerror(-ret);
+			all.emplace_back(fd(ret));
+			EXPECT_EQ(all.back().control(MAYFLY_OP_START), 0);
+		}
+		ASSERT_TRUE(live::eventually([&] { return all[0].info().exits > 10; }));
+		EXPECT_EQ(all[1].control(MAYFLY_OP_PAUSE), 0);
+		EXPECT_EQ(all[0].control(MAYFLY_OP_KILL), 0);
+		EXPECT_EQ(all[1].control(MAYFLY_OP_RESUME), 0);
+		if (round == 20)
+			must("ip link set mf0 down && ip link set mf0 up");
+	}
+	{
+		const machine last = make(guests::net_echo, address_of("10.9.2.2"));
+
+		EXPECT_EQ(last.control(MAYFLY_OP_START), 0);
+		must("ip link delete mf0");
+		EXPECT_EQ(last.control(MAYFLY_OP_KILL), 0);
+	}
+	kill(child, SIGKILL);
+	ASSERT_EQ(waitpid(child, nullptr, 0), child);
+	EXPECT_EQ(live::info(device).vms, 0u);
+}
+
+TEST_F(Network, AVmPaysForItsPlace)
+{
+	const machine with = make(guests::hello), without(live::make_image(device, guests::hello), device);
+	const std::uint64_t more = with.info().private_bytes - without.info().private_bytes;
+
+	EXPECT_GT(more, 0u);
+	EXPECT_LE(more, 400u);
+}
+
+}
