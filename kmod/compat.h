@@ -290,7 +290,6 @@ static inline void compat_shrinker_unregister(struct shrinker *shrinker)
 #endif
 }
 
-#endif /* __ASSEMBLER__ */
 /* 6.12: a bit of the device's own, no feature. */
 #ifdef NETIF_F_LLTX
 #define compat_no_tx_lock(dev)	((dev)->features |= NETIF_F_LLTX)
@@ -298,4 +297,5 @@ static inline void compat_shrinker_unregister(struct shrinker *shrinker)
 #define compat_no_tx_lock(dev)	((dev)->lltx = true)
 #endif
 
+#endif /* __ASSEMBLER__ */
 #endif

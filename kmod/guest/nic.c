@@ -15,6 +15,7 @@
 #include <linux/virtio_ring.h>
 
 #include "guest/nic.h"
+#include "guest/verdict.h"
 #include "mem/memory.h"
 #include "net/frame.h"
 #include "net/port.h"
@@ -29,33 +30,13 @@
 #define LINEAR_BYTES	1024
 #define HEADER		sizeof(struct mayfly_net_header)
 
+static_assert(LINEAR_BYTES >= FRAME_HEAD);
 static_assert(sizeof(struct mayfly_net_header) == sizeof(struct virtio_net_hdr_v1));
 static_assert(offsetof(struct mayfly_net_header, num_buffers) ==
 	      offsetof(struct virtio_net_hdr_v1, num_buffers));
 static_assert(sizeof(struct mayfly_ring_desc) == sizeof(struct vring_desc));
 static_assert(offsetof(struct mayfly_ring_avail, ring) == offsetof(struct vring_avail, ring));
 static_assert(offsetof(struct mayfly_ring_used, ring) == offsetof(struct vring_used, ring));
-
-/* What goes wrong for the guest: a verdict, or VERDICT_ENTER if nothing does. */
-static enum verdict answer(struct vm *vm, u64 gpa, int ret)
-{
-	switch (ret) {
-	case 0:
-		return VERDICT_ENTER;
-	case -ENOMEM:
-		/* It is made for us as for the guest, and then we are called again. */
-		vm->fault = (struct vm_fault_info){ .gpa = gpa, .write = true };
-		return VERDICT_FAULT;
-	case -EHWPOISON:
-		vm->end = (struct vm_end_info){ .reason = MAYFLY_END_BROKEN_MEMORY };
-		return VERDICT_END;
-	default:
-		vm->end = (struct vm_end_info){
-			.reason = MAYFLY_END_BAD_ACCESS, .address = gpa,
-		};
-		return VERDICT_END;
-	}
-}
 
 /* --- what it sends ----------------------------------------------------------------- */
 
@@ -169,7 +150,8 @@ static bool is_readable(struct vm_memory *memory, const struct ring_chain *chain
 	return true;
 }
 
-static enum verdict send_all(struct vm *vm, struct mayfly_net_page *page, bool *more)
+/* Returns 0; -EFAULT with @gpa for a buffer that the guest could not read itself. */
+static int send_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool *more)
 {
 	struct ring ring = ring_tx(page);
 	struct port *port = vm->port;
@@ -177,7 +159,6 @@ static enum verdict send_all(struct vm *vm, struct mayfly_net_page *page, bool *
 	struct ring_chain chain;
 	LIST_HEAD(batch);
 	u32 bytes = 0;
-	u64 gpa = 0;
 	int ret = 1;
 
 	while (done < BATCH_PACKETS && bytes < BATCH_BYTES) {
@@ -187,7 +168,7 @@ static enum verdict send_all(struct vm *vm, struct mayfly_net_page *page, bool *
 		if (ret <= 0)
 			break;
 		if (has_size_of_packet(&chain)) {
-			if (!is_readable(&vm->memory, &chain, &gpa)) {
+			if (!is_readable(&vm->memory, &chain, gpa)) {
 				ret = -EFAULT;
 				break;
 			}
@@ -206,7 +187,7 @@ static enum verdict send_all(struct vm *vm, struct mayfly_net_page *page, bool *
 	if (ret == -EPROTO)
 		port_shut(port);
 	*more = ret > 0;
-	return ret == -EFAULT ? answer(vm, gpa, ret) : VERDICT_ENTER;
+	return ret == -EFAULT ? ret : 0;
 }
 
 /* --- what it receives -------------------------------------------------------------- */
@@ -312,20 +293,20 @@ static bool undress(struct packet *packet, const struct sk_buff *skb)
 					true, 0);
 }
 
-static enum verdict receive_all(struct vm *vm, struct mayfly_net_page *page)
+/* Returns 0, or as write_bytes(), with @gpa. */
+static int receive_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa)
 {
 	struct ring ring = ring_rx(page);
 	struct port *port = vm->port;
 	unsigned int done = 0, received = 0;
 	struct packet packet;
 	struct sk_buff *skb;
-	u64 gpa = 0;
 	int ret = 0;
 
 	for (; received < BATCH_PACKETS && (skb = port_first(port)); port_drop_first(port)) {
 		if (!undress(&packet, skb))
 			continue;
-		ret = fill_ring(&vm->memory, &ring, done, &packet, &gpa);
+		ret = fill_ring(&vm->memory, &ring, done, &packet, gpa);
 		if (ret <= 0)
 			break;
 		done += ret;
@@ -337,19 +318,19 @@ static enum verdict receive_all(struct vm *vm, struct mayfly_net_page *page)
 		atomic64_or(BIT_ULL(PORT_EVENT), &vm->pending);
 	if (ret == -EPROTO)
 		port_shut(port);
-	return ret < 0 && ret != -EPROTO ? answer(vm, gpa, ret) : VERDICT_ENTER;
+	return ret < 0 && ret != -EPROTO ? ret : 0;
 }
 
 /* --- both -------------------------------------------------------------------------- */
 
-static enum verdict serve(struct vm *vm, struct mayfly_net_page *page, bool *more)
+static int serve(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool *more)
 {
-	enum verdict verdict = send_all(vm, page, more);
+	int ret = send_all(vm, page, gpa, more);
 
-	if (verdict == VERDICT_ENTER && !vm->port->shut)
-		verdict = receive_all(vm, page);
+	if (!ret && !vm->port->shut)
+		ret = receive_all(vm, page, gpa);
 	WRITE_ONCE(page->link, !vm->port->shut);
-	return verdict;
+	return ret;
 }
 
 /**
@@ -364,7 +345,7 @@ static enum verdict serve(struct vm *vm, struct mayfly_net_page *page, bool *mor
  */
 enum verdict nic_serve(struct vm *vm, bool *more)
 {
-	enum verdict verdict;
+	u64 gpa = MAYFLY_GPA_RINGS;
 	void *page;
 	int ret;
 
@@ -372,13 +353,10 @@ enum verdict nic_serve(struct vm *vm, bool *more)
 	/* A guest that has no driver has never touched it. */
 	if (!vm->port || vm->port->shut || !memory_has_rings(&vm->memory))
 		return VERDICT_ENTER;
-	ret = memory_touch(&vm->memory, MAYFLY_GPA_RINGS, &page);
+	ret = memory_touch(&vm->memory, gpa, &page);
+	if (!ret)
+		ret = serve(vm, page, &gpa, more);
 	if (ret)
-		return answer(vm, MAYFLY_GPA_RINGS, ret);
-	verdict = serve(vm, page, more);
-	if (verdict == VERDICT_ENTER && vm_account(vm)) {
-		vm->end = (struct vm_end_info){ .reason = MAYFLY_END_LIMIT };
-		verdict = VERDICT_END;
-	}
-	return verdict;
+		vm->fault = (struct vm_fault_info){ .gpa = gpa, .write = true };
+	return judge_fault(vm, ret, 0);
 }

@@ -22,19 +22,12 @@
 #include "guest/cpuid.h"
 #include "guest/nic.h"
 #include "guest/trap.h"
+#include "guest/verdict.h"
 #include "mem/image.h"
 #include "net/port.h"
 #include "trace.h"
 #include "vm/devpage.h"
 #include "vm/vm.h"
-
-static enum verdict end_guest(struct vm *vm, u32 reason, u64 address, u64 detail)
-{
-	vm->end = (struct vm_end_info){
-		.reason = reason, .address = address, .detail = detail,
-	};
-	return VERDICT_END;
-}
 
 static enum verdict raise_exception(struct vm *vm, u32 vector)
 {
@@ -252,17 +245,7 @@ static enum verdict answer_fault(struct vm *vm, const struct vm_exit *exit)
 	};
 	ret = memory_fault(&vm->memory, &vm->fault, MEMORY_ATOMIC);
 	trace_fault(vm->id, exit->gpa, exit->write, exit->execute, ret);
-	switch (ret) {
-	case 0:
-		return vm_account(vm) ? end_guest(vm, MAYFLY_END_LIMIT, 0, 0) :
-				       VERDICT_ENTER;
-	case -ENOMEM:
-		return VERDICT_FAULT;
-	case -EHWPOISON:
-		return end_guest(vm, MAYFLY_END_BROKEN_MEMORY, 0, 0);
-	default:
-		return end_guest(vm, MAYFLY_END_BAD_ACCESS, exit->gpa, exit->detail);
-	}
+	return judge_fault(vm, ret, exit->detail);
 }
 
 /* An #AC that the guest has not asked for is the host's, which looks for split locks. */

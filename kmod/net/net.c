@@ -7,12 +7,10 @@
  * by where it goes to. So there is no ARP, no bridge, and nothing to configure for each VM.
  */
 #include <linux/err.h>
-#include <linux/etherdevice.h>
 #include <linux/icmp.h>
 #include <linux/if_arp.h>
 #include <linux/ip.h>
 #include <linux/nsproxy.h>
-#include <linux/slab.h>
 #include <net/icmp.h>
 #include <net/ip_tunnels.h>
 #include <net/net_namespace.h>
@@ -46,11 +44,6 @@ static void strip(struct sk_buff *skb)
 	skb->dev = NULL;
 }
 
-static struct port *find_port(const struct net_switch *net, const struct sk_buff *skb)
-{
-	return xa_load((struct xarray *)&net->ports, ntohl(ip_hdr(skb)->daddr));
-}
-
 /* Bottom halves are off, so under RCU. */
 static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
@@ -60,7 +53,7 @@ static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	if (skb->protocol != htons(ETH_P_IP) || !pskb_may_pull(skb, sizeof(struct iphdr)) ||
 	    skb_orphan_frags_rx(skb, GFP_ATOMIC))
 		goto drop;
-	port = find_port(switch_of(dev), skb);
+	port = xa_load(&switch_of(dev)->ports, ntohl(ip_hdr(skb)->daddr));
 	if (!port) {
 		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
 		goto drop;

@@ -22,6 +22,7 @@
 #include "debug/shadow.h"
 #include "guest/nic.h"
 #include "guest/trap.h"
+#include "guest/verdict.h"
 #include "sched/run.h"
 #include "trace.h"
 #include "vm/cold.h"
@@ -136,10 +137,7 @@ static enum verdict warm_up(struct vm *vm)
 {
 	if (cold_warm(vm, MEMORY_ATOMIC))
 		return VERDICT_FAULT;
-	if (!vm_account(vm))
-		return VERDICT_ENTER;
-	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_LIMIT };
-	return VERDICT_END;
+	return vm_account(vm) ? end_guest(vm, MAYFLY_END_LIMIT, 0, 0) : VERDICT_ENTER;
 }
 
 /* What has woken it. If there is more to send, it will come again. */
@@ -166,8 +164,7 @@ enum verdict run_bear_split_lock(struct vm *vm)
 		return VERDICT_SPLIT_LOCK;
 	if (current->flags & PF_KTHREAD)
 		flush_signals(current);
-	vm->end = (struct vm_end_info){ .reason = MAYFLY_END_SPLIT_LOCK };
-	return VERDICT_END;
+	return end_guest(vm, MAYFLY_END_SPLIT_LOCK, 0, 0);
 }
 
 /**

@@ -16,8 +16,8 @@
 #include <asm/tsc.h>
 #include <asm/vmx.h>
 
-#include "cpu/vendor.h"
 #include "cpu/clock.h"
+#include "cpu/vendor.h"
 #include "cpu/vmx/asm.h"
 #include "cpu/vmx/choice.h"
 #include "cpu/vmx/controls.h"
