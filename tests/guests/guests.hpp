@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The tiny guests of guests.S and hostile.S, as bytes: flat code, without relocations. Load it
+// The tiny guests of guests.S, net_echo.S and hostile.S, as bytes: flat code, without relocations. Load it
 // at guest-physical 0x100000, readable and executable, with the entry table that
 // libvmctl makes (elf_image::entry_table()); start at its first byte, rip =
 // guests::entry, with rdi = the device page. What each does is said there.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -206,6 +207,14 @@ inline mayfly_device_page device_page(const machine &vm)
 
 	EXPECT_EQ(access_memory(vm.handle(), MAYFLY_GPA_DEVICE, std::as_writable_bytes(std::span(&page, 1)), 0), 0);
 	return page;
+}
+
+/// Of the VM's clock.
+inline double ns_per_tick(const machine &vm)
+{
+	const mayfly_clock clock = device_page(vm).clock;
+
+	return std::ldexp(clock.mult, -static_cast<int>(clock.shift));
 }
 
 /// Makes an image of \p vm. Its descriptor, or a negative errno.

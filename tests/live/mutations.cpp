@@ -2,7 +2,6 @@
 //
 // Rules broken on purpose (kmod/debug/mutation.h), to see the checks of them fire.
 
-#include <cmath>
 #include <fstream>
 #include <map>
 
@@ -403,12 +402,7 @@ TEST_F(Mutations, VmxonThatRaisesAnExceptionIsAnError)
 TEST_F(Mutations, ClocksAreAsFastAsTheHostKnowsWithTheFirstVm)
 {
 	const live::fd image = live::make_image(device, guests::wait_forever);
-	const auto ns_per_tick = [&] {
-		const machine vm(image, device);
-		const mayfly_clock clock = live::device_page(vm).clock;
-
-		return std::ldexp(clock.mult, -static_cast<int>(clock.shift));
-	};
+	const auto ns_per_tick = [&] { return live::ns_per_tick(machine(image, device)); };
 	const double before = ns_per_tick();
 
 	mutate(tsc_khz);

@@ -22,7 +22,6 @@ namespace
 
 using live::fd;
 using live::machine;
-using live::vcpu_state;
 using bytes = std::vector<unsigned char>;
 
 std::uint32_t address_of(const std::string &text)
@@ -58,6 +57,14 @@ protected:
 			must("ip link delete mf0");
 		Live::TearDown();
 	}
+	static mayfly_attachment attachment_of(const mayfly_attach_net &net)
+	{
+		return {.type = MAYFLY_ATTACH_NET,
+			.flags = 0,
+			.size = sizeof(net),
+			.reserved = 0,
+			.payload = live::address(&net)};
+	}
 	/// SPAWN of one VM with an address; 0: any. The descriptor, or what went wrong.
 	int spawn(const fd &image, std::uint32_t ip4 = 0, unsigned ifindex = if_nametoindex("mf0")) const
 	{
@@ -67,11 +74,7 @@ protected:
 	}
 	int spawn_with(const fd &image, const mayfly_attach_net &net, std::uint32_t count = 1) const
 	{
-		const mayfly_attachment one{.type = MAYFLY_ATTACH_NET,
-					    .flags = 0,
-					    .size = sizeof(net),
-					    .reserved = 0,
-					    .payload = live::address(&net)};
+		const mayfly_attachment one = attachment_of(net);
 		mayfly_spawn request = live::spawn_request(image, count == 1 ? 0 : MAYFLY_SPAWN_DETACHED, count);
 
 		request.attachments = live::address(&one);
@@ -87,15 +90,6 @@ protected:
 
 		EXPECT_GE(ret, 0) << strerror(-ret);
 		return machine(fd(ret));
-	}
-	/// One that answers, started.
-	[[nodiscard]] machine make_echo(std::uint64_t spoof = 0, std::uint64_t skip = 0) const
-	{
-		machine vm = make(guests::net_echo);
-
-		vm.set_parameters(spoof, skip);
-		EXPECT_EQ(vm.control(MAYFLY_OP_START), 0);
-		return vm;
 	}
 	static mayfly_net_config config(const machine &vm)
 	{
@@ -233,15 +227,9 @@ TEST_F(Network, BadAttachmentsAreRefused)
 	const fd image = live::make_image(device, guests::hello);
 	const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0};
 	const auto refused = [&](auto change) {
-		std::array<mayfly_attachment, 2> two{};
+		std::array two{attachment_of(net), attachment_of(net)};
 		mayfly_spawn request = live::spawn_request(image);
 
-		for (mayfly_attachment &one : two)
-			one = {.type = MAYFLY_ATTACH_NET,
-			       .flags = 0,
-			       .size = sizeof(net),
-			       .reserved = 0,
-			       .payload = live::address(&net)};
 		request.attachments = live::address(two.data());
 		request.nr_attachments = 1;
 		change(request, two[0]);

@@ -2,8 +2,6 @@
 //
 // A guest whose TSC has another frequency than the host's, where the processor can do that.
 
-#include <cmath>
-
 #include "snapshots.hpp"
 
 namespace
@@ -22,12 +20,6 @@ protected:
 			GTEST_SKIP() << "needs TSC scaling";
 	}
 	[[nodiscard]] std::uint32_t khz() const { return static_cast<std::uint32_t>(live::info(device).tsc_khz); }
-	static double ns_per_tick(const machine &vm)
-	{
-		const mayfly_clock clock = live::device_page(vm).clock;
-
-		return std::ldexp(clock.mult, -static_cast<int>(clock.shift));
-	}
 	/// Its TSC is now \p tsc, and goes on at \p khz.
 	static void set_tsc(const machine &vm, std::uint32_t khz, std::uint64_t tsc)
 	{
@@ -93,11 +85,11 @@ TEST_F(Scaling, ItsClockAndTimersAreRight)
 {
 	for (const std::uint32_t other : {4 * khz(), khz() / 4}) {
 		const machine vm(live::make_image(device, guests::wait_deadline), device);
-		const double before = ns_per_tick(vm);
+		const double before = live::ns_per_tick(vm);
 		const std::uint32_t seq = live::device_page(vm).clock.seq;
 
 		set_tsc(vm, other, 0);
-		EXPECT_NEAR(ns_per_tick(vm) / before, static_cast<double>(khz()) / other, 0.001);
+		EXPECT_NEAR(live::ns_per_tick(vm) / before, static_cast<double>(khz()) / other, 0.001);
 		EXPECT_GT(live::device_page(vm).clock.seq, seq);
 		ASSERT_EQ(vm.control(MAYFLY_OP_START), 0);
 		ASSERT_TRUE(vm.wait_for_end());
