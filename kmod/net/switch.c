@@ -6,7 +6,9 @@
  * packets go nowhere.
  */
 #include <linux/inetdevice.h>
+#include <linux/nsproxy.h>
 #include <linux/slab.h>
+#include <net/net_namespace.h>
 
 #include "net/switch.h"
 
@@ -46,6 +48,25 @@ static void free_switch(struct kref *ref)
 void switch_put(struct net_switch *net)
 {
 	kref_put(&net->ref, free_switch);
+}
+
+/**
+ * switch_index - the index of a switch's device
+ * @net: the switch
+ *
+ * Return: as the caller's network namespace has it; 0 if that has none, or it was deleted.
+ */
+u32 switch_index(const struct net_switch *net)
+{
+	const struct net_device *dev;
+	u32 index = 0;
+
+	rcu_read_lock();
+	dev = rcu_dereference(net->dev);
+	if (dev && net_eq(dev_net(dev), current->nsproxy->net_ns))
+		index = READ_ONCE(dev->ifindex);
+	rcu_read_unlock();
+	return index;
 }
 
 /* Under RCU. The first address that it was given says it. */

@@ -40,6 +40,7 @@ struct net_subnet {
 
 struct net_switch *switch_make(kuid_t owner, kgid_t group);
 void switch_put(struct net_switch *net);
+u32 switch_index(const struct net_switch *net);
 int switch_read_subnet(const struct net_switch *net, struct net_subnet *subnet);
 void switch_receive(struct net_switch *net, struct list_head *skbs);
 void switch_count_dropped(struct net_switch *net);

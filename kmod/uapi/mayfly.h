@@ -425,6 +425,8 @@ struct mayfly_spawn {
  * @console_lost: how many of those have been overwritten by later ones
  * @parked: times it parked
  * @ready: times its guest has said that it is ready
+ * @ip4: its IPv4 address on a network, in network order; 0 without one, and after its end
+ * @ifindex: of that network's device; 0 where the caller's network namespace has it not
  *
  * A row of MAYFLY_VM_INFO_GLANCE bytes ends before @exits_by: enough for a table of
  * many VMs.
@@ -457,6 +459,8 @@ struct mayfly_vm_info {
 	__u64 console_lost;
 	__u64 parked;
 	__u64 ready;
+	__u32 ip4;
+	__u32 ifindex;
 };
 
 #define MAYFLY_VM_INFO_GLANCE	240
@@ -876,7 +880,7 @@ MAYFLY_SIZE(struct mayfly_image_info, 208);
 MAYFLY_SIZE(struct mayfly_tag, 72);
 MAYFLY_SIZE(struct mayfly_attachment, 24);
 MAYFLY_SIZE(struct mayfly_spawn, 168);
-MAYFLY_SIZE(struct mayfly_vm_info, 432);
+MAYFLY_SIZE(struct mayfly_vm_info, 440);
 MAYFLY_SIZE(struct mayfly_list, 56);
 MAYFLY_SIZE(struct mayfly_end, 16);
 MAYFLY_SIZE(struct mayfly_open, 96);

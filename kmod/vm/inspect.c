@@ -9,6 +9,7 @@
 
 #include "mem/image.h"
 #include "mem/owner.h"
+#include "net/port.h"
 #include "vm/catalog.h"
 #include "vm/cold.h"
 #include "vm/inspect.h"
@@ -84,6 +85,14 @@ static void describe_image(struct vm *vm, struct mayfly_vm_info *info)
 	rcu_read_unlock();
 }
 
+static void describe_net(const struct vm *vm, struct mayfly_vm_info *info)
+{
+	if (!vm->port || info->state == MAYFLY_ENDED)
+		return;
+	info->ip4 = (__force u32)vm->port->ip4;
+	info->ifindex = switch_index(vm->port->net);
+}
+
 /* What a glance does not show. */
 static void describe_rest(struct vm *vm, struct mayfly_vm_info *info)
 {
@@ -99,6 +108,7 @@ static void describe_rest(struct vm *vm, struct mayfly_vm_info *info)
 	info->console_lost = console_lost(&vm->console);
 	info->parked = READ_ONCE(vm->parked);
 	info->ready = READ_ONCE(vm->ready);
+	describe_net(vm, info);
 }
 
 /**

@@ -63,7 +63,7 @@ result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) 
 {
 	std::vector<vm_info> rows;
 
-	VMCTL_TRY(sweep<mayfly_vm_info>(handle_, MAYFLY_LIST, "VMs", MAYFLY_VM_INFO_GLANCE, from, to,
+	VMCTL_TRY(sweep<mayfly_vm_info>(handle_, MAYFLY_LIST, "VMs", sizeof(mayfly_vm_info), from, to,
 					[&](const mayfly_vm_info &raw) { rows.push_back(info_of(raw)); }));
 	return rows;
 }

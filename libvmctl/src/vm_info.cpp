@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include "convert.hpp"
@@ -56,6 +57,8 @@ vm_info info_of(const mayfly_vm_info &raw)
 		.started = (raw.flags & MAYFLY_VM_STARTED) != 0,
 		.cold = (raw.flags & MAYFLY_VM_COLD) != 0,
 		.awaited = (raw.flags & MAYFLY_VM_AWAITED) != 0,
+		.ip4 = ntohl(raw.ip4),
+		.network = raw.ifindex,
 	};
 }
 

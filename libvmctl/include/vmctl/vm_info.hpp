@@ -101,6 +101,10 @@ struct vm_info {
 	bool cold = false;
 	/// Somebody waits for a snapshot until its guest is ready.
 	bool awaited = false;
+	/// Its IPv4 address on a network, as a number (10.9.0.2 is 0x0a090002); 0 without one.
+	std::uint32_t ip4 = 0;
+	/// That network's interface index; 0 where this network namespace has it not.
+	std::uint32_t network = 0;
 
 	/// True when state is ended.
 	[[nodiscard]] bool ended() const { return state == vm_state::ended; }
