@@ -6,10 +6,12 @@
 #include <array>
 #include <cerrno>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 
 #include "vmctl/host_check.hpp"
+#include "vmctl/network.hpp"
 
 #include "arguments.hpp"
 #include "control.hpp"
@@ -46,24 +48,44 @@ result<void> judge(const spawn_request &request)
 	return named;
 }
 
-// The part of SPAWN's argument that both kinds share; points into \p packed.
-mayfly_spawn spawn_argument(const image &from, const spawn_request &request, const std::string &packed)
-{
-	mayfly_spawn spawn{};
-
-	spawn.image = from.fd();
-	spawn.fd = -1;
-	spawn.memory = request.memory.value_or(0);
-	spawn.args = packed.empty() ? 0 : address_of(packed.data());
-	spawn.args_length = static_cast<std::uint32_t>(packed.size());
-	spawn.flags = request.start ? MAYFLY_SPAWN_START : 0u;
-	if (request.first) {
-		spawn.flags |= MAYFLY_SPAWN_NUMBERED;
-		spawn.first = *request.first;
+// SPAWN's argument, without what its two kinds differ in, and what that points to.
+struct spawn_call {
+	spawn_call(const image &from, const spawn_request &request) : packed(pack_arguments(request.arguments))
+	{
+		argument.image = from.fd();
+		argument.fd = -1;
+		argument.memory = request.memory.value_or(0);
+		argument.args = packed.empty() ? 0 : address_of(packed.data());
+		argument.args_length = static_cast<std::uint32_t>(packed.size());
+		argument.flags = request.start ? MAYFLY_SPAWN_START : 0u;
+		if (request.first) {
+			argument.flags |= MAYFLY_SPAWN_NUMBERED;
+			argument.first = *request.first;
+		}
+		put_name(argument.name, request.name);
+		if (request.network)
+			attach(*request.network);
 	}
-	put_name(spawn.name, request.name);
-	return spawn;
-}
+	spawn_call(const spawn_call &) = delete;
+	spawn_call &operator=(const spawn_call &) = delete;
+
+	mayfly_spawn argument{};
+
+private:
+	void attach(const network_place &place)
+	{
+		net = {.ifindex = place.network, .ip4 = htonl(place.ip4)};
+		attachment.type = MAYFLY_ATTACH_NET;
+		attachment.size = sizeof net;
+		attachment.payload = address_of(&net);
+		argument.attachments = address_of(&attachment);
+		argument.nr_attachments = 1;
+	}
+
+	std::string packed;
+	mayfly_attach_net net{};
+	mayfly_attachment attachment{};
+};
 
 std::string raise(std::string_view parameter, std::string_view what = "VMs")
 {
@@ -91,6 +113,27 @@ error limit_error(const module_info &info, std::uint64_t count)
 		return {EDQUOT, fmt::format("there are {} of at most {} VMs", info.vms, info.max_vms),
 			raise("max_vms")};
 	return bytes_error(info);
+}
+
+// What is wrong with a place on a network.
+error place_error(int code, const network_place &place)
+{
+	switch (code) {
+	case ENODEV:
+		return {code, "no such network"};
+	case EPERM:
+		return {code, "someone else's network", "its maker can give it to you: vmctl net create --owner"};
+	case EADDRINUSE:
+		return {code, ip4_text(place.ip4) + ": another VM has that address"};
+	case EADDRNOTAVAIL:
+		return {code, "the network has no address left, or none at all"};
+	case EINVAL:
+		if (place.ip4 != 0)
+			return {code, ip4_text(place.ip4) + ": not an address for a VM of this network"};
+		[[fallthrough]];
+	default:
+		return {code, "making VMs: " + errno_text(code)};
+	}
 }
 
 } // namespace
@@ -157,7 +200,8 @@ error device::spawn_error(int code, const spawn_request &request, std::uint64_t 
 	case EIO:
 		return host_check(handle_.calls(), device_path).explain(code);
 	default:
-		return {code, "making VMs: " + errno_text(code)};
+		return request.network ? place_error(code, *request.network)
+				       : error{code, "making VMs: " + errno_text(code)};
 	}
 }
 
@@ -170,8 +214,8 @@ spawn_report device::spawn(const image &from, const spawn_request &request) cons
 		return report;
 	}
 
-	const std::string packed = pack_arguments(request.arguments);
-	mayfly_spawn argument = spawn_argument(from, request, packed);
+	spawn_call call(from, request);
+	mayfly_spawn &argument = call.argument;
 
 	report.ids.resize(request.count);
 	argument.flags |= MAYFLY_SPAWN_DETACHED;
@@ -190,8 +234,8 @@ result<vm> device::spawn_attached(const image &from, const spawn_request &reques
 {
 	VMCTL_TRY(judge(request));
 
-	const std::string packed = pack_arguments(request.arguments);
-	mayfly_spawn argument = spawn_argument(from, request, packed);
+	spawn_call call(from, request);
+	mayfly_spawn &argument = call.argument;
 
 	argument.count = 1;
 

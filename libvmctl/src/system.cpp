@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,6 +73,11 @@ int posix_system::set_nonblocking(int fd)
 	if (flags < 0)
 		return -errno;
 	return negative_errno(::fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+
+std::uint32_t posix_system::interface_index(const std::string &name)
+{
+	return ::if_nametoindex(name.c_str());
 }
 
 bool posix_system::exists(const std::string &path)

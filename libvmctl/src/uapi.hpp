@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string_view>
 
+#include <linux/if_link.h> // what libnl does not say of network devices
 #include <mayfly.h>
 #include <mayfly_guest.h>
 

@@ -28,12 +28,14 @@ public:
 
 	// What the host looks like.
 	std::map<std::string, std::string> files;
-	std::map<std::string, int> open_errors; // path to errno
+	std::map<std::string, int> open_errors;        // path to errno
+	std::map<std::string, std::uint32_t> networks; // devices, by name
 	std::uint64_t msr = 0;
 
 	// What the module has, and does.
 	std::vector<mayfly_vm_info> vms;
 	std::map<std::uint64_t, std::string> consoles;
+	std::vector<mayfly_attach_net> places; // of spawns
 	mayfly_info module_info{};
 	std::uint32_t list_most = MAYFLY_MAX_BATCH; // rows in one LIST, whatever is asked
 	int list_error = 0;
@@ -78,7 +80,7 @@ public:
 		module_info.backend = 1;
 		module_info.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
 				       MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY | MAYFLY_FEATURE_SNAPSHOTS |
-				       MAYFLY_FEATURE_READY | MAYFLY_FEATURE_SAVE;
+				       MAYFLY_FEATURE_READY | MAYFLY_FEATURE_SAVE | MAYFLY_FEATURE_NET;
 		module_info.cpu_vendor = MAYFLY_VENDOR_AMD;
 		module_info.cpu_level = MAYFLY_CPU_SSE42;
 		module_info.max_vms = 100000;
@@ -148,7 +150,7 @@ public:
 		case MAYFLY_SPAWN:
 			return spawn(*static_cast<mayfly_spawn *>(argument));
 		case MAYFLY_LIST:
-			return list(*static_cast<mayfly_list *>(argument), vms, MAYFLY_VM_INFO_GLANCE);
+			return list(*static_cast<mayfly_list *>(argument), vms, sizeof(mayfly_vm_info));
 		case MAYFLY_IMAGE_LIST:
 			return list(*static_cast<mayfly_list *>(argument), images, sizeof(mayfly_image_info));
 		case MAYFLY_IMAGE_OPEN:
@@ -254,6 +256,13 @@ public:
 		found = device_status;
 		return 0;
 	}
+	std::uint32_t interface_index(const std::string &name) override
+	{
+		const auto found = networks.find(name);
+
+		return found != networks.end() ? found->second : 0;
+	}
+
 	bool is_file(const std::string &path) override
 	{
 		const auto wrong = open_errors.find(path);
@@ -385,6 +394,8 @@ private:
 	int spawn(mayfly_spawn &wanted)
 	{
 		spawns.push_back(wanted);
+		if (wanted.nr_attachments == 1)
+			places.push_back(*at<mayfly_attach_net>(at<mayfly_attachment>(wanted.attachments)->payload));
 		spawn_arguments.emplace_back(at<const char>(wanted.args), wanted.args_length);
 		for (std::uint32_t i = 0; i < wanted.count; i++) {
 			if (vms.size() >= spawn_most)

@@ -27,6 +27,12 @@
 namespace vmctl
 {
 
+/// A place for a VM on a network of this host's.
+struct network_place {
+	std::uint32_t network = 0; ///< index of its device, in this network namespace
+	std::uint32_t ip4 = 0;     ///< the VM's address, as a number; 0: any that is free
+};
+
 /// What spawn needs to know.
 struct spawn_request {
 	/// VMs to make, at least 1.
@@ -41,6 +47,8 @@ struct spawn_request {
 	std::optional<std::uint32_t> first{};
 	/// Hand them to the module's workers at once.
 	bool start = true;
+	/// Where each gets a place; with an address \p count is 1.
+	std::optional<network_place> network{};
 };
 
 /// What an image is besides its file.
@@ -147,7 +155,8 @@ public:
 
 	/// Makes detached VMs in one call: they outlive this process. EEXIST name
 	/// taken, EDQUOT too many, ENOMEM, EBUSY another hypervisor has the CPU,
-	/// EINVAL memory or name.
+	/// EINVAL memory, name or address; ENODEV no such network, EPERM someone else's,
+	/// EADDRINUSE, EADDRNOTAVAIL it has no address, or none that is free.
 	[[nodiscard]] spawn_report spawn(const image &from, const spawn_request &request) const;
 
 	/// Makes one VM that ends with its last handle; \p request.count is 1. For

@@ -47,6 +47,9 @@ public:
 	/// Makes read() of \p fd return -EAGAIN instead of waiting.
 	virtual int set_nonblocking(int fd) = 0;
 
+	/// The index of network device \p name of this network namespace; 0 without one.
+	virtual std::uint32_t interface_index(const std::string &name) = 0;
+
 	/// True when \p path exists; following it need not be allowed.
 	virtual bool exists(const std::string &path) = 0;
 
@@ -78,6 +81,7 @@ public:
 	ssize_t pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) override;
 	int poll(std::span<pollfd> fds, int timeout_ms) override;
 	int set_nonblocking(int fd) override;
+	std::uint32_t interface_index(const std::string &name) override;
 	bool exists(const std::string &path) override;
 	int status(const std::string &path, struct ::stat &found) override;
 	bool is_file(const std::string &path) override;

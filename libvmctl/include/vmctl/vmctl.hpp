@@ -18,6 +18,7 @@
 #include "image_info.hpp"
 #include "limits.hpp"
 #include "module_info.hpp"
+#include "network.hpp"
 #include "operation.hpp"
 #include "system.hpp"
 #include "vcpu_state.hpp"

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Networks' names and addresses, as the library reads them.
+#include <cerrno>
+
+#include <gtest/gtest.h>
+#include <vmctl/network.hpp>
+
+namespace
+{
+
+using namespace vmctl;
+
+TEST(network, addresses)
+{
+	EXPECT_EQ(ip4_text(0x0a090001), "10.9.0.1");
+	EXPECT_EQ(ip4_text(UINT32_MAX), "255.255.255.255");
+	EXPECT_EQ(parse_ip4("10.9.3.17"), 0x0a090311u);
+	for (const char *bad : {"", "10", "10.9.3", "10.9.3.256", " 10.9.3.1", "10.9.3.1 ", "010.9.3.1x", "::1", "web"})
+		EXPECT_EQ(parse_ip4(bad).error().code, EINVAL) << bad;
+}
+
+TEST(network, subnets)
+{
+	const auto whole = subnet::parse("10.9.0.0/16");
+
+	ASSERT_TRUE(whole);
+	EXPECT_EQ(whole->host, 0x0a090001u) << "the first address";
+	EXPECT_EQ(whole->base(), 0x0a090000u);
+	EXPECT_EQ(whole->mask(), 0xffff0000u);
+
+	const auto other = subnet::parse("10.9.0.7/24");
+
+	ASSERT_TRUE(other);
+	EXPECT_EQ(other->host, 0x0a090007u) << "the one that was said";
+	EXPECT_TRUE(subnet::parse("192.168.1.0/30"));
+	EXPECT_TRUE(subnet::parse("10.0.0.0/8"));
+}
+
+TEST(network, what_is_no_subnet)
+{
+	for (const char *bad :
+	     {"", "/", "10.9.0.0", "10.9.0.0/", "10.9.0.0/x", "10.9.0.0/16x", "10.9.0.0/-1", "10.9.0.0/31",
+	      "10.9.0.0/32", "10.9.0.0/33", "10.0.0.0/7", "10.0.0.0/0", "10.9.0.0/16/24", "10.9.0.255/24", "0.1.2.3/16",
+	      "127.0.0.0/16", "224.0.0.0/16", "255.0.0.0/16", "fd00::/64"})
+		EXPECT_EQ(subnet::parse(bad).error().code, EINVAL) << bad;
+}
+
+TEST(network, names)
+{
+	for (const char *good : {"a", "web", "mf0", "a.b_c-9", "fifteen-letters"})
+		EXPECT_TRUE(check_network_name(good)) << good;
+	for (const char *bad : {"", "0mf", "-a", ".", "..", "a b", "a/b", "a%d", "a\n", "sixteen-letters-"})
+		EXPECT_EQ(check_network_name(bad).error().code, EINVAL) << bad;
+}
+
+} // namespace
