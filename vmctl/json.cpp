@@ -38,12 +38,12 @@ std::string json_text(const vm_info &row)
 		FMT_COMPILE(
 			R"({{"id":{},"name":"{}","state":"{}","image":{},"image_id":{},"reason":{},"status":{},"exits":{},)"
 			R"("cpu_ns":{},"memory":{},"private_bytes":{},"created":{},"ended":{},"uid":{},"detached":{},)"
-			R"("started":{},"cold":{},"awaited":{})"),
+			R"("started":{},"cold":{},"awaited":{},"ip":{})"),
 		row.id, row.name, to_string(row.state), dump(row.image), row.image_id,
 		row.ended() ? dump(to_string(row.reason)) : "null", exited ? std::to_string(row.status) : "null",
 		row.exits, row.cpu_ns, row.memory, row.private_bytes, row.created_ns,
 		row.ended() ? std::to_string(row.ended_ns) : "null", row.uid, row.detached, row.started, row.cold,
-		row.awaited);
+		row.awaited, row.ip4 != 0 ? '"' + ip4_text(row.ip4) + '"' : "null");
 
 	if (row.ended())
 		text.append(R"(,"end":)" + dump(row.end_text()));

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "find.hpp"
+#include "net.hpp"
 #include "screen.hpp"
 #include "signals.hpp"
 #include "text.hpp"
@@ -303,6 +304,8 @@ outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count)
 		return std::unexpected(memory.error());
 	if (!arguments)
 		return bad_usage(arguments.error().what);
+	if (const auto place = check_place(in, count); !place)
+		return std::unexpected(place.error());
 	request.count = count;
 	request.memory = *memory;
 	request.arguments = in.arguments;
@@ -312,9 +315,10 @@ outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count)
 	return request;
 }
 
-outcome<void> judge(const spawn_request &request, const device &to)
+outcome<void> judge(const context &world, const invocation &in, spawn_request &request, const device &to)
 {
 	const auto info = to.info();
+	const auto place = find_place(world, in);
 
 	if (!info)
 		return give_up(status::broken, info.error());
@@ -327,6 +331,9 @@ outcome<void> judge(const spawn_request &request, const device &to)
 			       {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", request.count, most),
 				"as root, write more to " +
 					parameter_path(most == info->max_vms ? "max_vms" : "max_vms_user")});
+	if (!place)
+		return std::unexpected(place.error());
+	request.network = *place;
 	return {};
 }
 
@@ -357,7 +364,7 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 		return std::unexpected(enough.error());
 	if (!to)
 		return std::unexpected(to.error());
-	if (const auto judged = judge(*request, *to); !judged)
+	if (const auto judged = judge(world, in, *request, *to); !judged)
 		return std::unexpected(judged.error());
 	if (auto *loaded = std::get_if<image>(&*found))
 		return launch{std::move(*to), std::move(*loaded), std::move(word), std::move(*request)};

@@ -22,8 +22,8 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 // What the command line says of the VMs, judged without the module.
 outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count);
 
-// What the module says to a request.
-outcome<void> judge(const spawn_request &request, const device &to);
+// What the module says to a request, whose network is found.
+outcome<void> judge(const context &world, const invocation &in, spawn_request &request, const device &to);
 
 // Makes what is planned, as spawn and create do, and tells of it. The status.
 int make_all(const context &world, const invocation &in, launch plan, bool start);

@@ -44,10 +44,15 @@ void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 	const std::size_t fits = std::max<std::size_t>(seen.rows, 8) - 4;
 	const bool cut = world.out_is_terminal && !whole && rows.size() > fits;
 	const auto shown = rows.first(cut ? fits : rows.size());
+	const bool addresses = std::ranges::any_of(shown, [](const vm_info &row) { return row.ip4 != 0; });
 	const bool reasons = std::ranges::any_of(shown, &vm_info::ended);
 	std::vector<std::string> titles{"ID", "NAME", "STATE", "IMAGE", "MEMORY", "PRIVATE", "EXITS", "CPU", "AGE"};
 	std::vector<bool> numbers{true, false, false, false, true, true, true, true, true};
 
+	if (addresses) {
+		titles.emplace_back("IP");
+		numbers.push_back(false);
+	}
 	if (reasons) {
 		titles.emplace_back("REASON");
 		numbers.push_back(false);
@@ -66,6 +71,8 @@ void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 		lines.add_cell(std::to_string(row.exits));
 		lines.add_cell(time_text(row.cpu_ns));
 		lines.add_cell(age_of(row.created_ns, now));
+		if (addresses)
+			lines.add_cell(row.ip4 != 0 ? ip4_text(row.ip4) : "-");
 		if (reasons)
 			lines.add_cell(row.end_text());
 	}

@@ -208,7 +208,7 @@ int verb_restore(const context &world, const invocation &in)
 	spawn_request request = CLI_TRY(world, parse_request(in, count));
 	device to = CLI_TRY(world, open_device(world));
 
-	CLI_TRY(world, judge(request, to));
+	CLI_TRY(world, judge(world, in, request, to));
 
 	restored made = CLI_TRY(world, restore_from(world, to, word));
 

@@ -74,7 +74,7 @@ int verb_clone(const context &world, const invocation &in)
 	device to = CLI_TRY(world, open_device(world));
 	const chosen one = CLI_TRY(world, select_one(to, in.operands));
 
-	CLI_TRY(world, judge(request, to));
+	CLI_TRY(world, judge(world, in, request, to));
 
 	image from = CLI_TRY(world, take(to, one));
 

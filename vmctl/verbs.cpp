@@ -16,6 +16,7 @@ constexpr std::size_t any = SIZE_MAX;
 constexpr const char *life = "Life of a VM";
 constexpr const char *look = "Looking";
 constexpr const char *stock = "Images";
+constexpr const char *wires = "Networks";
 constexpr const char *host = "This machine";
 
 constexpr option all{"all", "", "every VM there is"};
@@ -23,10 +24,13 @@ constexpr option json{"json", "", "one JSON array"};
 constexpr option memory{"memory,m", "SIZE",
 			"memory of each VM, as 512K, 16M or 1.5G (16M, or as the image was loaded)"};
 
+constexpr option net{"net", "NAME[,ip=ADDRESS]", "a place on this network; any address that is free"};
+
 constexpr std::array run_options{
 	option{"detach,d", "", "in the background; prints the id"},
 	option{"name", "NAME", "name of the VM"},
 	memory,
+	net,
 	option{"snapshot-when-ready", "NAME", "make an image when the guest says that it is ready"},
 };
 constexpr option how_many{"number,n", "N", "how many (1)"};
@@ -34,14 +38,12 @@ constexpr option prefix{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2
 constexpr option only_ids{"quiet,q", "", "only ids, on standard output"};
 constexpr option progress{"progress", "", "tell how far it is, also without a terminal"};
 
-constexpr std::array spawn_options{how_many, prefix, memory, only_ids, progress};
-constexpr std::array clone_options{how_many, prefix, only_ids, progress};
+constexpr std::array spawn_options{how_many, prefix, memory, net, only_ids, progress};
+constexpr std::array clone_options{how_many, prefix, net, only_ids, progress};
 constexpr std::array restore_options{
-	how_many,
-	prefix,
-	only_ids,
-	progress,
-	option{"incoming", "", "what migrate calls: wait for the sender to say that the VM is ours"},
+	how_many, prefix,
+	net,      only_ids,
+	progress, option{"incoming", "", "what migrate calls: wait for the sender to say that the VM is ours"},
 };
 constexpr std::array migrate_options{
 	option{"via", "COMMAND",
@@ -94,19 +96,26 @@ constexpr std::array image_load_options{
 	option{"same-tsc", "", "the guest counts ticks: restore it only where its TSC can be as fast as here"},
 	take_name,
 };
+constexpr std::array net_create_options{
+	option{"subnet", "CIDR", "its addresses, as 10.9.0.0/16, where the host gets 10.9.0.1"},
+	option{"mtu", "BYTES", "of a packet at most (65520)"},
+	option{"owner", "USER", "who may attach VMs, besides root"},
+};
+constexpr std::array net_ls_options{option{"quiet,q", "", "only names"}, json};
+constexpr std::array net_rm_options{option{"force,f", "", "also with VMs, which live on without it"}};
 constexpr std::array help_options{option{"man", "", "all of it as a page, for: vmctl help --man | man -l -"}};
 
 // clang-format off
 constexpr std::array table{
-	verb{"run", "", life, "run [-d] [--name NAME] [-m SIZE] [--snapshot-when-ready NAME] [IMAGE] [-- ARGS…]",
+	verb{"run", "", life, "run [-d] [--name NAME] [-m SIZE] [--net NET] [--snapshot-when-ready NAME] [IMAGE] [-- ARGS…]",
 	     "Run a VM in the foreground; ends with the guest's status", run_options, 1, true, verb_run},
-	verb{"spawn", "", life, "spawn [-n N] [--name PREFIX] [-m SIZE] [-q] [IMAGE] [-- ARGS…]",
+	verb{"spawn", "", life, "spawn [-n N] [--name PREFIX] [-m SIZE] [--net NET] [-q] [IMAGE] [-- ARGS…]",
 	     "Start VMs in the background", spawn_options, 1, true, verb_spawn},
-	verb{"create", "define", life, "create [-n N] [--name PREFIX] [-m SIZE] [-q] [IMAGE] [-- ARGS…]",
+	verb{"create", "define", life, "create [-n N] [--name PREFIX] [-m SIZE] [--net NET] [-q] [IMAGE] [-- ARGS…]",
 	     "Make VMs without starting them", spawn_options, 1, true, verb_create},
-	verb{"clone", "", life, "clone [-n N] [--name PREFIX] [-q] VM [-- ARGS…]",
+	verb{"clone", "", life, "clone [-n N] [--name PREFIX] [--net NET] [-q] VM [-- ARGS…]",
 	     "Start VMs that go on from where another one is", clone_options, 1, true, verb_clone},
-	verb{"restore", "", life, "restore [-n N] [--name PREFIX] [-q] FILE|- [-- ARGS…]",
+	verb{"restore", "", life, "restore [-n N] [--name PREFIX] [--net NET] [-q] FILE|- [-- ARGS…]",
 	     "Start VMs that go on from a saved one", restore_options, 1, true, verb_restore},
 	verb{"migrate", "", life, "migrate [--name NAME] VM HOST | migrate --via COMMAND VM",
 	     "Move a VM to another host, by ssh; prints its id there", migrate_options, 2, false,
@@ -152,6 +161,11 @@ constexpr std::array table{
 	verb{"image rm", "rmi", stock, "image rm LOADED… | --all",
 	     "Forget names of images; an image goes with the last VM made from it", image_rm_options, any, false,
 	     verb_image_rm},
+	verb{"net create", "", wires, "net create NAME --subnet CIDR [--mtu BYTES] [--owner USER]",
+	     "Make a network for VMs: a device of this host's, and nothing else", net_create_options, 1, false,
+	     verb_net_create},
+	verb{"net ls", "", wires, "net ls [-q] [--json]", "List the networks", net_ls_options, 0, false, verb_net_ls},
+	verb{"net rm", "", wires, "net rm [-f] NAME…", "Remove networks", net_rm_options, any, false, verb_net_rm},
 	verb{"doctor", "", host, "doctor [--json]", "Say what keeps Mayfly from running here", json_options, 0,
 	     false, verb_doctor},
 	verb{"info", "host", host, "info [--json]", "Print the module's numbers", json_options, 0, false, verb_info},

@@ -4,6 +4,8 @@
 
 #include <csignal>
 
+#include <arpa/inet.h>
+
 namespace
 {
 
@@ -35,6 +37,49 @@ TEST_F(launch_test, spawn_refuses_bad_memory)
 	EXPECT_EQ(fake.spawns.size(), 0u);
 	ASSERT_EQ(run({"spawn", "-m", "0.3G"}), 0);
 	EXPECT_EQ(fake.spawns[0].memory, 322121728u);
+}
+
+TEST_F(launch_test, a_place_on_a_network)
+{
+	fake.networks["web"] = 7;
+	ASSERT_EQ(run({"spawn", "--net", "web,ip=10.9.3.17"}), 0);
+	ASSERT_EQ(fake.places.size(), 1u);
+	EXPECT_EQ(fake.places[0].ifindex, 7u);
+	EXPECT_EQ(ntohl(fake.places[0].ip4), 0x0a090311u);
+	ASSERT_EQ(run({"create", "-n", "2", "--net", "web"}), 0);
+	EXPECT_EQ(fake.places.back().ip4, 0u);
+	ASSERT_EQ(run({"spawn"}), 0);
+	EXPECT_EQ(fake.places.size(), 2u) << "without --net there is no place";
+}
+
+TEST_F(launch_test, spawn_refuses_bad_places)
+{
+	fake.networks["web"] = 7;
+	for (const char *place : {"", "1web", "we b", "web,", "web,ip=", "web,ip=x", "web,ip=0.0.0.0",
+				  "web,ip=1.2.3.4.5", "web,mac=1", "web,ip=10.9.0.2,ip=10.9.0.3", "sixteen-letters-"})
+		EXPECT_EQ(run({"spawn", "--net", place}), 2) << place;
+	EXPECT_EQ(run({"spawn", "-n", "2", "--net", "web,ip=10.9.0.2"}), 2);
+	EXPECT_EQ(err, "vmctl: spawn: --net web,ip=10.9.0.2: 2 VMs cannot have one address\n"
+		       "vmctl: try 'vmctl help spawn'\n");
+	EXPECT_EQ(run({"spawn", "--net", "db"}), 125);
+	EXPECT_EQ(err, "vmctl: spawn: --net db: no such network\n"
+		       "vmctl: to mend it: make it: vmctl net create db --subnet 10.9.0.0/16\n");
+	EXPECT_EQ(fake.spawns.size(), 0u);
+}
+
+TEST_F(launch_test, what_the_module_says_of_places)
+{
+	fake.networks["web"] = 7;
+	fake.spawn_most = 0;
+	for (const auto &[code, text] : {std::pair(ENODEV, "no such network"),
+					 {EPERM, "someone else's network"},
+					 {EADDRINUSE, "10.9.0.2: another VM has that address"},
+					 {EINVAL, "10.9.0.2: not an address for a VM of this network"},
+					 {EADDRNOTAVAIL, "the network has no address left, or none at all"}}) {
+		fake.spawn_error = code;
+		EXPECT_EQ(run({"spawn", "--net", "web,ip=10.9.0.2"}), 125);
+		EXPECT_EQ(err.substr(0, err.find('\n')), std::string("vmctl: spawn: ") + text);
+	}
 }
 
 TEST_F(launch_test, spawn_refuses_bad_names)

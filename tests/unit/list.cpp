@@ -2,6 +2,8 @@
 // ps and the tables over a pretended module.
 #include "command_line.hpp"
 
+#include <arpa/inet.h>
+
 #include <sstream>
 
 #include <nlohmann/json.hpp>
@@ -165,7 +167,7 @@ TEST_F(list_test, ps_json_is_exact)
 		row.detail = 0x80000021;
 	};
 
-	fake.add("one");
+	fake.add("one").ip4 = htonl(0x0a090311);
 	add("two", R"("a\b")", MAYFLY_END_EXITED);
 	add("three", "caf\xe9 \xc3\xa9\x01\n", MAYFLY_END_BAD_ACCESS);
 	add("four", "", MAYFLY_END_ENTRY_FAILED);
@@ -175,25 +177,41 @@ TEST_F(list_test, ps_json_is_exact)
 		"[\n"
 		R"({"id":1,"name":"one","state":"parked","image":"hello","image_id":0,"reason":null,"status":null)" +
 			row_end +
-			R"("ended":null,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false},)"
+			R"("ended":null,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,)"
+			R"("ip":"10.9.3.17"},)"
 			"\n"
 			R"({"id":2,"name":"two","state":"ended","image":"\"a\\b\"","image_id":0,"reason":"exited","status":-7)" +
 			row_end +
-			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,"end":"exited with status -7"},)"
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,"ip":null,)"
+			R"("end":"exited with status -7"},)"
 			"\n"
 			"{\"id\":3,\"name\":\"three\",\"state\":\"ended\",\"image\":\"caf\xef\xbf\xbd \xc3\xa9\\u0001\\n\","
 			R"("image_id":0,"reason":"bad-access","status":null)" +
 			row_end +
-			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,)"
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,"ip":null,)"
 			R"("end":"bad access to guest-physical 0x1000 at rip 0xffffffff80020000",)"
 			R"("rip":"0xffffffff80020000","address":"0x1000"},)"
 			"\n"
 			R"({"id":4,"name":"four","state":"ended","image":"","image_id":0,"reason":"entry-failed","status":null)" +
 			row_end +
-			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,)"
+			R"("ended":8,"uid":0,"detached":true,"started":true,"cold":false,"awaited":false,"ip":null,)"
 			R"("end":"the CPU refused to enter the guest (code 0x80000021) at rip 0xffffffff80020000",)"
 			R"("rip":"0xffffffff80020000","detail":"0x80000021"})"
 			"\n]\n");
+}
+
+TEST_F(list_test, addresses_show_where_there_are_any)
+{
+	auto &row = fake.add("one");
+
+	ASSERT_EQ(run({"ps"}), 0);
+	EXPECT_EQ(out.find("IP"), std::string::npos) << out;
+	row.ip4 = htonl(0x0a090311);
+	fake.add("two");
+	ASSERT_EQ(run({"ps"}), 0);
+	EXPECT_NE(out.find("  IP\n"), std::string::npos) << out;
+	EXPECT_NE(out.find("  10.9.3.17\n"), std::string::npos) << out;
+	EXPECT_NE(out.find("  -\n"), std::string::npos) << out;
 }
 
 TEST_F(list_test, json_is_json_whatever_else_is_asked_for)

@@ -1,0 +1,203 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Networks: net, --net, and guests that serve.
+
+# shellcheck disable=SC2154 # stderr is set by bats
+load with_module
+
+setup()
+{
+	vmctl net create web --subnet 10.9.0.0/16
+}
+
+teardown()
+{
+	vmctl rm -f --all 2>/dev/null || true
+	vmctl net ls -q | xargs -r vmctl net rm -f
+}
+
+# What port $2 of $1 answers to the words on standard input, a line.
+asked()
+{
+	local line
+	exec {socket}<>"/dev/tcp/$1/$2"
+	cat >&"$socket"
+	read -r -t 20 line <&"$socket"
+	exec {socket}>&-
+	echo "$line"
+}
+
+link_count()
+{
+	ip -j -s link show "$1" | jq ".[0].stats64.$2"
+}
+
+@test "net create, ls and rm" {
+	vm net ls
+	expect_status 0
+	[[ ${lines[0]} == "NAME  SUBNET       HOST        MTU  STATE  VMS" ]]
+	[[ ${lines[1]} == "web   10.9.0.0/16  10.9.0.1  65520  up       0" ]]
+	vmctl net create db --subnet 10.10.0.7/24 --mtu 1500
+	[[ $(vmctl net ls --json | jq -c '.[1] | [.name, .subnet, .host, .mtu, .up, .vms]') == \
+		'["db","10.10.0.0/24","10.10.0.7",1500,true,0]' ]]
+	[[ $(ip -j address show db | jq -r '.[0].addr_info[0].local') == 10.10.0.7 ]]
+	vm net rm db web
+	expect_status 0
+	[[ -z $(vmctl net ls -q) ]]
+	! ip link show db
+}
+
+@test "net create: what is wrong leaves nothing behind" {
+	vm net create
+	expect_status 2
+	vm net create other
+	expect_status 2
+	expect_error "vmctl: net create: --subnet is needed, such as --subnet 10.9.0.0/16"
+	vm net create other --subnet 10.9.0.0
+	expect_status 2
+	vm net create other --subnet 10.11.0.0/16 --mtu 100
+	expect_status 2
+	vm net create other --subnet 10.11.0.0/16 --owner nobody-such
+	expect_status 2
+	vm net create web --subnet 10.11.0.0/16
+	expect_status 1
+	expect_error "vmctl: net create: web: a network device is called web already"
+	vm net create other --subnet 10.0.0.0/8
+	expect_status 1
+	expect_error "vmctl: net create: other: this host has 10.9.0.1/16 already"
+	[[ $(vmctl net ls -q) == web ]]
+	! ip link show other
+}
+
+@test "net rm: VMs are a reason not to" {
+	vmctl spawn -q --net web hello
+	vm net rm web
+	expect_status 1
+	expect_error "vmctl: net rm: web: has 1 VM"
+	vm net rm -f web
+	expect_status 0
+	[[ $(vmctl ps --json | jq -r '.[0] | .ip + " " + .state') == "10.9.0.2 parked" ]]
+	vm net rm web
+	expect_status 1
+	expect_error "vmctl: net rm: web: no such network"
+	vm net rm lo
+	expect_status 1
+}
+
+@test "addresses: one as it is said, others that are free, in ps and inspect" {
+	vmctl spawn -q --name one --net web,ip=10.9.3.17 hello
+	vmctl spawn -q -n 3 --name more --net web hello
+	vmctl spawn -q --name none hello
+	[[ $(field one ip) == 10.9.3.17 ]]
+	[[ $(vmctl ps --json | jq -c '[.[].ip]') == '["10.9.3.17","10.9.0.2","10.9.0.3","10.9.0.4",null]' ]]
+	vmctl inspect one | jq -e '.[0].ip == "10.9.3.17"'
+	vmctl ps one | grep -q '  IP$'
+	[[ $(vmctl net ls --json | jq '.[0].vms') == 4 ]]
+	vm spawn --net web,ip=10.9.3.17
+	expect_status 125
+	expect_error "vmctl: spawn: 10.9.3.17: another VM has that address"
+	vm spawn --net web,ip=10.8.0.1
+	expect_status 125
+	expect_error "vmctl: spawn: 10.8.0.1: not an address for a VM of this network"
+	vm spawn --net lo
+	expect_status 125
+	expect_error "vmctl: spawn: no such network"
+	vmctl kill one
+	[[ $(field one ip) == null ]]
+	vmctl spawn -q --net web,ip=10.9.3.17
+}
+
+@test "echo gives back what it gets, by TCP and UDP, and answers pings" {
+	local bytes=3000000
+	vmctl spawn -q --net web,ip=10.9.0.9 echo
+	[[ $(asked 10.9.0.9 7 <<<"hello") == hello ]]
+	run -0 ping -q -c 3 -i 0.2 -W 10 10.9.0.9
+	exec {udp}<>/dev/udp/10.9.0.9/7
+	echo "by UDP" >&"$udp"
+	# A datagram is read at once or lost.
+	[[ $(timeout 20 head -c 7 <&"$udp") == "by UDP" ]]
+	exec {udp}>&-
+	# Both directions at once, more than all buffers hold.
+	head -c $bytes /dev/urandom >"$BATS_TEST_TMPDIR/sent"
+	exec {tcp}<>/dev/tcp/10.9.0.9/7
+	cat "$BATS_TEST_TMPDIR/sent" >&"$tcp" &
+	head -c $bytes <&"$tcp" | cmp - "$BATS_TEST_TMPDIR/sent"
+	exec {tcp}>&-
+	[[ $(link_count web rx_errors) -eq 0 ]]
+}
+
+@test "http serves a page, again and again over one connection" {
+	vmctl spawn -q --net web,ip=10.9.3.17 http
+	run -0 curl -sS -m 20 http://10.9.3.17/
+	[[ $output == *"It works."* ]]
+	[[ $(curl -sS -m 20 -w '%{num_connects} %{http_code}\n' -o /dev/null http://10.9.3.17/ \
+		-o /dev/null http://10.9.3.17/index.html?x -o /dev/null http://10.9.3.17/no -o /dev/null -I http://10.9.3.17/) == \
+		$'1 200\n0 200\n0 404\n0 200' ]]
+	[[ $(curl -sS -m 20 -o /dev/null -w '%{http_code}' -d x http://10.9.3.17/) == 400 ]]
+	[[ $(curl -sS -m 20 -o /dev/null -w '%{http_code}' -X DELETE http://10.9.3.17/) == 405 ]]
+	[[ $(printf 'G\0T\r\n\r\n' | asked 10.9.3.17 80) == "HTTP/1.1 400 Bad Request"* ]]
+}
+
+@test "daytime tells the time at port 13 too, and nobody else does" {
+	vmctl spawn -q --name clock --net web,ip=10.9.0.13 daytime
+	[[ $(asked 10.9.0.13 13 </dev/null) == 20??-??-??T??:??:??Z ]]
+	eventually grep -q '^20' <(vmctl logs clock)
+	vmctl spawn -q --name other daytime
+	vmctl spawn -q --net web,ip=10.9.0.14 hello
+	! asked 10.9.0.14 13 </dev/null
+	# A closed port is said to be so.
+	! asked 10.9.0.13 14 </dev/null
+	vmctl stop clock
+	[[ $(vmctl wait clock --json | jq '.[0].status') == 0 ]]
+}
+
+@test "a thousand serve, each with its own address" {
+	local i
+	vmctl spawn -q -n 1000 --name time --net web daytime >/dev/null
+	exec 5>"$BATS_TEST_TMPDIR/answers"
+	for ((i = 0; i < 1000; i++)); do
+		asked 10.9.$(((i + 2) / 256)).$(((i + 2) % 256)) 13 </dev/null >&5
+	done
+	[[ $(grep -c '^20..-..-..T' "$BATS_TEST_TMPDIR/answers") -eq 1000 ]]
+	[[ $(vmctl ps --json | jq '[.[].ip] | unique | length') -eq 1000 ]]
+}
+
+@test "a cold VM wakes for a connection" {
+	vmctl spawn -q --name sleeper --net web,ip=10.9.0.9 echo
+	[[ $(asked 10.9.0.9 7 <<<"warm") == warm ]]
+	eventually has_state sleeper parked
+	vmctl pause sleeper
+	echo 1 >/sys/module/mayfly/parameters/cold_after_ms
+	vmctl unpause sleeper
+	eventually is_cold sleeper
+	[[ $(asked 10.9.0.9 7 <<<"cold") == cold ]]
+	echo 1000 >/sys/module/mayfly/parameters/cold_after_ms
+}
+
+is_cold()
+{
+	[[ $(field "$1" cold) == true ]]
+}
+
+@test "clones have addresses of their own, and listen there" {
+	vmctl spawn -q --name first --net web,ip=10.9.0.9 echo
+	exec {old}<>/dev/tcp/10.9.0.9/7
+	echo before >&"$old"
+	read -r -t 20 line <&"$old"
+	[[ $line == before ]]
+	vmctl clone -q -n 3 --name copy --net web first >/dev/null
+	for name in copy-1 copy-2 copy-3; do
+		[[ $(asked "$(field $name ip)" 7 <<<"$name") == "$name" ]]
+	done
+	# The original's connection is its own.
+	echo after >&"$old"
+	read -r -t 20 line <&"$old"
+	exec {old}>&-
+	[[ $line == after ]]
+	# One without a network lives too.
+	vmctl clone -q --name alone first >/dev/null
+	[[ $(field alone ip) == null ]]
+	eventually has_state alone parked
+	vmctl clone -q --name again --net web,ip=10.9.0.99 alone >/dev/null
+	[[ $(asked 10.9.0.99 7 <<<"again") == again ]]
+}

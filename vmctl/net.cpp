@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// Networks: net create, ls and rm, and places on them.
+#include "net.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+#include <pwd.h>
+
+#include "json.hpp"
+#include "screen.hpp"
+#include "text.hpp"
+
+namespace vmctl::cli
+{
+
+using json = nlohmann::ordered_json;
+
+namespace
+{
+
+struct named_place {
+	std::string network;
+	std::uint32_t ip4 = 0;
+};
+
+// NAME or NAME,ip=ADDRESS.
+outcome<named_place> parse_place(std::string_view text, std::uint32_t count)
+{
+	const std::size_t comma = text.find(',');
+	const std::string_view rest = comma == text.npos ? "" : text.substr(comma + 1);
+	constexpr std::string_view key = "ip=";
+	named_place place{.network = std::string(text.substr(0, comma))};
+
+	if (const auto judged = check_network_name(place.network); !judged)
+		return bad_usage(fmt::format("--net {}: {}", text, judged.error().what));
+	if (comma == text.npos)
+		return place;
+	if (!rest.starts_with(key))
+		return bad_usage(fmt::format("--net {}: not NAME or NAME,ip=ADDRESS", text));
+
+	const auto ip4 = parse_ip4(rest.substr(key.size()));
+
+	if (!ip4 || *ip4 == 0)
+		return bad_usage(fmt::format("--net {}: not an IPv4 address such as 10.9.0.2", text));
+	if (count > 1)
+		return bad_usage(fmt::format("--net {}: {} cannot have one address", text, count_text(count)));
+	place.ip4 = *ip4;
+	return place;
+}
+
+outcome<networks> open_networks()
+{
+	auto opened = networks::open();
+
+	if (!opened)
+		return give_up(status::broken, opened.error());
+	return std::move(*opened);
+}
+
+outcome<std::optional<std::uint32_t>> parse_mtu(const invocation &in)
+{
+	constexpr std::uint64_t least = 576, most = 65535;
+	const auto text = in.value("mtu");
+
+	if (!text)
+		return std::nullopt;
+
+	const auto number = parse_number(*text);
+
+	if (!number || *number < least || *number > most)
+		return bad_usage(fmt::format("--mtu {}: not a number from {} to {}", *text, least, most));
+	return static_cast<std::uint32_t>(*number);
+}
+
+// Of a user of this machine. getpwnam() wants shared libraries.
+std::optional<std::uint32_t> uid_of(const std::string &name)
+{
+	const std::unique_ptr<FILE, int (*)(FILE *)> users(std::fopen("/etc/passwd", "re"), std::fclose);
+
+	while (users)
+		if (const passwd *row = ::fgetpwent(users.get()); !row)
+			break;
+		else if (name == row->pw_name)
+			return row->pw_uid;
+	return {};
+}
+
+// A user's name, or number.
+outcome<std::optional<std::uint32_t>> parse_owner(const invocation &in)
+{
+	const auto text = in.value("owner");
+
+	if (!text)
+		return std::nullopt;
+	if (const auto number = parse_number(*text); number && *number < UINT32_MAX)
+		return static_cast<std::uint32_t>(*number);
+	if (const auto uid = uid_of(*text))
+		return *uid;
+	return bad_usage(fmt::format("--owner {}: no such user", *text));
+}
+
+outcome<network_options> parse_options(const invocation &in)
+{
+	network_options options;
+
+	if (in.operands.empty())
+		return bad_usage("a name for the network is needed");
+	options.name = in.operands.front();
+	if (const auto judged = check_network_name(options.name); !judged)
+		return bad_usage(fmt::format("{}: {}", options.name, judged.error().what));
+
+	const auto text = in.value("subnet");
+
+	if (!text)
+		return bad_usage("--subnet is needed, such as --subnet 10.9.0.0/16");
+
+	const auto parsed = subnet::parse(*text);
+
+	if (!parsed)
+		return bad_usage(fmt::format("--subnet {}: {}", *text, parsed.error().what));
+	options.addresses = *parsed;
+
+	auto mtu = parse_mtu(in);
+
+	if (!mtu)
+		return std::unexpected(mtu.error());
+	options.mtu = *mtu;
+
+	auto owner = parse_owner(in);
+
+	if (!owner)
+		return std::unexpected(owner.error());
+	options.owner = *owner;
+	return options;
+}
+
+// The caller's mistake or ours.
+int status_of(const error &cause)
+{
+	return cause.code == EIO || cause.code == ENOMEM ? status::broken : status::some_failed;
+}
+
+// VMs of the caller's that each network has.
+using counts = std::map<std::uint32_t, std::size_t>;
+
+outcome<counts> count_vms(const context &world)
+{
+	const auto from = open_device(world);
+	counts by_network;
+
+	// Without the module there are no networks either.
+	if (!from)
+		return is_module_missing(from.error()) ? outcome<counts>() : std::unexpected(from.error());
+
+	const auto rows = from->list();
+
+	if (!rows)
+		return give_up(status::broken, rows.error());
+	for (const vm_info &row : *rows)
+		if (row.network != 0)
+			by_network[row.network]++;
+	return by_network;
+}
+
+json to_json(const network_info &row, std::size_t vms)
+{
+	return {
+		{"name", row.name},
+		{"index", row.index},
+		{"subnet", row.addresses
+				   ? json(fmt::format("{}/{}", ip4_text(row.addresses->base()), row.addresses->prefix))
+				   : json(nullptr)},
+		{"host", row.addresses ? json(ip4_text(row.addresses->host)) : json(nullptr)},
+		{"mtu", row.mtu},
+		{"up", row.up},
+		{"vms", vms},
+	};
+}
+
+void print_networks(const context &world, const std::vector<network_info> &all, counts &vms)
+{
+	table shown({"NAME", "SUBNET", "HOST", "MTU", "STATE", "VMS"}, {false, false, false, true, false, true});
+
+	for (const network_info &row : all)
+		shown.add({row.name,
+			   row.addresses ? fmt::format("{}/{}", ip4_text(row.addresses->base()), row.addresses->prefix)
+					 : "-",
+			   row.addresses ? ip4_text(row.addresses->host) : "-", std::to_string(row.mtu),
+			   row.up ? "up" : "down", std::to_string(vms[row.index])});
+	print_table(world, shown);
+}
+
+// True when that is done.
+bool remove_one(const context &world, const networks &all, const std::string &name, counts &vms, bool forced)
+{
+	const auto found = all.find(name);
+
+	if (!found) {
+		world.complain({found.error().code, found.error().what});
+		return false;
+	}
+	if (const std::size_t users = vms[found->index]; users != 0 && !forced) {
+		world.complain({EBUSY, fmt::format("{}: has {}", name, count_text(users)),
+				"with -f it goes, and they live without it"});
+		return false;
+	}
+	if (const auto removed = all.remove(*found); !removed) {
+		world.complain({removed.error().code, name + ": " + removed.error().what, removed.error().fix});
+		return false;
+	}
+	return true;
+}
+
+} // namespace
+
+outcome<void> check_place(const invocation &in, std::uint32_t count)
+{
+	const auto text = in.value("net");
+
+	if (!text)
+		return {};
+	if (const auto place = parse_place(*text, count); !place)
+		return std::unexpected(place.error());
+	return {};
+}
+
+outcome<std::optional<network_place>> find_place(const context &world, const invocation &in)
+{
+	const auto text = in.value("net");
+
+	if (!text)
+		return std::nullopt;
+
+	const auto place = parse_place(*text, 1);
+
+	if (!place)
+		return std::unexpected(place.error());
+
+	const std::uint32_t index = world.calls.interface_index(place->network);
+
+	if (index == 0)
+		return give_up(status::broken,
+			       {ENODEV, fmt::format("--net {}: no such network", place->network),
+				fmt::format("make it: vmctl net create {} --subnet 10.9.0.0/16", place->network)});
+	return network_place{.network = index, .ip4 = place->ip4};
+}
+
+int verb_net_create(const context &world, const invocation &in)
+{
+	const network_options options = CLI_TRY(world, parse_options(in));
+	const networks all = CLI_TRY(world, open_networks());
+
+	if (const auto made = all.create(options); !made)
+		return world.end({status_of(made.error()),
+				  {made.error().code, options.name + ": " + made.error().what, made.error().fix}});
+	return status::ok;
+}
+
+int verb_net_ls(const context &world, const invocation &in)
+{
+	const networks known = CLI_TRY(world, open_networks());
+	counts vms = CLI_TRY(world, count_vms(world));
+	const auto all = known.list();
+
+	if (!all)
+		return world.end({status::broken, all.error()});
+	if (in.has("json")) {
+		json_array array(world.out);
+
+		for (const network_info &row : *all)
+			array.add(to_json(row, vms[row.index]));
+	} else if (in.has("quiet")) {
+		for (const network_info &row : *all)
+			world.out.print("{}\n", row.name);
+	} else {
+		print_networks(world, *all, vms);
+	}
+	return status::ok;
+}
+
+int verb_net_rm(const context &world, const invocation &in)
+{
+	if (in.operands.empty())
+		return world.end({status::usage, {EINVAL, "the name of a network is needed"}});
+
+	const networks all = CLI_TRY(world, open_networks());
+	counts vms = CLI_TRY(world, count_vms(world));
+	bool done = true;
+
+	for (const std::string &name : in.operands)
+		done &= remove_one(world, all, name, vms, in.has("force"));
+	return done ? status::ok : status::some_failed;
+}
+
+} // namespace vmctl::cli
