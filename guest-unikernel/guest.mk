@@ -5,11 +5,13 @@
 #
 # make -f PREFIX/lib/mayfly/guest.mk APP=DIR   every .cpp, .cc, .cxx, .c and .S in DIR, as
 #                                              build/guests/NAME in the current folder
+# ... NET=1                                    with mayfly/net.hpp
 
 ifndef library
 kit := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 build := $(CURDIR)/build
 library := $(kit)/libmayfly-guest.a
+net_library := $(kit)/libmayfly-net.a
 script := $(kit)/image.lds
 check_image := $(kit)/check-image
 include_flags := -I$(kit)/include -isystem $(kit)/../../include/mayfly
@@ -39,7 +41,7 @@ suffixes := $(cxx_suffixes) c S
 link_flags := -nostdlib -static -no-pie -Wl,--gc-sections,--build-id=none \
 	-Wl,-z,max-page-size=4096,-z,noexecstack -Wl,-T,$(script)
 # Ours come first: the compiler's parts are for what only they have.
-libraries := -Wl,--start-group $(library) -lstdc++ -lgcc -Wl,--end-group
+libraries_of = -Wl,--start-group $(1) -lstdc++ -lgcc -Wl,--end-group
 
 .PHONY: all always
 .DELETE_ON_ERROR:
@@ -52,8 +54,8 @@ $(3)/%.$(1).o: $(2)/%.$(1) $(makefiles)
 	@$(4) -c $$< -o $$@
 endef
 
-# One application: $(1) its name, $(2) its folder, $(3) the image. The objects of two
-# folders with one name have nothing in common.
+# One application: $(1) its name, $(2) its folder, $(3) the image, $(4) the libraries. The
+# objects of two folders with one name have nothing in common.
 define application
 sources_of_$(1) := $$(wildcard $(suffixes:%=$(2)/*.%))
 folder_of_$(1) := $(objects)/$(if $(filter /%,$(2)),at)$(2)
@@ -63,14 +65,14 @@ $$(foreach suffix,$(cxx_suffixes),$$(eval $$(call compiled,$$(suffix),$(2),$$(fo
 $$(eval $$(call compiled,c,$(2),$$(folder_of_$(1)),gcc $(common) $(c_flags) $(strict)))
 $$(eval $$(call compiled,S,$(2),$$(folder_of_$(1)),gcc $(common) $(asm_flags) $(strict)))
 
-# Changes when a source has come or gone, or when another folder has this name.
+# Changes when a source has come or gone, when another folder has this name, or with NET.
 $(objects)/apps/$(1).sources: always
 	@mkdir -p $$(@D)
-	@echo $$(sources_of_$(1)) | cmp -s - $$@ || echo $$(sources_of_$(1)) >$$@
+	@echo $$(sources_of_$(1)) $(4) | cmp -s - $$@ || echo $$(sources_of_$(1)) $(4) >$$@
 
 # With symbols for the debugger; the image is the same without them.
-$(objects)/apps/$(1).debug: $$(objects_of_$(1)) $(objects)/apps/$(1).sources $(library) $(script)
-	@g++ $(link_flags) $(strict_link) $$(objects_of_$(1)) $(libraries) -o $$@
+$(objects)/apps/$(1).debug: $$(objects_of_$(1)) $(objects)/apps/$(1).sources $(4) $(script)
+	@g++ $(link_flags) $(strict_link) $$(objects_of_$(1)) $(call libraries_of,$(4)) -o $$@
 
 $(3): $(objects)/apps/$(1).debug $(check_image)
 	@mkdir -p $$(@D)
@@ -91,6 +93,6 @@ $(if $(word 2,$(sort $(realpath $(app_dirs)))),\
 	$(error APP=$(APP): $(app_dirs) are two folders; give the whole path of one))
 app := $(notdir $(app_dir))
 all: $(build)/guests/$(app)
-$(eval $(call application,$(app),$(app_dir),$(build)/guests/$(app)))
+$(eval $(call application,$(app),$(app_dir),$(build)/guests/$(app),$(if $(NET),$(net_library)) $(library)))
 $(if $(sources_of_$(app)),,$(error APP=$(APP): there is no $(suffixes:%=.%) in it))
 endif

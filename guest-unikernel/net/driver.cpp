@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The rings of a network device (mayfly_net.h). The host looks at them while this VM waits or
+// notifies, and only then: so nothing here is ordered, and after a notify() all that was
+// queued has been sent.
+//
+// A buffer for packets is longer than any packet, so each takes one. It is address space at
+// first: the host makes the pages that a packet needs, when one comes.
+
+#include "driver.hpp"
+
+#include "lwip/pbuf.h"
+#include "lwip/prot/ip.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/prot/tcp.h"
+#include "lwip/prot/udp.h"
+
+#include <algorithm>
+#include <mayfly/events.hpp>
+#include <mayfly/memory.hpp>
+#include <new>
+#include <stdlib.h>
+#include <string.h>
+
+namespace
+{
+
+constexpr std::size_t header_size = sizeof(mayfly_net_header);
+constexpr std::size_t slot_size = 0x11000; // a packet of 65,535 bytes and its header, in whole pages
+constexpr std::size_t smallest_packet = 20;
+constexpr std::size_t share_of_memory = 4; // buffers are this part of it at most
+
+static_assert(PBUF_LINK_ENCAPSULATION_HLEN == header_size);
+
+mayfly_net_page &rings()
+{
+	return *reinterpret_cast<mayfly_net_page *>(mayfly::window + MAYFLY_GPA_RINGS);
+}
+
+std::uint16_t index_of(std::uint16_t entry)
+{
+	return entry % MAYFLY_RING_SIZE;
+}
+
+// The sum of 16-bit words that the host goes on from. It is in network order, as they are.
+std::uint16_t sum_of_pseudo_header(const ip_hdr &ip, std::size_t length)
+{
+	std::uint64_t sum = std::uint64_t{ip.src.addr} + ip.dest.addr + lwip_htons(IPH_PROTO(&ip)) +
+			    lwip_htons(static_cast<std::uint16_t>(length));
+
+	while (sum >> 16 != 0)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return static_cast<std::uint16_t>(sum);
+}
+
+// Leaves the sums of TCP and UDP to the host.
+void ask_for_sum(mayfly_net_header &header, ip_hdr &ip, std::size_t length)
+{
+	const auto start = IPH_HL_BYTES(&ip);
+	auto *transport = reinterpret_cast<char *>(&ip) + start;
+	const auto sum = sum_of_pseudo_header(ip, length - start);
+
+	if ((IPH_OFFSET(&ip) & PP_HTONS(IP_MF | IP_OFFMASK)) != 0)
+		return;
+	if (IPH_PROTO(&ip) == IP_PROTO_TCP) {
+		reinterpret_cast<tcp_hdr *>(transport)->chksum = sum;
+		header.csum_offset = offsetof(tcp_hdr, chksum);
+	} else if (IPH_PROTO(&ip) == IP_PROTO_UDP) {
+		reinterpret_cast<udp_hdr *>(transport)->chksum = sum;
+		header.csum_offset = offsetof(udp_hdr, chksum);
+	} else {
+		return;
+	}
+	header.flags = MAYFLY_NET_NEEDS_CSUM;
+	header.csum_start = start;
+}
+
+// What lwIP need not check in a packet with that header.
+void trust(netif &interface, const mayfly_net_header &header)
+{
+	constexpr auto always = NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_CHECK_IP |
+				NETIF_CHECKSUM_CHECK_ICMP;
+	const bool is_right = (header.flags & (MAYFLY_NET_NEEDS_CSUM | MAYFLY_NET_DATA_VALID)) != 0;
+
+	NETIF_SET_CHECKSUM_CTRL(&interface,
+				is_right ? always : always | NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
+}
+
+}
+
+// A buffer, and the pbuf that it is while lwIP has it.
+struct driver::slot {
+	pbuf_custom custom; // first, for release() to find the slot
+	driver *owner;
+	char *memory;
+	std::uint16_t number; // its descriptor
+	std::size_t pages;    // of it that packets have made
+};
+
+const volatile mayfly_device *find_network()
+{
+	const auto &page = mayfly::device_page();
+	const auto count = std::min(std::uint32_t{page.nr_devices}, std::uint32_t{MAYFLY_MAX_DEVICES});
+
+	for (std::uint32_t i = 0; i < count; ++i)
+		if (page.devices[i].type == MAYFLY_DEVICE_NET)
+			return &page.devices[i];
+	return nullptr;
+}
+
+driver *driver::create(const volatile mayfly_device &device)
+{
+	auto *made = new driver;
+
+	made->port_ = device.port;
+	if (made->add_slots(slots_at_first))
+		return made;
+	delete made;
+	return nullptr;
+}
+
+// --- what is sent -----------------------------------------------------------------------
+
+void driver::reclaim()
+{
+	if (!there_)
+		return;
+	for (const auto &used = rings().tx_used; sent_ != used.idx; ++sent_) {
+		const auto head = rings().tx_avail.ring[index_of(sent_)];
+		free_descs_ = static_cast<std::uint16_t>(free_descs_ + descs_of_[head]);
+		pbuf_free(sending_[head]);
+	}
+}
+
+bool driver::make_room(unsigned descriptors)
+{
+	if (free_descs_ >= descriptors)
+		return true;
+	// A device that is shut keeps what it has; then there is no room any more.
+	mayfly::notify(port_);
+	reclaim();
+	return free_descs_ >= descriptors;
+}
+
+err_t driver::send(pbuf *packet)
+{
+	const auto count = pbuf_clen(packet);
+
+	if (!there_)
+		return ERR_IF;
+	if (count > MAYFLY_RING_CHAIN) {
+		auto *whole = pbuf_clone(PBUF_LINK, PBUF_RAM, packet);
+		if (whole == nullptr)
+			return ERR_MEM;
+		const auto result = send(whole);
+		pbuf_free(whole);
+		return result;
+	}
+	if (!make_room(count))
+		return ERR_IF;
+
+	const auto length = packet->tot_len;
+	auto *ip = static_cast<ip_hdr *>(packet->payload);
+	if (pbuf_add_header(packet, header_size) != 0)
+		return ERR_BUF;
+	auto *header = new (packet->payload) mayfly_net_header{};
+	ask_for_sum(*header, *ip, length);
+
+	auto &queues = rings();
+	const auto head = next_desc_;
+	for (const auto *part = packet; part != nullptr; part = part->next) {
+		const auto next = index_of(static_cast<std::uint16_t>(next_desc_ + 1));
+		queues.tx_desc[next_desc_] = {
+			.gpa = mayfly::gpa_of(part->payload),
+			.length = part->len,
+			.flags = static_cast<std::uint16_t>(part->next != nullptr ? MAYFLY_DESC_NEXT : 0),
+			.next = next,
+		};
+		next_desc_ = next;
+	}
+	pbuf_remove_header(packet, header_size);
+	pbuf_ref(packet);
+	sending_[head] = packet;
+	descs_of_[head] = static_cast<std::uint8_t>(count);
+	free_descs_ = static_cast<std::uint16_t>(free_descs_ - count);
+	queues.tx_avail.ring[index_of(queues.tx_avail.idx)] = head;
+	++queues.tx_avail.idx;
+	return ERR_OK;
+}
+
+// --- what is received -------------------------------------------------------------------
+
+bool driver::add_slots(unsigned count)
+{
+	const auto bytes = count * slot_size;
+
+	if (slots_ + count > slots_at_most || (slots_ + count) * slot_size > mayfly::memory_bytes() / share_of_memory)
+		return false;
+	auto *memory = static_cast<char *>(aligned_alloc(page, bytes));
+	if (memory == nullptr)
+		return false;
+	for (unsigned i = 0; i < count; ++i) {
+		auto *s = new slot{};
+		s->owner = this;
+		s->memory = memory + i * slot_size;
+		s->number = static_cast<std::uint16_t>(slots_);
+		s->custom.custom_free_function = release;
+		rings().rx_desc[slots_] = {
+			.gpa = mayfly::gpa_of(s->memory), .length = slot_size, .flags = MAYFLY_DESC_WRITE, .next = 0};
+		slot_[slots_++] = s;
+		post(*s);
+	}
+	return true;
+}
+
+// After it, the host may write to the buffer in each exit that asks it to.
+void driver::post(slot &s)
+{
+	auto &avail = rings().rx_avail;
+
+	avail.ring[index_of(avail.idx)] = s.number;
+	++avail.idx;
+	++posted_;
+	idle_pages_ += s.pages;
+}
+
+// lwIP is done with the packet in a buffer.
+void driver::release(pbuf *packet)
+{
+	auto &s = *reinterpret_cast<slot *>(packet);
+
+	if (s.owner->there_)
+		s.owner->post(s);
+}
+
+pbuf *driver::copy_of(slot &s, std::uint16_t length)
+{
+	auto *copy = pbuf_alloc(PBUF_LINK, length, PBUF_RAM);
+
+	if (copy != nullptr)
+		memcpy(copy->payload, s.memory + header_size, length);
+	post(s);
+	return copy;
+}
+
+// Half of the buffers are never in the hands of applications that do not read: others, and
+// acknowledgements, still come in.
+void driver::hand_over(slot &s, std::uint32_t length, netif &interface)
+{
+	const auto &header = *reinterpret_cast<const mayfly_net_header *>(s.memory);
+	const auto size = static_cast<std::uint16_t>(length - header_size);
+	const bool is_scarce = 2 * posted_ < slots_;
+	pbuf *packet;
+
+	trust(interface, header);
+	if (is_scarce)
+		packet = copy_of(s, size);
+	else
+		packet = pbuf_alloced_custom(PBUF_RAW, size, PBUF_RAM, &s.custom, s.memory + header_size, size);
+	if (packet != nullptr && interface.input(packet, &interface) != ERR_OK)
+		pbuf_free(packet);
+}
+
+void driver::receive(netif &interface)
+{
+	if (!there_)
+		return;
+	const auto came = static_cast<std::uint16_t>(rings().rx_used.idx - received_);
+	const bool all = came != 0 && came == posted_;
+
+	for (std::uint16_t i = 0; i < came; ++i, ++received_) {
+		const auto done = rings().rx_used.ring[index_of(received_)];
+		auto &s = *slot_[done.id];
+		--posted_;
+		idle_pages_ -= s.pages;
+		s.pages = std::max<std::size_t>(s.pages, (done.length + page - 1) / page);
+		if (done.length < header_size + smallest_packet)
+			post(s);
+		else
+			hand_over(s, done.length, interface);
+	}
+	if (all)
+		add_slots(slots_);
+}
+
+// Only buffers that are free may go: they are those that nobody holds.
+void driver::give_back()
+{
+	for (auto entry = received_; entry != rings().rx_avail.idx; ++entry) {
+		auto &s = *slot_[rings().rx_avail.ring[index_of(entry)]];
+		mayfly::discard(s.memory, s.pages);
+		s.pages = 0;
+	}
+	idle_pages_ = 0;
+}

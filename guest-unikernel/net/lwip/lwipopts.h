@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * lwIP as we use it: its core without threads, ARP or Ethernet, one interface of layer 3.
+ */
+#pragma once
+
+/* --- how it is called: by one thread, from net/stack.cpp --------------------- */
+
+#define NO_SYS 1
+#define SYS_LIGHTWEIGHT_PROT 0
+#define LWIP_TIMERS 0 /* net/ticks.cpp: a VM with idle connections sleeps */
+#define LWIP_NETCONN 0
+#define LWIP_SOCKET 0
+#define LWIP_STATS 0
+
+/* --- memory: all of it from malloc(), when it is needed ---------------------- */
+
+#define MEM_LIBC_MALLOC 1
+#define MEMP_MEM_MALLOC 1
+#define MEM_ALIGNMENT 8
+#define MEM_SIZE 0x40000000 /* only says that sizes have 32 bits */
+
+/* --- what there is ----------------------------------------------------------- */
+
+#define LWIP_ETHERNET 0
+#define LWIP_ARP 0
+#define LWIP_RAW 0
+#define LWIP_IPV6 0
+#define LWIP_DHCP 0
+#define LWIP_AUTOIP 0
+#define LWIP_IGMP 0
+#define LWIP_DNS 0
+#define IP_FORWARD 0
+#define IP_REASSEMBLY 1
+#define IP_FRAG 1
+#define LWIP_HAVE_LOOPIF 1
+#define LWIP_NETIF_LOOPBACK 1
+#define LWIP_LOOPBACK_MAX_PBUFS 64
+
+/* Room for struct mayfly_net_header in front of what is sent (net/driver.cpp). */
+#define PBUF_LINK_ENCAPSULATION_HLEN 12
+#define LWIP_SUPPORT_CUSTOM_PBUF 1
+
+/* The host computes TCP's and UDP's, and says which of those received are right. */
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+
+/* --- TCP --------------------------------------------------------------------- */
+
+#define TCP_MSS 65480 /* of an MTU of 65,520 */
+#define TCP_WND 262144
+#define LWIP_WND_SCALE 1
+#define TCP_RCV_SCALE 4
+#define TCP_SND_BUF 262144
+#define TCP_SND_QUEUELEN 256
+#define TCP_OVERSIZE 1024 /* TCP_MSS by default: 64 KiB for each small write */
+#define TCP_LISTEN_BACKLOG 1
+#define TCP_QUEUE_OOSEQ 1
+#define LWIP_TCP_SACK_OUT 1
+#define LWIP_TCP_KEEPALIVE 1
+/* They want 4 times TCP_MSS below 64 KiB, for pools that we do not have. */
+#define LWIP_DISABLE_TCP_SANITY_CHECKS 1
+
+#define TCP_TMR_INTERVAL 25 /* ms; timeouts are in steps of twice that */
+#define TCP_MSL 1000        /* ms: the packets of one host do not stray for minutes */
+
+#define LWIP_HOOK_FILENAME "hooks.h"
+#define LWIP_HOOK_TCP_ISN net_initial_sequence

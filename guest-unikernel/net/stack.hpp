@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include "lwip/err.h"
+#include "lwip/ip_addr.h"
+
+#include <mayfly/net.hpp>
+
+/// lwIP with the VM's network, from the first call on. It costs nothing before.
+void start_network();
+
+/// What the application wanted to send, and acknowledgements, of one connection.
+struct flushable {
+	flushable *next_flush = nullptr;
+	bool wants_flush = false;
+
+	virtual void flush() = 0;
+
+protected:
+	~flushable() = default;
+};
+
+/// Has @p f flushed before the VM sleeps.
+void flush_later(flushable &f);
+
+/// It is about to go.
+void never_flush(flushable &f);
+
+/// The negative errno of lwIP's @p error.
+int errno_of(err_t error);
+
+inline ip_addr_t lwip_address(mayfly::net::endpoint e)
+{
+	return {.addr = lwip_htonl(e.address)};
+}
+
+inline mayfly::net::endpoint endpoint_of(const ip_addr_t &address, std::uint16_t port)
+{
+	return {.address = lwip_ntohl(address.addr), .port = port};
+}
