@@ -9,6 +9,7 @@
 #include "driver.hpp"
 #include "lwip/init.h"
 #include "lwip/ip4.h"
+#include "lwip/priv/tcp_priv.h"
 #include "ready_list.hpp"
 #include "ticks.hpp"
 
@@ -17,7 +18,8 @@
 #include <mayfly/net.hpp>
 #include <mayfly/ready.hpp>
 #include <mayfly_net.h>
-#include <string.h>
+#include <stdlib.h>
+#include <utility>
 
 namespace
 {
@@ -33,6 +35,7 @@ struct {
 	netif interface;
 	mayfly::generation_hook next_hook;
 	flushable *flushables;
+	bool has_called; // a function of the application's
 } the_stack;
 
 mayfly_net_config config_of(const volatile mayfly_device &device)
@@ -117,6 +120,18 @@ void receive_all()
 	netif_poll_all();
 }
 
+// What was written leaves, and peers are told that nothing more comes. Nobody is here any
+// more to send it again if it is lost.
+void say_good_bye()
+{
+	flush_all();
+	for (auto *pcb = tcp_active_pcbs; pcb != nullptr; pcb = pcb->next)
+		if (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT)
+			tcp_shutdown(pcb, 0, 1);
+	if (the_stack.device != nullptr)
+		mayfly::notify(the_stack.device->port());
+}
+
 bool has_burst_behind()
 {
 	return the_stack.device != nullptr && the_stack.device->idle_bytes() > idle_bytes_most;
@@ -134,6 +149,7 @@ void start_network()
 	if (const auto *device = find_network())
 		attach(*device);
 	the_stack.next_hook = mayfly::set_generation_hook(become_another);
+	atexit(say_good_bye);
 }
 
 void flush_later(flushable &f)
@@ -154,6 +170,11 @@ void never_flush(flushable &f)
 		link = &(*link)->next_flush;
 	*link = f.next_flush;
 	f.wants_flush = false;
+}
+
+void application_was_called()
+{
+	the_stack.has_called = true;
 }
 
 int errno_of(err_t error)
@@ -202,11 +223,12 @@ mayfly::events mayfly::net::poll(std::uint64_t deadline)
 	for (;;) {
 		flush_all();
 		netif_poll_all();
+		const bool is_due = some_are_ready() || std::exchange(the_stack.has_called, false);
 		const bool burst_is_behind = has_burst_behind();
 		auto until = std::min(deadline, next_tick());
 		if (burst_is_behind)
 			until = std::min(until, now_ns() + burst_end);
-		auto came = wait_until(some_are_ready() ? 0 : until);
+		auto came = wait_until(is_due ? 0 : until);
 
 		const auto now = now_ns();
 		advance_ticks(now);
@@ -215,7 +237,7 @@ mayfly::events mayfly::net::poll(std::uint64_t deadline)
 			the_stack.device->give_back();
 		if (the_stack.device != nullptr)
 			came.ports &= ~(1UL << the_stack.device->port());
-		if (came || some_are_ready() || now >= deadline)
+		if (came || is_due || some_are_ready() || now >= deadline)
 			return came;
 	}
 }

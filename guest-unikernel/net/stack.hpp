@@ -26,6 +26,9 @@ void flush_later(flushable &f);
 /// It is about to go.
 void never_flush(flushable &f);
 
+/// Has poll() come back: a function of the application's may have changed what it waits for.
+void application_was_called();
+
 /// The negative errno of lwIP's @p error.
 int errno_of(err_t error);
 

@@ -151,8 +151,10 @@ void connection::call_done()
 		references_ = r->next;
 		if (references_ == nullptr)
 			last_reference_ = &references_;
-		if (r->done != nullptr)
+		if (r->done != nullptr) {
 			r->done(r->cookie);
+			application_was_called();
+		}
 		delete r;
 	}
 }

@@ -183,7 +183,7 @@ static int send_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool 
 	}
 	ring_publish(&ring, done);
 	if (!list_empty(&batch))
-		switch_receive(port->net, &batch);
+		port_send(port, &batch);
 	if (ret == -EPROTO)
 		port_shut(port);
 	*more = ret > 0;

@@ -6,6 +6,7 @@
  * them into guest memory, and the first one is an event for the guest.
  */
 #include <linux/err.h>
+#include <linux/ip.h>
 #include <linux/percpu_counter.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -179,6 +180,44 @@ bool port_deliver(struct port *port, struct sk_buff *skb)
 	if (!room)
 		kfree_skb(skb);
 	return room;
+}
+
+/* Those for VMs of the same network do not come to the host's stack. Bottom halves are off. */
+static void deliver_inside(struct net_switch *net, struct list_head *skbs)
+{
+	struct sk_buff *skb, *next;
+
+	list_for_each_entry_safe(skb, next, skbs, list) {
+		struct port *to = xa_load(&net->ports, ntohl(ip_hdr(skb)->daddr));
+		unsigned int length = skb->len;
+
+		if (!to)
+			continue;
+		skb_list_del_init(skb);
+		switch_count_passed(net, length, port_deliver(to, skb));
+	}
+}
+
+/**
+ * port_send - pass on what a guest has sent
+ * @port: the claimant's
+ * @skbs: judged packets of IPv4, linked by skb->list; they are dropped if the device is down
+ *	or deleted
+ *
+ * Context: task, interrupts on. The host's protocols run here, in the sender's time.
+ */
+void port_send(struct port *port, struct list_head *skbs)
+{
+	struct net_switch *net = port->net;
+
+	rcu_read_lock();
+	local_bh_disable();
+	if (switch_is_up(net))
+		deliver_inside(net, skbs);
+	local_bh_enable();
+	rcu_read_unlock();
+	if (!list_empty(skbs))
+		switch_receive(net, skbs);
 }
 
 /**

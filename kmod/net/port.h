@@ -41,6 +41,7 @@ void port_close(struct port *port);
 void port_shut(struct port *port);
 void port_free(struct port *port);
 bool port_deliver(struct port *port, struct sk_buff *skb);
+void port_send(struct port *port, struct list_head *skbs);
 struct sk_buff *port_first(struct port *port);
 void port_drop_first(struct port *port);
 

@@ -148,6 +148,41 @@ void switch_receive(struct net_switch *net, struct list_head *skbs)
 }
 
 /**
+ * switch_is_up - does a switch pass packets on?
+ * @net: the switch
+ *
+ * Context: under RCU.
+ * Return: false when its device is down or deleted.
+ */
+bool switch_is_up(const struct net_switch *net)
+{
+	const struct net_device *dev = rcu_dereference(net->dev);
+
+	return dev && netif_running(dev);
+}
+
+/**
+ * switch_count_passed - a guest has sent another one something
+ * @net: their switch, which is up
+ * @length: bytes
+ * @arrived: whether it waits there now
+ *
+ * Context: under RCU, bottom halves off.
+ */
+void switch_count_passed(struct net_switch *net, unsigned int length, bool arrived)
+{
+	struct net_device *dev = rcu_dereference(net->dev);
+
+	if (!dev)
+		return;
+	dev_sw_netstats_rx_add(dev, length);
+	if (arrived)
+		dev_sw_netstats_tx_add(dev, 1, length);
+	else
+		DEV_STATS_INC(dev, tx_dropped);
+}
+
+/**
  * switch_count_dropped - a guest has sent something that is not passed on
  * @net: its switch
  */

@@ -201,3 +201,64 @@ is_cold()
 	vmctl clone -q --name again --net web,ip=10.9.0.99 alone >/dev/null
 	[[ $(asked 10.9.0.99 7 <<<"again") == again ]]
 }
+
+# A guest of the tests, as a client: net_guest NAME ARGS…
+net_guest()
+{
+	vmctl run --name "$1" --net web "$BATS_TEST_DIRNAME/../../build/tests/net-guest" -- "${@:2}"
+}
+
+@test "VMs of one network reach each other, and the host's stack sees nothing of it" {
+	vmctl spawn -q --net web,ip=10.9.0.9 echo
+	[[ $(net_guest asks ask 10.9.0.9 7 100) == "done in "* ]]
+	[[ $(net_guest asks-udp ask-udp 10.9.0.9 7 100) == "done in "* ]]
+	[[ $(net_guest streams echo 10.9.0.9 7 3000000) == "done in "* ]]
+	[[ $(net_guest refused try 10.9.0.9 8) == $'failed\nended: -111\n'* ]]
+	[[ $(cat /proc/sys/net/ipv4/ip_forward) -eq 0 ]]
+}
+
+@test "bytes sent by reference arrive, and are not touched after" {
+	vmctl spawn -q --name taker --net web,ip=10.9.0.9 "$BATS_TEST_DIRNAME/../../build/tests/net-guest" -- take 5001
+	[[ $(net_guest giver give 10.9.0.9 5001 5000000) == "done in "* ]]
+	vmctl wait taker
+	vmctl logs taker | grep -q '^took 5000000 bytes$'
+}
+
+@test "packets are lost both ways: all bytes arrive" {
+	vmctl net create lossy --subnet 10.12.0.0/16 --mtu 1500
+	# One packet is one segment, or too few could be lost.
+	ip link set lossy gso_max_segs 1
+	vmctl spawn -q --net lossy,ip=10.12.0.9 echo
+	modprobe sch_netem
+	tc qdisc add dev lossy root netem loss 1% limit 10000
+	ip link add ifb0 type ifb
+	ip link set ifb0 up
+	tc qdisc add dev lossy ingress
+	tc filter add dev lossy parent ffff: matchall action mirred egress redirect dev ifb0
+	tc qdisc add dev ifb0 root netem loss 1% limit 10000
+	head -c 2000000 /dev/urandom >"$BATS_TEST_TMPDIR/sent"
+	exec {tcp}<>/dev/tcp/10.12.0.9/7
+	cat "$BATS_TEST_TMPDIR/sent" >&"$tcp" &
+	head -c 2000000 <&"$tcp" | cmp - "$BATS_TEST_TMPDIR/sent"
+	exec {tcp}>&-
+	for device in lossy ifb0; do
+		[[ $(tc -j -s qdisc show dev $device root | jq '.[0].drops') -gt 2 ]]
+	done
+	ip link delete ifb0
+}
+
+@test "a connection that is idle wakes nobody" {
+	vmctl spawn -q --name server --net web,ip=10.9.0.9 echo
+	exec {tcp}<>/dev/tcp/10.9.0.9/7
+	echo hello >&"$tcp"
+	read -r -t 20 line <&"$tcp"
+	[[ $line == hello ]]
+	eventually has_state server parked
+	before=$(field server exits)
+	sleep 5
+	[[ $(field server exits) -eq $before ]]
+	echo again >&"$tcp"
+	read -r -t 20 line <&"$tcp"
+	exec {tcp}>&-
+	[[ $line == again ]]
+}

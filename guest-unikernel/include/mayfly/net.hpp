@@ -12,7 +12,9 @@
 //			return 0;
 //	}
 //
-// What is sent leaves with the next poll(). Errors are negative numbers of <errno.h>.
+// What is sent leaves with the next poll(). A VM that ends by exit(), or returns from main(),
+// also sends what is left, once, and closes its connections. Errors are negative numbers of
+// <errno.h>.
 
 #pragma once
 
@@ -190,8 +192,9 @@ private:
 /// been returned since; null if there is none. Use it until it says -EAGAIN.
 socket *next_ready();
 
-/// Sends what is to be sent, and sleeps until a socket is ready, an event comes or now_ns()
-/// reaches @p deadline. Does not sleep while next_ready() has a socket.
+/// Sends what is to be sent, and sleeps until a socket is ready, an event comes, a done_function
+/// has been called or now_ns() reaches @p deadline. Does not sleep while next_ready() has a
+/// socket.
 events poll(std::uint64_t deadline = MAYFLY_FOREVER);
 
 }

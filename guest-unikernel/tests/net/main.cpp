@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A guest that uses the network as a client, for the tests of vmctl and for measurements:
+//
+//	net-guest ask ADDRESS PORT TIMES     sends a byte by TCP and waits for one, so often
+//	net-guest ask-udp ADDRESS PORT TIMES the same with datagrams of 32 bytes
+//	net-guest echo ADDRESS PORT BYTES    sends so many, and checks that they come back
+//	net-guest give ADDRESS PORT BYTES    sends so many by reference, and waits for the end
+//	net-guest take PORT                  listens, and reads what comes without a copy
+//	net-guest try ADDRESS PORT           connects, and waits until that ends
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <mayfly/clock.hpp>
+#include <mayfly/console.hpp>
+#include <mayfly/net.hpp>
+#include <string_view>
+
+namespace
+{
+
+namespace net = mayfly::net;
+
+[[noreturn]] void fail(const char *what, std::ptrdiff_t why)
+{
+	mayfly::print("%s: %ld\n", what, why);
+	exit(1);
+}
+
+std::uint64_t number_of(std::string_view text)
+{
+	std::uint64_t number = 0;
+
+	std::from_chars(text.begin(), text.end(), number);
+	return number;
+}
+
+std::uint32_t address_of(std::string_view text)
+{
+	std::uint32_t address = 0;
+
+	for (int i = 0; i < 4; ++i) {
+		const auto dot = std::min(text.find('.'), text.size());
+		address = address << 8 | static_cast<std::uint32_t>(number_of(text.substr(0, dot)));
+		text.remove_prefix(std::min(dot + 1, text.size()));
+	}
+	return address;
+}
+
+net::endpoint endpoint_of(char **words)
+{
+	return {.address = address_of(words[0]), .port = static_cast<std::uint16_t>(number_of(words[1]))};
+}
+
+// Until a socket is ready; ends this VM when it shall stop.
+void wait()
+{
+	if (net::poll().stop())
+		exit(0);
+	while (net::next_ready() != nullptr)
+		;
+}
+
+std::unique_ptr<net::stream> connected_to(net::endpoint peer)
+{
+	auto connection = net::stream::connect(peer);
+
+	if (connection == nullptr)
+		fail("connect", -ENETUNREACH);
+	while (!connection->is_writable() && !connection->has_ended())
+		wait();
+	return connection;
+}
+
+void ask(net::endpoint peer, std::uint64_t times)
+{
+	const auto connection = connected_to(peer);
+	std::array<std::byte, 1> question{std::byte{'?'}};
+	std::array<std::byte, 4096> answer;
+
+	for (std::uint64_t i = 0; i < times; ++i) {
+		if (const auto sent = connection->send(question); sent != 1)
+			fail("send", sent);
+		std::ptrdiff_t came;
+		while ((came = connection->receive(answer)) == -EAGAIN)
+			wait();
+		if (came <= 0)
+			fail("receive", came);
+	}
+}
+
+void ask_udp(net::endpoint peer, std::uint64_t times)
+{
+	const auto port = net::datagrams::bind(0);
+	std::array<std::byte, 32> bytes{};
+	net::endpoint from;
+
+	for (std::uint64_t i = 0; i < times; ++i) {
+		if (const auto error = port->send(bytes, peer); error != 0)
+			fail("send", error);
+		while (port->receive(bytes, from) == -EAGAIN)
+			wait();
+		if (from != peer)
+			fail("somebody else answered", 0);
+	}
+}
+
+std::byte pattern_at(std::uint64_t at)
+{
+	return static_cast<std::byte>(at * 31 >> 3);
+}
+
+void echo(net::endpoint peer, std::uint64_t bytes)
+{
+	const auto connection = connected_to(peer);
+	std::uint64_t sent = 0, came = 0;
+	static std::array<std::byte, 32768> part;
+
+	while (came != bytes) {
+		const auto n = std::min<std::uint64_t>(part.size(), bytes - sent);
+		for (std::uint64_t i = 0; i < n; ++i)
+			part[i] = pattern_at(sent + i);
+		if (const auto taken = n != 0 ? connection->send(std::span(part).first(n)) : 0; taken > 0)
+			sent += static_cast<std::uint64_t>(taken);
+		else if (taken != 0 && taken != -EAGAIN)
+			fail("send", taken);
+		for (auto there = connection->peek(); !there.empty(); there = connection->peek()) {
+			for (const auto b : there)
+				if (b != pattern_at(came++))
+					fail("another byte came back at", static_cast<std::ptrdiff_t>(came - 1));
+			connection->consume(there.size());
+		}
+		if (connection->has_ended())
+			fail("ended after", static_cast<std::ptrdiff_t>(came));
+		if (came != bytes)
+			wait();
+	}
+}
+
+std::uint64_t done_count;
+
+void count_done(void *)
+{
+	++done_count;
+}
+
+void give(net::endpoint peer, std::uint64_t bytes)
+{
+	auto connection = connected_to(peer);
+	static std::array<std::byte, 65535> part;
+	std::uint64_t pieces = 0;
+
+	for (std::uint64_t sent = 0; sent != bytes;) {
+		const auto n = std::min<std::uint64_t>(part.size(), bytes - sent);
+		const auto result = connection->send_reference(std::span(part).first(n), count_done, nullptr);
+		if (result == -EAGAIN) {
+			wait();
+			continue;
+		}
+		if (result != 0)
+			fail("send", result);
+		sent += n;
+		++pieces;
+	}
+	connection->finish();
+	while (!connection->has_ended())
+		wait();
+	connection.reset();
+	while (done_count != pieces)
+		wait();
+}
+
+void take(std::uint16_t port)
+{
+	const auto from = net::listener::listen(port);
+	std::unique_ptr<net::stream> connection;
+	std::uint64_t bytes = 0;
+
+	while ((connection = from->accept()) == nullptr)
+		wait();
+	while (!connection->has_ended()) {
+		for (auto there = connection->peek(); !there.empty(); there = connection->peek()) {
+			bytes += there.size();
+			connection->consume(there.size());
+		}
+		if (!connection->has_ended())
+			wait();
+	}
+	mayfly::print("took %lu bytes\n", bytes);
+}
+
+void try_to_connect(net::endpoint peer)
+{
+	const auto connection = connected_to(peer);
+	std::array<std::byte, 1> byte;
+
+	mayfly::print("%s\n", connection->has_ended() ? "failed" : "connected");
+	while (!connection->has_ended())
+		wait();
+	mayfly::print("ended: %ld\n", connection->receive(byte));
+}
+
+}
+
+int main(int argc, char **argv)
+{
+	const std::string_view what = argc > 1 ? argv[1] : "";
+	const auto begin = mayfly::now_ns();
+
+	if (what == "ask" && argc == 5)
+		ask(endpoint_of(argv + 2), number_of(argv[4]));
+	else if (what == "ask-udp" && argc == 5)
+		ask_udp(endpoint_of(argv + 2), number_of(argv[4]));
+	else if (what == "echo" && argc == 5)
+		echo(endpoint_of(argv + 2), number_of(argv[4]));
+	else if (what == "give" && argc == 5)
+		give(endpoint_of(argv + 2), number_of(argv[4]));
+	else if (what == "take" && argc == 3)
+		take(static_cast<std::uint16_t>(number_of(argv[2])));
+	else if (what == "try" && argc == 4)
+		try_to_connect(endpoint_of(argv + 2));
+	else
+		return 2;
+	mayfly::print("done in %lu ns\n", mayfly::now_ns() - begin);
+	return 0;
+}
