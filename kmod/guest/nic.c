@@ -46,16 +46,30 @@ struct reader {
 	const struct ring_chain *chain;
 	unsigned int buffer;	/* the one that is being read */
 	u32 offset;		/* in it */
+	u64 gpa;		/* of what was looked up last */
+	struct page *page;	/* that it is in, or NULL */
 };
 
-/* The next @length bytes, which there are. */
-static void read_bytes(struct reader *from, void *to, u32 length)
+static void look_up(struct reader *from, u64 gpa)
+{
+	if (!from->page || (gpa ^ from->gpa) >> PAGE_SHIFT)
+		from->page = memory_find_readable(from->memory, gpa);
+	from->gpa = gpa;
+}
+
+/* The next @length bytes, which there are. Returns 0, or -EFAULT where the guest may not read. */
+static int read_bytes(struct reader *from, void *to, u32 length)
 {
 	while (length) {
 		const struct ring_buffer *buffer = &from->chain->buffers[from->buffer];
-		u32 n = min(length, buffer->length - from->offset);
+		u64 gpa = buffer->gpa + from->offset;
+		u32 n = min3(length, buffer->length - from->offset,
+			     (u32)(PAGE_SIZE - offset_in_page(gpa)));
 
-		memory_read(from->memory, buffer->gpa + from->offset, to, n);
+		look_up(from, gpa);
+		if (!from->page)
+			return -EFAULT;
+		pages_read(from->page, offset_in_page(gpa), to, n);
 		to += n;
 		length -= n;
 		from->offset += n;
@@ -64,18 +78,20 @@ static void read_bytes(struct reader *from, void *to, u32 length)
 			from->offset = 0;
 		}
 	}
+	return 0;
 }
 
-static void read_packet(struct reader *from, struct sk_buff *skb)
+static int read_packet(struct reader *from, struct sk_buff *skb)
 {
+	int ret = read_bytes(from, skb->data, skb_headlen(skb));
 	unsigned int i;
 
-	read_bytes(from, skb->data, skb_headlen(skb));
-	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
+	for (i = 0; !ret && i < skb_shinfo(skb)->nr_frags; i++) {
 		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
 
-		read_bytes(from, skb_frag_address(frag), skb_frag_size(frag));
+		ret = read_bytes(from, skb_frag_address(frag), skb_frag_size(frag));
 	}
+	return ret;
 }
 
 /* An empty one of that length, or NULL. */
@@ -112,23 +128,29 @@ static bool dress(struct sk_buff *skb, const struct mayfly_net_header *header,
 	       !virtio_net_hdr_to_skb(skb, (const struct virtio_net_hdr *)header, true);
 }
 
-/* A packet, or NULL: then it is not passed on. */
-static struct sk_buff *take_packet(struct vm_memory *memory, const struct ring_chain *chain,
-				   const struct port *port)
+/*
+ * A packet, or NULL: then it is not passed on. Returns 0; -EFAULT with @gpa for a buffer that
+ * the guest could not read itself.
+ */
+static int take_packet(struct vm_memory *memory, const struct ring_chain *chain,
+		       const struct port *port, struct sk_buff **taken, u64 *gpa)
 {
 	struct reader from = { .memory = memory, .chain = chain };
 	struct mayfly_net_header header;
 	struct sk_buff *skb;
+	int ret;
 
 	skb = make_skb(chain->bytes - HEADER);
 	if (!skb)
-		return NULL;
-	read_bytes(&from, &header, HEADER);
-	read_packet(&from, skb);
-	if (dress(skb, &header, port))
-		return skb;
+		return 0;
+	ret = read_bytes(&from, &header, HEADER) ?: read_packet(&from, skb);
+	if (!ret && dress(skb, &header, port)) {
+		*taken = skb;
+		return 0;
+	}
+	*gpa = from.gpa;
 	kfree_skb(skb);
-	return NULL;
+	return ret;
 }
 
 /* Before anything is done for it that takes as long as it is. */
@@ -136,18 +158,6 @@ static bool has_size_of_packet(const struct ring_chain *chain)
 {
 	return chain->buffers[0].length >= HEADER && chain->bytes >= HEADER + FRAME_MIN &&
 	       chain->bytes <= HEADER + FRAME_MAX;
-}
-
-static bool is_readable(struct vm_memory *memory, const struct ring_chain *chain, u64 *gpa)
-{
-	unsigned int i;
-
-	for (i = 0; i < chain->count; i++) {
-		*gpa = chain->buffers[i].gpa;
-		if (!memory_is_readable(memory, *gpa, chain->buffers[i].length))
-			return false;
-	}
-	return true;
 }
 
 /* Returns 0; -EFAULT with @gpa for a buffer that the guest could not read itself. */
@@ -168,12 +178,11 @@ static int send_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool 
 		if (ret <= 0)
 			break;
 		if (has_size_of_packet(&chain)) {
-			if (!is_readable(&vm->memory, &chain, gpa)) {
-				ret = -EFAULT;
+			ret = take_packet(&vm->memory, &chain, port, &skb, gpa);
+			if (ret)
 				break;
-			}
-			skb = take_packet(&vm->memory, &chain, port);
 			bytes += chain.bytes;
+			ret = 1;
 		}
 		if (skb)
 			list_add_tail(&skb->list, &batch);
@@ -197,6 +206,7 @@ struct packet {
 	struct mayfly_net_header header;
 	const struct sk_buff *skb;
 	u32 length;		/* of both */
+	void *begin;		/* where its header is, if that is in one page */
 };
 
 static void copy_packet(const struct packet *packet, u32 at, void *to, u32 length)
@@ -214,8 +224,8 @@ static void copy_packet(const struct packet *packet, u32 at, void *to, u32 lengt
 }
 
 /* Writes what is at @at of the packet to @gpa. Returns 0, or as memory_touch(), with @gpa. */
-static int write_bytes(struct vm_memory *memory, const struct packet *packet, u32 at,
-		       u64 *gpa, u32 length)
+static int write_bytes(struct vm_memory *memory, struct packet *packet, u32 at, u64 *gpa,
+		       u32 length)
 {
 	while (length) {
 		u32 n = min_t(u32, length, PAGE_SIZE - offset_in_page(*gpa));
@@ -224,6 +234,8 @@ static int write_bytes(struct vm_memory *memory, const struct packet *packet, u3
 
 		if (ret)
 			return ret;
+		if (!at && n >= HEADER)
+			packet->begin = to;
 		copy_packet(packet, at, to, n);
 		*gpa += n;
 		at += n;
@@ -234,7 +246,7 @@ static int write_bytes(struct vm_memory *memory, const struct packet *packet, u3
 
 /* How much of the packet a chain takes, from @at on; or as write_bytes(), with @gpa. */
 static int fill_chain(struct vm_memory *memory, const struct ring_chain *chain,
-		      const struct packet *packet, u32 at, u64 *gpa)
+		      struct packet *packet, u32 at, u64 *gpa)
 {
 	u32 begin = at;
 	unsigned int i;
@@ -280,6 +292,10 @@ static int fill_ring(struct vm_memory *memory, const struct ring *ring, unsigned
 		at += ret;
 	}
 	packet->header.num_buffers = taken;
+	if (packet->begin) {
+		memcpy(packet->begin, &packet->header, HEADER);
+		return taken;
+	}
 	*gpa = first;
 	ret = write_bytes(memory, packet, 0, gpa, HEADER);
 	return ret ?: taken;
@@ -350,11 +366,10 @@ enum verdict nic_serve(struct vm *vm, bool *more)
 	int ret;
 
 	*more = false;
-	/* A guest that has no driver has never touched it. */
-	if (!vm->port || vm->port->shut || !memory_has_rings(&vm->memory))
+	if (!vm->port || vm->port->shut)
 		return VERDICT_ENTER;
-	ret = memory_touch(&vm->memory, gpa, &page);
-	if (!ret)
+	ret = memory_touch_rings(&vm->memory, &page);
+	if (!ret && page)
 		ret = serve(vm, page, &gpa, more);
 	if (ret)
 		vm->fault = (struct vm_fault_info){ .gpa = gpa, .write = true };

@@ -270,31 +270,36 @@ int memory_fault(struct vm_memory *memory, const struct vm_fault_info *fault,
 	return ret;
 }
 
-/**
- * memory_has_rings - has the guest ever touched its page for rings?
- * @memory: the VM's
- *
- * Return: true if there is one.
- */
-bool memory_has_rings(const struct vm_memory *memory)
-{
-	return memory->rings && is_mapped(memory, MAYFLY_GPA_RINGS);
-}
-
-static int open_to_write(struct vm_memory *memory, u64 gpa)
+/* What the guest has not opened to write yet. */
+static int open_to_write(struct vm_memory *memory, u64 gpa, u64 leaf)
 {
 	const struct stage2_format *format = memory->s2.format;
-	struct stage2_found found;
+	struct mem_cgroup *old;
+	int ret = -EFAULT;
 
-	if (!is_guests(memory, gpa))
+	if (leaf && !(leaf & format->cow))
 		return -EFAULT;
-	found = stage2_look(&memory->s2, gpa);
-	if (!found.leaf)
-		return add_one(memory, gpa, MEMORY_ATOMIC);
-	if (found.leaf & format->write)
-		return pages_is_broken(memory_page(found.leaf)) ? -EHWPOISON : 0;
-	return found.leaf & format->cow ?
-		       copy_on_write(memory, gpa, found.leaf, MEMORY_ATOMIC) : -EFAULT;
+	old = set_active_memcg(memory->memcg);
+	ret = leaf ? copy_on_write(memory, gpa, leaf, MEMORY_ATOMIC) :
+		     add_one(memory, gpa, MEMORY_ATOMIC);
+	set_active_memcg(old);
+	return ret;
+}
+
+static int touch(struct vm_memory *memory, u64 gpa, u64 leaf, void **address)
+{
+	struct page *page;
+	int ret;
+
+	if (!(leaf & memory->s2.format->write)) {
+		ret = open_to_write(memory, gpa & PAGE_MASK, leaf);
+		if (ret)
+			return ret;
+		leaf = stage2_look(&memory->s2, gpa).leaf;
+	}
+	page = memory_page(leaf);
+	*address = page_address(page) + offset_in_page(gpa);
+	return pages_is_broken(page) ? -EHWPOISON : 0;
 }
 
 /**
@@ -308,14 +313,25 @@ static int open_to_write(struct vm_memory *memory, u64 gpa)
  */
 int memory_touch(struct vm_memory *memory, u64 gpa, void **address)
 {
-	struct mem_cgroup *old = set_active_memcg(memory->memcg);
-	int ret = open_to_write(memory, gpa & PAGE_MASK);
+	if (!is_guests(memory, gpa))
+		return -EFAULT;
+	return touch(memory, gpa, stage2_look(&memory->s2, gpa).leaf, address);
+}
 
-	set_active_memcg(old);
-	if (!ret)
-		*address = page_address(memory_page(stage2_look(&memory->s2, gpa).leaf)) +
-			   offset_in_page(gpa);
-	return ret;
+/**
+ * memory_touch_rings - the same with the guest's page for rings
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @address: out: where it is; NULL if the guest has never touched it
+ *
+ * Context: any task.
+ * Return: 0, -ENOMEM, -EHWPOISON.
+ */
+int memory_touch_rings(struct vm_memory *memory, void **address)
+{
+	u64 leaf = stage2_look(&memory->s2, MAYFLY_GPA_RINGS).leaf;
+
+	*address = NULL;
+	return leaf ? touch(memory, MAYFLY_GPA_RINGS, leaf, address) : 0;
 }
 
 /* A page of the VM's own at an address in its memory. */

@@ -206,6 +206,21 @@ static struct page *readable(struct vm_memory *memory, u64 gpa)
 }
 
 /**
+ * memory_find_readable - a page that the guest may read, and so the host
+ * @memory: the VM's; its vCPU is out of guest mode
+ * @gpa: any address in the page, from the guest, not trusted
+ *
+ * Context: any.
+ * Return: the page, for pages_read(), or NULL.
+ */
+struct page *memory_find_readable(struct vm_memory *memory, u64 gpa)
+{
+	struct page *page = gpa < memory->size ? readable(memory, gpa) : NULL;
+
+	return page && !pages_is_broken(page) ? page : NULL;
+}
+
+/**
  * memory_is_readable - may the guest read all of a range, and so the host?
  * @memory: the VM's; its vCPU is out of guest mode
  * @gpa: first byte, from the guest, not trusted
@@ -220,12 +235,9 @@ bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length)
 
 	if (check_add_overflow(gpa, length, &end) || end > memory->size)
 		return false;
-	for (at = gpa & PAGE_MASK; at < end; at += PAGE_SIZE) {
-		struct page *page = readable(memory, at);
-
-		if (!page || pages_is_broken(page))
+	for (at = gpa & PAGE_MASK; at < end; at += PAGE_SIZE)
+		if (!memory_find_readable(memory, at))
 			return false;
-	}
 	return true;
 }
 

@@ -77,8 +77,9 @@ int __must_check memory_fault(struct vm_memory *memory,
 			      const struct vm_fault_info *fault, gfp_t gfp);
 bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);
 void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length);
-bool memory_has_rings(const struct vm_memory *memory);
+struct page *memory_find_readable(struct vm_memory *memory, u64 gpa);
 int __must_check memory_touch(struct vm_memory *memory, u64 gpa, void **address);
+int __must_check memory_touch_rings(struct vm_memory *memory, void **address);
 int __must_check memory_make_private(struct vm_memory *memory, u64 gpa, gfp_t gfp);
 void memory_write(struct vm_memory *memory, u64 gpa, const void *buffer, size_t length);
 int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);
