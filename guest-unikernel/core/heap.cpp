@@ -15,6 +15,12 @@ std::uint64_t heap::free_mark(const block *b)
 	return address(b) ^ 0x0ff1ce0fb1ac0c0d;
 }
 
+// Kept apart, and joined with no neighbour.
+std::uint64_t heap::small_mark(const block *b)
+{
+	return address(b) ^ 0x0b5e55edca11ab1e;
+}
+
 // Where a block must begin, at or behind @start, for its bytes to be aligned. What is
 // left in front is nothing or has room for a free block.
 std::uintptr_t heap::place(std::uintptr_t start, std::size_t align)
@@ -205,10 +211,53 @@ void *heap::allocate(std::size_t size, std::size_t align)
 	if (size < sizeof(block))
 		size = sizeof(block);
 
+	if (align == alignment)
+		if (auto *taken = take_small(size); taken != nullptr)
+			return taken;
 	auto *b = find(size, align);
 	if (b == nullptr)
 		b = extend(size, align);
+	if (b == nullptr && small_bytes_ != 0) {
+		join_small();
+		b = find(size, align);
+	}
 	return b != nullptr ? carve(b, size, align) : nullptr;
+}
+
+void *heap::take_small(std::size_t size)
+{
+	const auto units = size / alignment;
+
+	if (units > small_units || small_[units] == nullptr)
+		return nullptr;
+	auto *taken = small_[units];
+	small_[units] = taken->smaller;
+	small_bytes_ -= size;
+	taken->mark = used_mark(taken);
+	return reinterpret_cast<char *>(taken) + header;
+}
+
+bool heap::keep_small(block *b)
+{
+	if (b->units > small_units || small_bytes_ + size(b) > small_bytes_most)
+		return false;
+	b->mark = small_mark(b);
+	b->smaller = small_[b->units];
+	small_[b->units] = b;
+	small_bytes_ += size(b);
+	return true;
+}
+
+// For one that needs their room.
+void heap::join_small()
+{
+	for (auto &first : small_)
+		while (first != nullptr) {
+			auto *b = first;
+			first = b->smaller;
+			join(b);
+		}
+	small_bytes_ = 0;
 }
 
 bool heap::free(void *pointer)
@@ -217,6 +266,13 @@ bool heap::free(void *pointer)
 
 	if (address(freed) % alignment != 0 || freed->mark != used_mark(freed))
 		return false;
+	if (!keep_small(freed))
+		join(freed);
+	return true;
+}
+
+void heap::join(block *freed)
+{
 	freed->mark = 0;
 
 	auto *behind = next(freed);
@@ -232,7 +288,6 @@ bool heap::free(void *pointer)
 		freed = before;
 	}
 	insert(freed);
-	return true;
 }
 
 std::size_t heap::size_of(const void *pointer)

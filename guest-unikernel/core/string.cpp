@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The memory and string functions that the compiler and everyone else expects.
-// `rep movsb` and `rep stosb` are short, and fast on all CPUs Mayfly runs on.
+// `rep movsq` and `rep stosb` are short, and fast on all CPUs Mayfly runs on. Bytes are copied
+// by eight: a copy of a packet is one of the few things that guests do at length.
 
 #include <cstddef>
 
@@ -12,9 +13,13 @@ extern "C" {
 
 void *memcpy(void *to, const void *from, size_t size)
 {
+	constexpr size_t word = 8;
 	void *at = to;
+	auto words = size / word;
+	auto rest = size % word;
 
-	asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(size) : : "memory");
+	asm volatile("rep movsq" : "+D"(at), "+S"(from), "+c"(words) : : "memory");
+	asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(rest) : : "memory");
 	return to;
 }
 

@@ -75,15 +75,15 @@ void ask_for_sum(mayfly_net_header &header, ip_hdr &ip, std::size_t length)
 	header.csum_start = start;
 }
 
-// What lwIP need not check in a packet with that header.
+// What lwIP need not check in a packet with that header: it comes from this host, and what
+// that has from elsewhere it has checked.
 void trust(netif &interface, const mayfly_net_header &header)
 {
-	constexpr auto always = NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_CHECK_IP |
-				NETIF_CHECKSUM_CHECK_ICMP;
+	constexpr auto always = NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_CHECK_ICMP;
+	constexpr auto never_seen = NETIF_CHECKSUM_CHECK_IP | NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
 	const bool is_right = (header.flags & (MAYFLY_NET_NEEDS_CSUM | MAYFLY_NET_DATA_VALID)) != 0;
 
-	NETIF_SET_CHECKSUM_CTRL(&interface,
-				is_right ? always : always | NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
+	NETIF_SET_CHECKSUM_CTRL(&interface, is_right ? always : always | never_seen);
 }
 
 }

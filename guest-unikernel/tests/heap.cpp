@@ -55,6 +55,19 @@ TEST_F(heap_test, freed_memory_is_joined_and_used_again)
 	EXPECT_NE(heap_.allocate(60'000), nullptr);
 }
 
+TEST_F(heap_test, small_blocks_are_used_again_and_joined_when_room_is_wanted)
+{
+	std::vector<void *> blocks;
+	while (auto *block = heap_.allocate(100))
+		blocks.push_back(block);
+	for (auto *block : blocks)
+		EXPECT_TRUE(heap_.free(block));
+	EXPECT_EQ(heap_.allocate(97), blocks[(4096 / 128) - 1]) << "the last that is kept apart";
+	EXPECT_TRUE(heap_.free(blocks[(4096 / 128) - 1]));
+	EXPECT_FALSE(heap_.free(blocks[0])) << "twice";
+	EXPECT_NE(heap_.allocate(60'000), nullptr);
+}
+
 TEST_F(heap_test, refuses_what_has_no_room)
 {
 	EXPECT_EQ(heap_.allocate(size), nullptr);

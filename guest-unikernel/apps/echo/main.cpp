@@ -38,14 +38,17 @@ void accept_all(net::listener &from)
 
 void answer_all(net::datagrams &at)
 {
-	static std::byte buffer[65536];
+	// Memory for the largest, of which there is what has been used.
+	constexpr std::size_t size_most = 65536;
+	static auto *const memory = new std::byte[size_most];
+	const std::span buffer(memory, size_most);
 	net::endpoint from;
 
 	for (;;) {
 		const auto size = at.receive(buffer, from);
 		if (size < 0)
 			return;
-		at.send(std::span(buffer).first(static_cast<std::size_t>(size)), from);
+		at.send(buffer.first(static_cast<std::size_t>(size)), from);
 	}
 }
 

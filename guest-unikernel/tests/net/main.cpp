@@ -8,6 +8,8 @@
 //	net-guest give ADDRESS PORT BYTES    sends so many by reference, and waits for the end
 //	net-guest take PORT                  listens, and reads what comes without a copy
 //	net-guest try ADDRESS PORT           connects, and waits until that ends
+//	net-guest answer PORT                serves one connection: 64 bytes for each byte; and
+//	                                     sends datagrams back
 
 #include <algorithm>
 #include <array>
@@ -190,6 +192,25 @@ void take(std::uint16_t port)
 	mayfly::print("took %lu bytes\n", bytes);
 }
 
+void answer(std::uint16_t port)
+{
+	const auto from = net::listener::listen(port);
+	const auto datagrams = net::datagrams::bind(port);
+	static constexpr std::array<std::byte, 64> bytes{};
+	std::array<std::byte, 2048> question;
+	std::unique_ptr<net::stream> connection;
+	net::endpoint sender;
+
+	for (;; wait()) {
+		for (std::ptrdiff_t n; (n = datagrams->receive(question, sender)) >= 0;)
+			datagrams->send(std::span(question).first(static_cast<std::size_t>(n)), sender);
+		if (auto other = from->accept())
+			connection = std::move(other);
+		while (connection != nullptr && connection->receive(std::span(question).first(1)) == 1)
+			connection->send(bytes);
+	}
+}
+
 void try_to_connect(net::endpoint peer)
 {
 	const auto connection = connected_to(peer);
@@ -218,6 +239,8 @@ int main(int argc, char **argv)
 		give(endpoint_of(argv + 2), number_of(argv[4]));
 	else if (what == "take" && argc == 3)
 		take(static_cast<std::uint16_t>(number_of(argv[2])));
+	else if (what == "answer" && argc == 3)
+		answer(static_cast<std::uint16_t>(number_of(argv[2])));
 	else if (what == "try" && argc == 4)
 		try_to_connect(endpoint_of(argv + 2));
 	else

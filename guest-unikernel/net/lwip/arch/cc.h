@@ -15,6 +15,12 @@
 #define SSIZE_MAX PTRDIFF_MAX /* there is an ssize_t */
 #endif
 
+/* Its own are functions. */
+#define lwip_htons(x) ((uint16_t)__builtin_bswap16(x))
+#define lwip_ntohs(x) lwip_htons(x)
+#define lwip_htonl(x) ((uint32_t)__builtin_bswap32(x))
+#define lwip_ntohl(x) lwip_htonl(x)
+
 /* What it would print are strings that every VM had in its image. */
 #define LWIP_NOASSERT 1
 #define LWIP_PLATFORM_DIAG(x)
