@@ -121,11 +121,11 @@ test: deps
 
 test-svm: deps
 	+@$(MAKE) all kmod-6.12
-	@scripts/run-tests cli nested moved live live-6.12 live-la57 low-memory fair host boots memory density fuzz
+	@scripts/run-tests cli net nested moved live live-6.12 live-la57 low-memory fair host boots memory density fuzz
 
 test-vmx: deps
 	+@$(MAKE) all kmod-6.12
-	@scripts/run-tests live-vmx vmx-6.12 mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
+	@scripts/run-tests live-vmx net-vmx vmx-6.12 mitigated-vmx nested-vmx memory-vmx host-vmx fuzz-vmx
 
 test-fuzz: deps
 	+@$(MAKE) tests guest-unikernel kmod

@@ -52,6 +52,10 @@ enum mutation {
 	MUTATION_FREEZE,	/* what the image shares can still be written */
 	MUTATION_GENERATION,	/* a clone has its original's */
 	MUTATION_FOLD,		/* what two images share is freed with the older one */
+	/* Networks: */
+	MUTATION_SENDER,	/* a guest's packets may bear any source */
+	MUTATION_RING,		/* more may be available than a ring has */
+	MUTATION_PORT,		/* a VM that has ended still gets packets */
 	/* Chosen when the module is loaded: */
 	MUTATION_NODE,		/* all control blocks are in the first node's memory */
 };

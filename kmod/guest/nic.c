@@ -14,6 +14,7 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
+#include "debug/mutation.h"
 #include "guest/nic.h"
 #include "guest/verdict.h"
 #include "mem/memory.h"
@@ -111,21 +112,31 @@ static struct sk_buff *make_skb(u32 length)
 	return skb;
 }
 
-/* Only what frame_judge() has let pass is told to the host's stack, and no false sender. */
-static bool dress(struct sk_buff *skb, const struct mayfly_net_header *header,
-		  const struct port *port)
+static bool is_from(const struct sk_buff *skb, const struct port *port)
+{
+	return ip_hdr(skb)->saddr == port->ip4 || mutation_is(MUTATION_SENDER);
+}
+
+/*
+ * Only what frame_judge() has let pass is told to the host's stack, and no false sender.
+ * Returns SWITCH_DROPS, or why it must not be passed on.
+ */
+static enum switch_drop dress(struct sk_buff *skb, const struct mayfly_net_header *header,
+			      const struct port *port)
 {
 	struct frame frame;
 
 	if (!frame_judge(&frame, header, skb->data, skb->len, port->subnet.mtu) ||
 	    frame.version != 4)
-		return false;
+		return SWITCH_DROP_FRAME;
 	skb->protocol = htons(ETH_P_IP);
 	skb_reset_mac_header(skb);
 	skb_reset_network_header(skb);
 	skb_set_transport_header(skb, frame.transport);
-	return ip_hdr(skb)->saddr == port->ip4 &&
-	       !virtio_net_hdr_to_skb(skb, (const struct virtio_net_hdr *)header, true);
+	if (!is_from(skb, port))
+		return SWITCH_DROP_SENDER;
+	return virtio_net_hdr_to_skb(skb, (const struct virtio_net_hdr *)header, true) ?
+		       SWITCH_DROP_FRAME : SWITCH_DROPS;
 }
 
 /*
@@ -136,20 +147,25 @@ static int take_packet(struct vm_memory *memory, const struct ring_chain *chain,
 		       const struct port *port, struct sk_buff **taken, u64 *gpa)
 {
 	struct reader from = { .memory = memory, .chain = chain };
+	enum switch_drop why = SWITCH_DROP_MEMORY;
 	struct mayfly_net_header header;
 	struct sk_buff *skb;
-	int ret;
+	int ret = 0;
 
 	skb = make_skb(chain->bytes - HEADER);
-	if (!skb)
-		return 0;
-	ret = read_bytes(&from, &header, HEADER) ?: read_packet(&from, skb);
-	if (!ret && dress(skb, &header, port)) {
+	if (skb) {
+		ret = read_bytes(&from, &header, HEADER) ?: read_packet(&from, skb);
+		if (!ret)
+			why = dress(skb, &header, port);
+	}
+	if (!ret && why == SWITCH_DROPS) {
 		*taken = skb;
 		return 0;
 	}
 	*gpa = from.gpa;
 	kfree_skb(skb);
+	if (!ret)
+		switch_count_dropped(port->net, why);
 	return ret;
 }
 
@@ -183,11 +199,11 @@ static int send_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool 
 				break;
 			bytes += chain.bytes;
 			ret = 1;
+		} else {
+			switch_count_dropped(port->net, SWITCH_DROP_FRAME);
 		}
 		if (skb)
 			list_add_tail(&skb->list, &batch);
-		else
-			switch_count_dropped(port->net);
 		ring_finish(&ring, done++, chain.head, 0);
 	}
 	ring_publish(&ring, done);

@@ -32,6 +32,7 @@ struct owner {
 	uid_t uid;			/* [I] the user */
 	struct tally tally;		/* [a] of this user alone */
 	atomic_long_t threads;		/* [a] workers that count as this user's */
+	atomic_long_t queued;		/* [a] bytes of packets that wait for this user's VMs */
 };
 
 struct owner *owner_get_current(void);

@@ -7,6 +7,7 @@
  * by where it goes to. So there is no ARP, no bridge, and nothing to configure for each VM.
  */
 #include <linux/err.h>
+#include <linux/ethtool.h>
 #include <linux/icmp.h>
 #include <linux/if_arp.h>
 #include <linux/ip.h>
@@ -44,6 +45,12 @@ static void strip(struct sk_buff *skb)
 	skb->dev = NULL;
 }
 
+static void count_lost(struct net_device *dev, enum switch_drop why)
+{
+	atomic_long_inc(&switch_of(dev)->drops[why]);
+	DEV_STATS_INC(dev, tx_dropped);
+}
+
 /* Bottom halves are off, so under RCU. */
 static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
@@ -56,13 +63,15 @@ static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	port = xa_load(&switch_of(dev)->ports, ntohl(ip_hdr(skb)->daddr));
 	if (!port) {
 		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
-		goto drop;
+		count_lost(dev, SWITCH_DROP_NOBODY);
+		kfree_skb(skb);
+		return NETDEV_TX_OK;
 	}
 	strip(skb);
 	if (port_deliver(port, skb))
 		dev_sw_netstats_tx_add(dev, 1, length);
 	else
-		DEV_STATS_INC(dev, tx_dropped);
+		count_lost(dev, SWITCH_DROP_FULL);
 	return NETDEV_TX_OK;
 drop:
 	DEV_STATS_INC(dev, tx_dropped);
@@ -94,6 +103,39 @@ static const struct net_device_ops device_ops = {
 	.ndo_get_stats64 = dev_get_tstats64,
 };
 
+static const char drop_names[SWITCH_DROPS][ETH_GSTRING_LEN] = {
+	[SWITCH_DROP_FRAME] = "from_vm_malformed",
+	[SWITCH_DROP_SENDER] = "from_vm_false_sender",
+	[SWITCH_DROP_MEMORY] = "from_vm_no_memory",
+	[SWITCH_DROP_FULL] = "to_vm_queue_full",
+	[SWITCH_DROP_NOBODY] = "to_vm_no_such_address",
+};
+
+static int count_statistics(struct net_device *dev, int set)
+{
+	return set == ETH_SS_STATS ? SWITCH_DROPS : -EOPNOTSUPP;
+}
+
+static void name_statistics(struct net_device *dev, u32 set, u8 *names)
+{
+	memcpy(names, drop_names, sizeof(drop_names));
+}
+
+static void read_statistics(struct net_device *dev, struct ethtool_stats *stats, u64 *values)
+{
+	int i;
+
+	for (i = 0; i < SWITCH_DROPS; i++)
+		values[i] = atomic_long_read(&switch_of(dev)->drops[i]);
+}
+
+static const struct ethtool_ops ethtool_ops = {
+	.get_sset_count = count_statistics,
+	.get_strings = name_statistics,
+	.get_ethtool_stats = read_statistics,
+	.get_link = ethtool_op_get_link,
+};
+
 static void destroy(struct net_device *dev)
 {
 	free_percpu(dev->tstats);
@@ -103,6 +145,7 @@ static void destroy(struct net_device *dev)
 static void set_up(struct net_device *dev)
 {
 	dev->netdev_ops = &device_ops;
+	dev->ethtool_ops = &ethtool_ops;
 	dev->header_ops = &ip_tunnel_header_ops;
 	dev->type = ARPHRD_NONE;
 	dev->flags = IFF_POINTOPOINT | IFF_NOARP;

@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
+#include "mem/owner.h"
 #include "mem/pages.h"
 #include "net/port.h"
 
@@ -19,6 +20,8 @@
 #define QUEUE_BYTES	(256 * 1024)
 /* For all, about: what VMs that do not read can cost the host, whoever has made them. */
 #define QUEUED_MAX	(64 << 20)
+/* For the VMs of any user but root, so that one cannot take it all. */
+#define QUEUED_USER_MAX	(16 << 20)
 /* So far each CPU may be wrong. */
 #define COUNT_BATCH	(64 << 10)
 
@@ -28,12 +31,20 @@ static port_arrived_fn *port_arrived;
 static void count_bytes(struct port *port, s64 bytes)
 {
 	port->bytes += bytes;
+	atomic_long_add(bytes, &port->owner->queued);
 	percpu_counter_add_batch(&queued, bytes, COUNT_BATCH);
+}
+
+static bool all_have_room(const struct port *port)
+{
+	if (percpu_counter_read_positive(&queued) >= QUEUED_MAX)
+		return false;
+	return !port->owner->uid || atomic_long_read(&port->owner->queued) < QUEUED_USER_MAX;
 }
 
 static bool has_room(const struct port *port, const struct sk_buff *skb)
 {
-	if (!port->vm || port->shut || percpu_counter_read_positive(&queued) >= QUEUED_MAX)
+	if (!port->vm || port->shut || !all_have_room(port))
 		return false;
 	/* One of any size. */
 	return skb_queue_empty(&port->queue) ||
@@ -86,11 +97,13 @@ static int insert_at(struct xarray *ports, struct port *port, u32 address)
  * @net: the switch
  * @ip4: its address, in network order; 0: any that is free
  * @vm: the VM, which may be found already, or will be
+ * @owner: the VM's
  *
  * Context: may sleep.
  * Return: the port, or ERR_PTR: -EINVAL, -EADDRINUSE, -EADDRNOTAVAIL, -ENOMEM, -ENODEV.
  */
-struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm)
+struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm,
+		       struct owner *owner)
 {
 	struct port *port = kzalloc(sizeof(*port), MEMORY_SLEEP);
 	int ret;
@@ -101,6 +114,7 @@ struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm)
 	__skb_queue_head_init(&port->queue);
 	port->ip4 = ip4;
 	port->vm = vm;
+	port->owner = owner;
 	ret = switch_read_subnet(net, &port->subnet);
 	if (!ret && ip4)
 		ret = insert_at(&net->ports, port, ntohl(ip4));

@@ -11,6 +11,7 @@
 
 #include "net/switch.h"
 
+struct owner;
 struct vm;
 
 /* Of the device on the device page: events say that there are packets. */
@@ -26,6 +27,7 @@ struct port {
 	struct net_switch *net;		/* [I] has a reference */
 	struct net_subnet subnet;	/* [I] as it was when the VM was made */
 	__be32 ip4;			/* [I] */
+	struct owner *owner;		/* [I] the VM's, while @vm is set */
 	spinlock_t lock;
 	struct vm *vm;			/* [l] NULL after its end */
 	struct sk_buff_head queue;	/* [l] for the guest */
@@ -36,7 +38,8 @@ struct port {
 
 typedef void port_arrived_fn(struct vm *vm, u32 port);
 
-struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm);
+struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm,
+		       struct owner *owner);
 void port_close(struct port *port);
 void port_shut(struct port *port);
 void port_free(struct port *port);

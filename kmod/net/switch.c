@@ -161,6 +161,13 @@ bool switch_is_up(const struct net_switch *net)
 	return dev && netif_running(dev);
 }
 
+/* On its way to a guest. */
+static void count_lost(struct net_switch *net, struct net_device *dev, enum switch_drop why)
+{
+	atomic_long_inc(&net->drops[why]);
+	DEV_STATS_INC(dev, tx_dropped);
+}
+
 /**
  * switch_count_passed - a guest has sent another one something
  * @net: their switch, which is up
@@ -179,17 +186,19 @@ void switch_count_passed(struct net_switch *net, unsigned int length, bool arriv
 	if (arrived)
 		dev_sw_netstats_tx_add(dev, 1, length);
 	else
-		DEV_STATS_INC(dev, tx_dropped);
+		count_lost(net, dev, SWITCH_DROP_FULL);
 }
 
 /**
  * switch_count_dropped - a guest has sent something that is not passed on
  * @net: its switch
+ * @why: the reason
  */
-void switch_count_dropped(struct net_switch *net)
+void switch_count_dropped(struct net_switch *net, enum switch_drop why)
 {
 	struct net_device *dev;
 
+	atomic_long_inc(&net->drops[why]);
 	rcu_read_lock();
 	dev = rcu_dereference(net->dev);
 	if (dev)

@@ -10,6 +10,16 @@
 #include <linux/uidgid.h>
 #include <linux/xarray.h>
 
+/* Why packets went nowhere: as `ethtool -S` has it. */
+enum switch_drop {
+	SWITCH_DROP_FRAME,	/* sent by a guest, and malformed */
+	SWITCH_DROP_SENDER,	/* sent by a guest, and by its source another's */
+	SWITCH_DROP_MEMORY,	/* sent by a guest when the host had no memory */
+	SWITCH_DROP_FULL,	/* for a guest that does not read, or has a shut device */
+	SWITCH_DROP_NOBODY,	/* for an address that no VM has */
+	SWITCH_DROPS,
+};
+
 /*
  * Who protects a field:
  *   I  immutable
@@ -24,6 +34,7 @@ struct net_switch {
 	u32 next;			/* [x] where to look for a free address */
 	kuid_t owner;			/* [I] may attach VMs, as the group may; or nobody */
 	kgid_t group;			/* [I] */
+	atomic_long_t drops[SWITCH_DROPS];
 };
 
 /**
@@ -45,6 +56,6 @@ int switch_read_subnet(const struct net_switch *net, struct net_subnet *subnet);
 void switch_receive(struct net_switch *net, struct list_head *skbs);
 bool switch_is_up(const struct net_switch *net);
 void switch_count_passed(struct net_switch *net, unsigned int length, bool arrived);
-void switch_count_dropped(struct net_switch *net);
+void switch_count_dropped(struct net_switch *net, enum switch_drop why);
 
 #endif

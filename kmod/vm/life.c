@@ -15,6 +15,7 @@
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
 
+#include "debug/mutation.h"
 #include "net/port.h"
 #include "trace.h"
 #include "vm/cold.h"
@@ -198,7 +199,7 @@ static void end_claimed(struct vm *vm)
 	unsigned long flags;
 
 	cold_forget(vm);
-	if (vm->port)
+	if (vm->port && !mutation_is(MUTATION_PORT))
 		port_close(vm->port);
 	memory_free(&vm->memory);
 	vm->device_page = NULL;

@@ -181,7 +181,7 @@ static int attach(struct vm *vm, const struct vm_template *template)
 
 	if (!template->net)
 		return 0;
-	port = port_open(template->net, template->ip4, vm);
+	port = port_open(template->net, template->ip4, vm, vm->owner);
 	if (IS_ERR(port))
 		return PTR_ERR(port);
 	vm->port = port;

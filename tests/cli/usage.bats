@@ -65,7 +65,7 @@ load common
 
 @test "no such image: 127" {
 	vm_without_image spawn nothing
-	[[ $stderr == "vmctl: spawn: nothing: no image and no file of this name; bundled are daytime, hello, "* ]]
+	[[ $stderr == "vmctl: spawn: nothing: no image and no file of this name; bundled are daytime, echo, hello, "* ]]
 	vm_without_image run ./nothing
 	expect_error "vmctl: run: ./nothing: No such file or directory"
 }

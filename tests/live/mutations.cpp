@@ -8,50 +8,15 @@
 #include <sched.h>
 
 #include "machine.hpp"
+#include "mutation.hpp"
 
 namespace
 {
 
 using live::machine;
 
-/// The numbers of enum mutation.
-enum mutation {
-	none,
-	guest_cs,
-	host_msr,
-	host_cr,
-	host_dr,
-	host_gdtr,
-	host_idtr,
-	host_selector,
-	host_base,
-	host_xcr0,
-	host_pkru,
-	host_flags,
-	host_field,
-	keep_fpu,
-	control_field,
-	intercept,
-	msr_bitmap,
-	syscalls,
-	tsc_ratio,
-	io_bitmap,
-	clean,
-	shutdown,
-	vmxon,
-	tsc_khz,
-	split_lock,
-	broken_page,
-	skip_tag,
-	skip_flush,
-	skip_invept,
-	free_mapped,
-	free_inside,
-	freeze,
-	generation,
-	fold,
-	node, ///< see tests/host/nodes.bats
-};
+using live::mutation;
+using enum live::mutation;
 
 using hits = std::map<std::string, unsigned long>;
 

@@ -16,6 +16,7 @@
 #include <mayfly_net.h>
 
 #include "crowd.hpp"
+#include "mutation.hpp"
 
 namespace
 {
@@ -158,9 +159,9 @@ protected:
 		send(socket, what);
 		EXPECT_TRUE(receive(socket) == what) << what.size();
 	}
-	static unsigned long statistic(const std::string &name)
+	static unsigned long statistic(const std::string &name, const std::string &link = "mf0")
 	{
-		std::ifstream file("/sys/class/net/mf0/statistics/" + name);
+		std::ifstream file("/sys/class/net/" + link + "/statistics/" + name);
 		unsigned long value = 0;
 
 		file >> value;
@@ -262,6 +263,41 @@ TEST_F(Network, OthersMayNotAttach)
 	EXPECT_EQ(WEXITSTATUS(status), EPERM);
 }
 
+/// A user's VMs that do not read cannot have all that may wait.
+TEST_F(Network, WhatWaitsIsAUsersOwn)
+{
+	must("build/vmctl net create mf1 --subnet 10.8.0.0/16 --mtu 65520 --owner 65534");
+
+	constexpr unsigned count = 100;
+	const pid_t child = fork();
+
+	if (child == 0) {
+		if (setgid(65534) != 0 || setuid(65534) != 0)
+			_exit(100);
+
+		const mayfly_attach_net net{.ifindex = if_nametoindex("mf1"), .ip4 = 0};
+
+		static_cast<void>(spawn_with(live::make_image(device, guests::hello), net, count));
+		_exit(0);
+	}
+	ASSERT_EQ(waitpid(child, nullptr, 0), child);
+	ASSERT_EQ(live::info(device).vms, count);
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned vm = 2; vm < 2 + count; vm++)
+			send(udp(address_of("10.8.0." + std::to_string(vm))), pattern(50'000));
+
+	const unsigned long waits = statistic("tx_bytes", "mf1");
+
+	EXPECT_GT(waits, 8u << 20);
+	EXPECT_LE(waits, 17u << 20);
+	EXPECT_GT(statistic("tx_dropped", "mf1"), 0u);
+
+	const auto [vm, ip4] = make_known_echo();
+
+	expect_answer(udp(ip4), pattern(50'000));
+	must("build/vmctl rm -f --all 2>/dev/null && ip link delete mf1");
+}
+
 TEST_F(Network, DatagramsComeBack)
 {
 	const auto [vm, ip4] = make_known_echo();
@@ -327,6 +363,76 @@ TEST_F(Network, AnAddressWithoutAVmIsUnreachable)
 	ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
 	send(other, pattern(10));
 	EXPECT_EQ(receive(other), bytes{EHOSTUNREACH});
+}
+
+/// Breaks a rule of the module's on purpose while it lives.
+class broken final
+{
+public:
+	explicit broken(live::mutation which) { write(which); }
+	~broken() { write(live::none); }
+	broken(const broken &) = delete;
+	broken &operator=(const broken &) = delete;
+
+private:
+	static void write(live::mutation which)
+	{
+		std::ofstream file("/sys/module/mayfly/parameters/mutation");
+
+		file << which << std::flush;
+		EXPECT_TRUE(file.good());
+	}
+};
+
+bool is_debug(const fd &device)
+{
+	return (live::info(device).flags & MAYFLY_INFO_DEBUG) != 0;
+}
+
+/// The three tests of rules without which the tests of those rules fail.
+TEST_F(Network, AFalseSenderIsHeardWhereNobodyLooks)
+{
+	if (!is_debug(device))
+		GTEST_SKIP() << "needs a module built with its debug checks";
+
+	const broken rule(live::sender);
+	const auto [vm, ip4] = make_known_echo(htonl(1));
+
+	send(udp(ip4), pattern(10));
+	EXPECT_TRUE(live::eventually([&] { return statistic("rx_packets") == 1; }));
+	EXPECT_EQ(statistic("rx_errors"), 0u);
+}
+
+TEST_F(Network, AMistakeInARingGoesOnWhereNobodyLooks)
+{
+	if (!is_debug(device))
+		GTEST_SKIP() << "needs a module built with its debug checks";
+
+	const broken rule(live::ring);
+	const auto [vm, ip4] = make_known_echo(0, 1000);
+	const fd socket = udp(ip4);
+
+	ASSERT_TRUE(live::eventually([&] { return vm.info().state == MAYFLY_PARKED; }));
+	send(socket, pattern(10));
+	ASSERT_TRUE(live::eventually([&] { return vm.info().parked >= 2 || vm.info().state == MAYFLY_ENDED; }));
+	send(socket, pattern(10));
+	EXPECT_EQ(statistic("tx_dropped"), 0u);
+}
+
+TEST_F(Network, AVmThatHasEndedGetsPacketsWhereNobodyLooks)
+{
+	if (!is_debug(device))
+		GTEST_SKIP() << "needs a module built with its debug checks";
+
+	const broken rule(live::port);
+	const auto [vm, ip4] = make_known_echo();
+	const fd socket = udp(ip4);
+
+	expect_answer(socket, pattern(10));
+	ASSERT_EQ(vm.control(MAYFLY_OP_KILL), 0);
+	send(socket, pattern(10));
+	EXPECT_EQ(statistic("tx_packets"), 2u);
+	EXPECT_EQ(statistic("tx_dropped"), 0u);
 }
 
 TEST_F(Network, AFalseSenderIsNotHeard)
