@@ -109,13 +109,16 @@ load with_network
 }
 
 @test "a thousand serve, each with its own address" {
-	local i
+	local i line socket answers=0
 	vmctl spawn -q -n 1000 --name time --net web daytime >/dev/null
-	exec 5>"$BATS_TEST_TMPDIR/answers"
-	for ((i = 0; i < 1000; i++)); do
-		asked 10.9.$(((i + 2) / 256)).$(((i + 2) % 256)) 13 </dev/null >&5
+	# Without a process for each.
+	for ((i = 2; i < 1002; i++)); do
+		exec {socket}<>"/dev/tcp/10.9.$((i / 256)).$((i % 256))/13"
+		read -r -t 60 line <&"$socket"
+		exec {socket}>&-
+		[[ $line != 20??-??-??T??:??:??Z ]] || answers=$((answers + 1))
 	done
-	[[ $(grep -c '^20..-..-..T' "$BATS_TEST_TMPDIR/answers") -eq 1000 ]]
+	[[ $answers -eq 1000 ]]
 	[[ $(vmctl ps --json | jq '[.[].ip] | unique | length') -eq 1000 ]]
 }
 
