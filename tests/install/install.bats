@@ -78,7 +78,7 @@ bundled()
 	cp -r "$prefix" elsewhere
 	rm elsewhere/lib/mayfly/guests/noop
 	cd /
-	[[ $(bundled "$prefix/bin/vmctl") == "daytime hello noop primes selftest" ]]
+	[[ $(bundled "$prefix/bin/vmctl") == "daytime echo hello http noop primes selftest" ]]
 	[[ $(bundled "$BATS_TEST_TMPDIR/elsewhere/bin/vmctl") == "daytime hello primes selftest" ]]
 }
 
@@ -183,6 +183,19 @@ greets_or_says_why()
 	readelf -h build/guests/greeter | grep -F 'EXEC'
 	"$prefix/lib/mayfly/check-image" build/guests/greeter 32768
 	grep -rlF "$repository/" build | nothing
+}
+
+# The guide's own, too.
+@test "a guest with a network is built without a clone, with lwIP's licence" {
+	mkdir server
+	awk '/^```c\+\+$/ { text = ""; next } /^```$/ { if (text ~ /net.hpp/) { printf "%s", text; exit } } { text = text $0 "\n" }' \
+		"$repository/guest-unikernel/README.md" >server/main.cpp
+	grep -q 'listener::listen' server/main.cpp
+	MAKEFLAGS='' make -f "$prefix/lib/mayfly/guest.mk" APP=server NET=1
+	"$prefix/lib/mayfly/check-image" build/guests/server 98304
+	grep -q 'Swedish Institute of Computer Science' "$prefix/lib/mayfly/lwip-COPYING"
+	run make_guest server
+	[[ $status -ne 0 && $output == *"undefined reference"* ]]
 }
 
 make_guest()
