@@ -313,7 +313,7 @@ static int touch(struct vm_memory *memory, u64 gpa, u64 leaf, void **address)
  */
 int memory_touch(struct vm_memory *memory, u64 gpa, void **address)
 {
-	if (!is_guests(memory, gpa))
+	if (!is_guests(memory, gpa & PAGE_MASK))
 		return -EFAULT;
 	return touch(memory, gpa, stage2_look(&memory->s2, gpa).leaf, address);
 }
