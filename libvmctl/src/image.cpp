@@ -149,6 +149,8 @@ result<std::vector<extent>> image::extents(const image *base) const
 	mayfly_extents argument{};
 
 	argument.base = base ? base->fd() : -1;
+	// Below is what belongs to the VM, not to what it goes on from: its rings, too.
+	argument.gpa = MAYFLY_GPA_IMAGE;
 	while (argument.gpa < MAYFLY_MEMORY_MAX) {
 		argument.extents = address_of(rows.data());
 		argument.count = rows.size();

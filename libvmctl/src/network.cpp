@@ -262,11 +262,11 @@ result<void> networks::create(const network_options &options) const
 		return made;
 	}
 
-	const network_info device = VMCTL_TRY(find(options.name));
-	auto added = add_address(device, options.addresses);
+	const auto device = find(options.name);
+	auto added = device ? add_address(*device, options.addresses) : result<void>(std::unexpected(device.error()));
 
 	if (!added)
-		static_cast<void>(remove(device));
+		static_cast<void>(remove({.name = options.name}));
 	return added;
 }
 
@@ -324,7 +324,10 @@ result<void> networks::remove(const network_info &what) const
 
 	if (!link)
 		return no_memory();
-	rtnl_link_set_ifindex(link.get(), static_cast<int>(what.index));
+	if (what.index != 0)
+		rtnl_link_set_ifindex(link.get(), static_cast<int>(what.index));
+	else
+		rtnl_link_set_name(link.get(), what.name.c_str());
 	if (const int code = rtnl_link_delete(socket_.get(), link.get()); code < 0)
 		return failed(code, "removing the network");
 	return {};

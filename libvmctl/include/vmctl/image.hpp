@@ -56,8 +56,8 @@ public:
 	/// generation one less than theirs. ENOMEM.
 	[[nodiscard]] result<vcpu_state> state() const;
 
-	/// The pages that it has, those of its parents included, by ascending address; without
-	/// those that \p base has, too. Memory that neither has is zero. EINTR when a signal
+	/// The pages that it has from 64 KiB on, those of its parents included, by ascending
+	/// address; without those that \p base has, too. Memory that neither has is zero. EINTR when a signal
 	/// came.
 	[[nodiscard]] result<std::vector<extent>> extents(const image *base = nullptr) const;
 

@@ -84,7 +84,8 @@ public:
 	/// The one called \p name. ENOENT.
 	[[nodiscard]] result<network_info> find(std::string_view name) const;
 
-	/// Deletes the device of \p what; VMs on it live. EPERM, ENOENT.
+	/// Deletes the device of \p what, found by its name if it has no index; VMs on it live.
+	/// EPERM, ENOENT.
 	[[nodiscard]] result<void> remove(const network_info &what) const;
 
 private:
