@@ -220,6 +220,8 @@ void *heap::allocate(std::size_t size, std::size_t align)
 	if (b == nullptr && small_bytes_ != 0) {
 		join_small();
 		b = find(size, align);
+		if (b == nullptr)
+			b = extend(size, align);
 	}
 	return b != nullptr ? carve(b, size, align) : nullptr;
 }

@@ -41,7 +41,9 @@ private:
 
 	int refusal() const;
 	int block();
+	bool is_told() const { return acknowledged_ >= last_end_; }
 	void let_go();
+	void drop_empty();
 	void drop_received();
 	void call_done();
 
@@ -50,6 +52,7 @@ private:
 	std::uint16_t consumed_ = 0; // of the first
 	std::uint64_t written_ = 0;  // bytes that lwIP has got, and that the peer has
 	std::uint64_t acknowledged_ = 0;
+	std::uint64_t last_end_ = 0;      // of references
 	reference *references_ = nullptr; // by what they end with
 	reference **last_reference_ = &references_;
 };

@@ -14,13 +14,16 @@
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/prot/udp.h"
+#include "ticks.hpp"
 
 #include <algorithm>
+#include <mayfly/clock.hpp>
 #include <mayfly/events.hpp>
 #include <mayfly/memory.hpp>
 #include <new>
 #include <stdlib.h>
 #include <string.h>
+#include <utility>
 
 namespace
 {
@@ -75,15 +78,26 @@ void ask_for_sum(mayfly_net_header &header, ip_hdr &ip, std::size_t length)
 	header.csum_start = start;
 }
 
-// What lwIP need not check in a packet with that header: it comes from this host, and what
-// that has from elsewhere it has checked.
-void trust(netif &interface, const mayfly_net_header &header)
+constexpr auto checks = NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_CHECK_ICMP;
+
+// Of packets with that header: those of this host are right, and what it has from elsewhere it
+// has checked.
+std::uint16_t checks_of(const mayfly_net_header &header)
 {
-	constexpr auto always = NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_CHECK_ICMP;
 	constexpr auto never_seen = NETIF_CHECKSUM_CHECK_IP | NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP;
 	const bool is_right = (header.flags & (MAYFLY_NET_NEEDS_CSUM | MAYFLY_NET_DATA_VALID)) != 0;
 
-	NETIF_SET_CHECKSUM_CTRL(&interface, is_right ? always : always | never_seen);
+	return is_right ? checks : checks | never_seen;
+}
+
+// Whether lwIP shall see it. Pieces of packets without a byte are of no use, and end in chains
+// with empty parts.
+bool is_worth_it(const ip_hdr &ip)
+{
+	if ((IPH_OFFSET(&ip) & PP_HTONS(IP_MF | IP_OFFMASK)) == 0)
+		return true;
+	expect_fragments(mayfly::now_ns());
+	return lwip_ntohs(IPH_LEN(&ip)) > IPH_HL_BYTES(&ip);
 }
 
 }
@@ -94,6 +108,7 @@ struct driver::slot {
 	driver *owner;
 	char *memory;
 	std::uint16_t number; // its descriptor
+	bool is_held;         // by lwIP
 	std::size_t pages;    // of it that packets have made
 };
 
@@ -121,6 +136,15 @@ driver *driver::create(const volatile mayfly_device &device)
 
 // --- what is sent -----------------------------------------------------------------------
 
+void driver::drop_sending()
+{
+	for (auto &packet : sending_)
+		if (packet != nullptr)
+			pbuf_free(std::exchange(packet, nullptr));
+	free_descs_ = MAYFLY_RING_SIZE;
+	next_desc_ = 0;
+}
+
 void driver::reclaim()
 {
 	if (!there_)
@@ -128,7 +152,7 @@ void driver::reclaim()
 	for (const auto &used = rings().tx_used; sent_ != used.idx; ++sent_) {
 		const auto head = rings().tx_avail.ring[index_of(sent_)];
 		free_descs_ = static_cast<std::uint16_t>(free_descs_ + descs_of_[head]);
-		pbuf_free(sending_[head]);
+		pbuf_free(std::exchange(sending_[head], nullptr));
 	}
 }
 
@@ -146,6 +170,10 @@ err_t driver::send(pbuf *packet)
 {
 	const auto count = pbuf_clen(packet);
 
+	// A descriptor without a byte would be a mistake.
+	for (const auto *part = packet; part != nullptr; part = part->next)
+		if (part->len == 0)
+			return ERR_VAL;
 	if (!there_)
 		return ERR_IF;
 	if (count > MAYFLY_RING_CHAIN) {
@@ -205,12 +233,17 @@ bool driver::add_slots(unsigned count)
 		s->memory = memory + i * slot_size;
 		s->number = static_cast<std::uint16_t>(slots_);
 		s->custom.custom_free_function = release;
-		rings().rx_desc[slots_] = {
-			.gpa = mayfly::gpa_of(s->memory), .length = slot_size, .flags = MAYFLY_DESC_WRITE, .next = 0};
 		slot_[slots_++] = s;
+		describe(*s);
 		post(*s);
 	}
 	return true;
+}
+
+void driver::describe(const slot &s)
+{
+	rings().rx_desc[s.number] = {
+		.gpa = mayfly::gpa_of(s.memory), .length = slot_size, .flags = MAYFLY_DESC_WRITE, .next = 0};
 }
 
 // After it, the host may write to the buffer in each exit that asks it to.
@@ -229,6 +262,7 @@ void driver::release(pbuf *packet)
 {
 	auto &s = *reinterpret_cast<slot *>(packet);
 
+	s.is_held = false;
 	if (s.owner->there_)
 		s.owner->post(s);
 }
@@ -248,17 +282,23 @@ pbuf *driver::copy_of(slot &s, std::uint16_t length)
 void driver::hand_over(slot &s, std::uint32_t length, netif &interface)
 {
 	const auto &header = *reinterpret_cast<const mayfly_net_header *>(s.memory);
+	auto *bytes = s.memory + header_size;
 	const auto size = static_cast<std::uint16_t>(length - header_size);
 	const bool is_scarce = 2 * posted_ < slots_;
 	pbuf *packet;
 
-	trust(interface, header);
-	if (is_scarce)
+	if (!is_worth_it(*reinterpret_cast<const ip_hdr *>(bytes)))
+		return post(s);
+	NETIF_SET_CHECKSUM_CTRL(&interface, checks_of(header));
+	if (is_scarce) {
 		packet = copy_of(s, size);
-	else
-		packet = pbuf_alloced_custom(PBUF_RAW, size, PBUF_RAM, &s.custom, s.memory + header_size, size);
+	} else {
+		packet = pbuf_alloced_custom(PBUF_RAW, size, PBUF_RAM, &s.custom, bytes, size);
+		s.is_held = true;
+	}
 	if (packet != nullptr && interface.input(packet, &interface) != ERR_OK)
 		pbuf_free(packet);
+	NETIF_SET_CHECKSUM_CTRL(&interface, checks); // for what we send to ourselves
 }
 
 void driver::receive(netif &interface)
@@ -286,10 +326,33 @@ void driver::receive(netif &interface)
 // Only buffers that are free may go: they are those that nobody holds.
 void driver::give_back()
 {
+	if (!there_)
+		return;
 	for (auto entry = received_; entry != rings().rx_avail.idx; ++entry) {
 		auto &s = *slot_[rings().rx_avail.ring[index_of(entry)]];
 		mayfly::discard(s.memory, s.pages);
 		s.pages = 0;
 	}
 	idle_pages_ = 0;
+}
+
+// The rings may be a copy of the other VM's, or all zero. In either case the page has all that the
+// host knows of them.
+void driver::begin_again(bool there)
+{
+	there_ = there;
+	drop_sending();
+	sent_ = 0;
+	received_ = 0;
+	posted_ = 0;
+	idle_pages_ = 0;
+	if (!there_)
+		return;
+	memset(&rings(), 0, sizeof(mayfly_net_page));
+	for (unsigned i = 0; i < slots_; ++i) {
+		auto &s = *slot_[i];
+		describe(s);
+		if (!s.is_held)
+			post(s);
+	}
 }

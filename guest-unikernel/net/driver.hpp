@@ -33,10 +33,12 @@ public:
 	/// Gives that memory back to the host.
 	void give_back();
 
-	/// Event port, and whether the VM that this one has become still has the device.
+	/// Event port.
 	unsigned port() const { return port_; }
-	bool is_there() const { return there_; }
-	void set_there(bool there) { there_ = there; }
+
+	/// This VM goes on from another one, with a device or without. Packets that were under way
+	/// are lost.
+	void begin_again(bool there);
 
 private:
 	struct slot;
@@ -46,12 +48,13 @@ private:
 	static constexpr unsigned slots_at_most = 16;
 
 	bool add_slots(unsigned count);
+	static void describe(const slot &s);
 	void post(slot &s);
+	void drop_sending();
 	void hand_over(slot &s, std::uint32_t length, netif &interface);
 	pbuf *copy_of(slot &s, std::uint16_t length);
 	static void release(pbuf *packet);
 	bool make_room(unsigned descriptors);
-	bool is_linked() const;
 
 	unsigned port_ = 0;
 	bool there_ = true;

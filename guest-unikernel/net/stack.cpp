@@ -93,7 +93,7 @@ void become_another()
 		if (device != nullptr)
 			attach(*device);
 	} else {
-		the_stack.device->set_there(device != nullptr);
+		the_stack.device->begin_again(device != nullptr);
 		set_address(device != nullptr ? config_of(*device) : mayfly_net_config{});
 	}
 	if (the_stack.next_hook != nullptr)
@@ -221,8 +221,10 @@ mayfly::events mayfly::net::poll(std::uint64_t deadline)
 {
 	start_network();
 	for (;;) {
-		flush_all();
-		netif_poll_all();
+		do {
+			flush_all();
+			netif_poll_all();
+		} while (the_stack.flushables != nullptr);
 		const bool is_due = some_are_ready() || std::exchange(the_stack.has_called, false);
 		const bool burst_is_behind = has_burst_behind();
 		auto until = std::min(deadline, next_tick());

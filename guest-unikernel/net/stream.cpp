@@ -40,6 +40,14 @@ struct connection::callbacks {
 			c.user->become_ready();
 	}
 
+	// lwIP has a PCB for longer than we: it must not call for what is no more.
+	static void clear(tcp_pcb *pcb)
+	{
+		tcp_arg(pcb, nullptr);
+		tcp_sent(pcb, nullptr);
+		tcp_err(pcb, nullptr);
+	}
+
 	static err_t received(void *argument, tcp_pcb *, pbuf *packet, err_t)
 	{
 		auto &c = of(argument);
@@ -54,16 +62,19 @@ struct connection::callbacks {
 			while (packet->next != nullptr)
 				packet = packet->next;
 			c.last_ = packet;
+			c.drop_empty();
 		}
 		tell(c);
 		return ERR_OK;
 	}
 
-	static err_t sent(void *argument, tcp_pcb *, u16_t bytes)
+	static err_t sent(void *argument, tcp_pcb *pcb, u16_t bytes)
 	{
 		auto &c = of(argument);
 
 		c.acknowledged_ += bytes;
+		if (c.pcb == nullptr && c.is_told())
+			clear(pcb);
 		if (c.references_ != nullptr)
 			flush_later(c);
 		if (c.blocked && c.has_room()) {
@@ -79,6 +90,8 @@ struct connection::callbacks {
 
 		c.own = endpoint_of(pcb->local_ip, pcb->local_port);
 		c.connected = true;
+		if (c.finished)
+			tcp_shutdown(pcb, 0, 1);
 		tell(c);
 		return ERR_OK;
 	}
@@ -116,11 +129,8 @@ connection::connection(tcp_pcb *p)
 void connection::let_go()
 {
 	tcp_recv(pcb, nullptr);
-	if (references_ == nullptr) {
-		tcp_arg(pcb, nullptr);
-		tcp_sent(pcb, nullptr);
-		tcp_err(pcb, nullptr);
-	}
+	if (is_told())
+		callbacks::clear(pcb);
 	pcb = nullptr;
 }
 
@@ -236,6 +246,7 @@ int connection::send_reference(std::span<const std::byte> bytes, done_function d
 		return block();
 	}
 	written_ += bytes.size();
+	last_end_ = written_;
 	*last_reference_ = r;
 	last_reference_ = &r->next;
 	flush_later(*this);
@@ -248,7 +259,8 @@ void connection::finish()
 		return;
 	finished = true;
 	flush_later(*this);
-	tcp_shutdown(pcb, 0, 1);
+	if (connected)
+		tcp_shutdown(pcb, 0, 1);
 	if (ended)
 		let_go();
 }
@@ -267,10 +279,16 @@ void connection::consume(std::size_t size)
 {
 	const auto taken = static_cast<std::uint16_t>(std::min(size, peek().size()));
 
-	if (first_ == nullptr)
-		return;
 	consumed_ = static_cast<std::uint16_t>(consumed_ + taken);
-	if (consumed_ == first_->len) {
+	drop_empty();
+	if (pcb != nullptr)
+		tcp_recved(pcb, taken);
+}
+
+// What has been consumed, and parts of packets that came without a byte.
+void connection::drop_empty()
+{
+	while (first_ != nullptr && consumed_ == first_->len) {
 		auto *empty = first_;
 		first_ = empty->next;
 		if (first_ == nullptr)
@@ -280,8 +298,6 @@ void connection::consume(std::size_t size)
 		empty->tot_len = empty->len;
 		pbuf_free(empty);
 	}
-	if (pcb != nullptr)
-		tcp_recved(pcb, taken);
 }
 
 // --- what the application calls -----------------------------------------------------------

@@ -20,6 +20,7 @@ constexpr std::uint64_t ns_per_tick = TCP_SLOW_INTERVAL * ns_per_ms;
 constexpr std::uint64_t ns_per_reassembly = IP_TMR_INTERVAL * ns_per_ms;
 constexpr std::uint32_t never = UINT32_MAX;
 constexpr unsigned time_wait_most = 64;
+constexpr std::uint32_t time_wait_ms = 2000;                   // the packets of one host do not stray for minutes
 constexpr std::uint32_t persist_first = 3, persist_most = 120; // ticks of lwIP's tcp_persist_backoff
 
 std::uint64_t last_tick; // the time that tcp_ticks stands for
@@ -88,7 +89,7 @@ std::uint32_t ticks_until_next()
 	for (const auto *pcb = tcp_active_pcbs; pcb != nullptr; pcb = pcb->next)
 		least = std::min(least, ticks_until(*pcb));
 	for (const auto *pcb = tcp_tw_pcbs; pcb != nullptr; pcb = pcb->next)
-		least = std::min(least, left_of(pcb->tmr, ticks_of(2 * TCP_MSL)));
+		least = std::min(least, left_of(pcb->tmr, ticks_of(time_wait_ms)));
 	return least;
 }
 
@@ -106,15 +107,18 @@ void skip_ticks(std::uint32_t count)
 	}
 }
 
-// Each new connection walks past them. The list begins with the last.
-void forget_oldest()
+// lwIP would keep those in TIME_WAIT for two minutes, and each new connection walks past them.
+void forget_old()
 {
-	auto *pcb = tcp_tw_pcbs;
+	unsigned kept = 0;
 
-	for (unsigned i = 1; pcb != nullptr && i < time_wait_most; ++i)
-		pcb = pcb->next;
-	while (pcb != nullptr && pcb->next != nullptr)
-		tcp_abandon(pcb->next, 0);
+	for (auto *pcb = tcp_tw_pcbs; pcb != nullptr;) {
+		auto *next = pcb->next;
+		// The list begins with the last.
+		if (++kept > time_wait_most || tcp_ticks - pcb->tmr > ticks_of(time_wait_ms))
+			tcp_abandon(pcb, 0);
+		pcb = next;
+	}
 }
 
 void advance_reassembly(std::uint64_t now)
@@ -146,7 +150,7 @@ void advance_ticks(std::uint64_t now)
 	skip_ticks(static_cast<std::uint32_t>(count - 1));
 	tcp_slowtmr();
 	tcp_fasttmr();
-	forget_oldest();
+	forget_old();
 }
 
 std::uint64_t next_tick()

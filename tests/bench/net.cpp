@@ -451,7 +451,7 @@ int main(int argc, char **argv)
 		report.limit("vm_tcp", "TCP request, VM to VM", guest_asks(all, "ask"), 19300, "instructions");
 	}
 	{
-		const auto vm = all.spawn("10.9.0.2", {"take", "5000"});
+		const auto vm = all.spawn("10.9.0.2", {"drain", "5000"});
 
 		report.limit("bulk", "bulk, host to VM", send_bulk("10.9.0.2"), 0.755, "instructions a byte");
 	}

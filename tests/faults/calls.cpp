@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <memory>
 
+#include <net/if.h>
 #include <sys/mman.h>
 
 #include "injection.hpp"
@@ -167,6 +168,35 @@ TEST_F(Faults, SpawnOfOneMore)
 			live::fd(ret ? -1 : spawn.fd).reset();
 			EXPECT_TRUE(live::eventually([this] { return live::info(device).vms == 1; }));
 		});
+}
+
+TEST_F(Faults, SpawnOnANetwork)
+{
+	ASSERT_EQ(system("ip link add mf0 type mayfly && ip address add 10.9.0.1/16 dev mf0"), 0);
+	{
+		const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0};
+		const mayfly_attachment place{.type = MAYFLY_ATTACH_NET,
+					      .flags = 0,
+					      .size = sizeof(net),
+					      .reserved = 0,
+					      .payload = live::address(&net)};
+
+		sweep(
+			"SPAWN, on a network",
+			[&] {
+				mayfly_spawn spawn = live::spawn_request(wait_image());
+
+				spawn.attachments = live::address(&place);
+				spawn.nr_attachments = 1;
+				return spawn;
+			},
+			[this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
+			[this](mayfly_spawn &spawn, int ret) {
+				live::fd(ret ? -1 : spawn.fd).reset();
+				EXPECT_TRUE(live::eventually([this] { return live::info(device).vms == 0; }));
+			});
+	}
+	ASSERT_EQ(system("ip link delete mf0"), 0);
 }
 
 /// A batch: what was made before the error lives, and created says how many.

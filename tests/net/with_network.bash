@@ -24,6 +24,7 @@ teardown()
 {
 	vmctl rm -f --all 2>/dev/null || true
 	vmctl net ls -q | xargs -r vmctl net rm -f
+	ip link delete ifb0 2>/dev/null || true
 }
 
 # What port $2 of $1 answers to the words on standard input, a line.

@@ -6,7 +6,6 @@
 
 #include <mayfly/console.hpp>
 #include <mayfly/net.hpp>
-#include <string.h>
 #include <string_view>
 
 namespace
@@ -41,37 +40,47 @@ std::string_view answer_to(const request &r)
 struct client {
 	std::unique_ptr<net::stream> connection;
 	request_parser parser = {};
-	bool is_full = false; // it does not take what was for it; then nothing more is read
+	std::string_view answer = {}; // that waits for room
+	bool is_last = false;
 
-	// The bytes are constants, so they are not copied.
-	bool send(std::string_view answer)
+	// False when it cannot be sent now, or ever.
+	bool send_answer()
 	{
+		// The bytes are constants, so they are not copied.
 		const auto result = connection->send_reference(std::as_bytes(std::span(answer)));
-		is_full = result == -EAGAIN;
+
+		if (result != -EAGAIN)
+			answer = {};
+		is_last = is_last || (result < 0 && result != -EAGAIN);
 		return result == 0;
+	}
+
+	void read(std::string_view text)
+	{
+		connection->consume(parser.take(text));
+		if (parser.is_bad()) {
+			answer = bad_request;
+			is_last = true;
+		} else if (const auto *r = parser.done(); r != nullptr) {
+			answer = answer_to(*r);
+			is_last = !r->keep_alive;
+			parser = {};
+		}
 	}
 
 	// Answers what has come. False when that was the end.
 	bool serve()
 	{
-		for (auto came = connection->peek(); !came.empty(); came = connection->peek()) {
-			const std::string_view text(reinterpret_cast<const char *>(came.data()), came.size());
-			const auto used = parser.take(text);
+		while (answer.empty() || send_answer()) {
+			const auto came = connection->peek();
 
-			if (parser.is_bad()) {
-				send(bad_request);
+			if (is_last)
 				return false;
-			}
-			if (const auto *r = parser.done(); r != nullptr) {
-				if (!send(answer_to(*r)))
-					return is_full;
-				if (!r->keep_alive)
-					return false;
-				parser = {};
-			}
-			connection->consume(used);
+			if (came.empty())
+				return !connection->has_ended();
+			read({reinterpret_cast<const char *>(came.data()), came.size()});
 		}
-		return !connection->has_ended();
+		return !is_last || !answer.empty();
 	}
 };
 

@@ -32,6 +32,7 @@
 #define LWIP_DNS 0
 #define IP_FORWARD 0
 #define IP_REASSEMBLY 1
+#define IP_REASS_MAX_PBUFS 64 /* a datagram of 64 KiB in pieces of 1,500 bytes */
 #define IP_FRAG 1
 #define LWIP_HAVE_LOOPIF 1
 #define LWIP_NETIF_LOOPBACK 1
@@ -61,7 +62,6 @@
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1
 
 #define TCP_TMR_INTERVAL 25 /* ms; timeouts are in steps of twice that */
-#define TCP_MSL 1000        /* ms: the packets of one host do not stray for minutes */
 
 #define LWIP_HOOK_FILENAME "hooks.h"
 #define LWIP_HOOK_TCP_ISN net_initial_sequence

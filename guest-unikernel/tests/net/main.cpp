@@ -6,7 +6,8 @@
 //	net-guest ask-udp ADDRESS PORT TIMES the same with datagrams of 32 bytes
 //	net-guest echo ADDRESS PORT BYTES    sends so many, and checks that they come back
 //	net-guest give ADDRESS PORT BYTES    sends so many by reference, and waits for the end
-//	net-guest take PORT                  listens, and reads what comes without a copy
+//	net-guest take PORT                  listens, and checks what comes without a copy
+//	net-guest drain PORT                 the same, without a look at it
 //	net-guest try ADDRESS PORT           connects, and waits until that ends
 //	net-guest answer PORT                serves one connection: 64 bytes for each byte; and
 //	                                     sends datagrams back
@@ -140,6 +141,8 @@ void echo(net::endpoint peer, std::uint64_t bytes)
 	}
 }
 
+constexpr std::size_t piece = 65535; // of what is given
+
 std::uint64_t done_count;
 
 void count_done(void *)
@@ -150,8 +153,11 @@ void count_done(void *)
 void give(net::endpoint peer, std::uint64_t bytes)
 {
 	auto connection = connected_to(peer);
-	static std::array<std::byte, 65535> part;
+	static std::array<std::byte, piece> part;
 	std::uint64_t pieces = 0;
+
+	for (std::size_t i = 0; i < piece; ++i)
+		part[i] = pattern_at(i);
 
 	for (std::uint64_t sent = 0; sent != bytes;) {
 		const auto n = std::min<std::uint64_t>(part.size(), bytes - sent);
@@ -173,7 +179,7 @@ void give(net::endpoint peer, std::uint64_t bytes)
 		wait();
 }
 
-void take(std::uint16_t port)
+void take(std::uint16_t port, bool checks)
 {
 	const auto from = net::listener::listen(port);
 	std::unique_ptr<net::stream> connection;
@@ -183,6 +189,9 @@ void take(std::uint16_t port)
 		wait();
 	while (!connection->has_ended()) {
 		for (auto there = connection->peek(); !there.empty(); there = connection->peek()) {
+			for (std::size_t i = 0; checks && i < there.size(); ++i)
+				if (there[i] != pattern_at((bytes + i) % piece))
+					fail("another byte came at", static_cast<std::ptrdiff_t>(bytes + i));
 			bytes += there.size();
 			connection->consume(there.size());
 		}
@@ -237,8 +246,8 @@ int main(int argc, char **argv)
 		echo(endpoint_of(argv + 2), number_of(argv[4]));
 	else if (what == "give" && argc == 5)
 		give(endpoint_of(argv + 2), number_of(argv[4]));
-	else if (what == "take" && argc == 3)
-		take(static_cast<std::uint16_t>(number_of(argv[2])));
+	else if ((what == "take" || what == "drain") && argc == 3)
+		take(static_cast<std::uint16_t>(number_of(argv[2])), what == "take");
 	else if (what == "answer" && argc == 3)
 		answer(static_cast<std::uint16_t>(number_of(argv[2])));
 	else if (what == "try" && argc == 4)
