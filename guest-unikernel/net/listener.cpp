@@ -65,6 +65,11 @@ std::unique_ptr<stream> listener::accept()
 	return made;
 }
 
+std::uint16_t listener::port() const
+{
+	return static_cast<const tcp_pcb *>(pcb_)->local_port;
+}
+
 listener::~listener()
 {
 	while (first_ != nullptr)

@@ -388,6 +388,11 @@ bool stream::has_ended() const
 	return peek().empty() && (connection_->ended || connection_->error != 0);
 }
 
+int stream::error() const
+{
+	return connection_->error;
+}
+
 bool stream::is_readable() const
 {
 	return !peek().empty() || has_ended();

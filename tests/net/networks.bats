@@ -251,6 +251,25 @@ is_cold()
 	exec {tcp}>&-
 }
 
+@test "a program that knows only BSD's calls" {
+	local guest=$BATS_TEST_DIRNAME/../../build/tests/bsd-guest how
+	# What it expects is so on this machine, in a VM, and in one with a network.
+	for how in "$BATS_TEST_DIRNAME/../../build/tests/bsd-host" "vmctl run $guest --" "vmctl run --net web $guest --"; do
+		run $how check
+		echo "$how: $output"
+		[[ $status -eq 0 && $output == "0 failures" ]]
+	done
+	vmctl spawn -q --name polls --net web,ip=10.9.0.5 "$guest" -- serve 5000
+	vmctl spawn -q --name selects --net web,ip=10.9.0.6 "$guest" -- select 5000
+	for address in 10.9.0.5 10.9.0.6; do
+		[[ $(vmctl run --net web "$guest" -- ask $address 5000 400000) == "401408 bytes came back" ]]
+		[[ $("$BATS_TEST_DIRNAME/../../build/tests/bsd-host" ask $address 5000 400000) == "401408 bytes came back" ]]
+	done
+	# One that waits in a call ends when it shall stop.
+	vmctl stop -t 60 polls selects
+	[[ $(field polls status) == 0 && $(field selects status) == 0 ]]
+}
+
 @test "a connection that is idle wakes nobody" {
 	vmctl spawn -q --name server --net web,ip=10.9.0.9 echo
 	exec {tcp}<>/dev/tcp/10.9.0.9/7

@@ -112,6 +112,9 @@ public:
 	/// Whether receive() would return 0 or an error, now and ever: nothing more comes.
 	bool has_ended() const;
 
+	/// Why there is no connection any more, as receive() says it; 0 while there is no error.
+	int error() const;
+
 	endpoint peer() const;
 	endpoint own() const;
 
@@ -141,6 +144,9 @@ public:
 
 	/// The connection that has waited longest; null if there is none.
 	std::unique_ptr<stream> accept();
+
+	/// Where it listens.
+	std::uint16_t port() const;
 
 	bool is_readable() const override { return first_ != nullptr; }
 
