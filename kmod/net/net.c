@@ -45,12 +45,6 @@ static void strip(struct sk_buff *skb)
 	skb->dev = NULL;
 }
 
-static void count_lost(struct net_device *dev, enum switch_drop why)
-{
-	atomic_long_inc(&switch_of(dev)->drops[why]);
-	DEV_STATS_INC(dev, tx_dropped);
-}
-
 /* Bottom halves are off, so under RCU. */
 static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
@@ -63,7 +57,7 @@ static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	port = xa_load(&switch_of(dev)->ports, ntohl(ip_hdr(skb)->daddr));
 	if (!port) {
 		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
-		count_lost(dev, SWITCH_DROP_NOBODY);
+		switch_count_lost(switch_of(dev), dev, SWITCH_DROP_NOBODY);
 		kfree_skb(skb);
 		return NETDEV_TX_OK;
 	}
@@ -71,7 +65,7 @@ static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	if (port_deliver(port, skb))
 		dev_sw_netstats_tx_add(dev, 1, length);
 	else
-		count_lost(dev, SWITCH_DROP_FULL);
+		switch_count_lost(switch_of(dev), dev, SWITCH_DROP_FULL);
 	return NETDEV_TX_OK;
 drop:
 	DEV_STATS_INC(dev, tx_dropped);

@@ -161,8 +161,13 @@ bool switch_is_up(const struct net_switch *net)
 	return dev && netif_running(dev);
 }
 
-/* On its way to a guest. */
-static void count_lost(struct net_switch *net, struct net_device *dev, enum switch_drop why)
+/**
+ * switch_count_lost - a packet did not get to a guest
+ * @net: the switch
+ * @dev: its device
+ * @why: the reason
+ */
+void switch_count_lost(struct net_switch *net, struct net_device *dev, enum switch_drop why)
 {
 	atomic_long_inc(&net->drops[why]);
 	DEV_STATS_INC(dev, tx_dropped);
@@ -186,7 +191,7 @@ void switch_count_passed(struct net_switch *net, unsigned int length, bool arriv
 	if (arrived)
 		dev_sw_netstats_tx_add(dev, 1, length);
 	else
-		count_lost(net, dev, SWITCH_DROP_FULL);
+		switch_count_lost(net, dev, SWITCH_DROP_FULL);
 }
 
 /**
