@@ -49,6 +49,12 @@ template <class T> using outcome = std::expected<T, failure>;
 	return give_up(status::usage, {EINVAL, std::move(what)});
 }
 
+// The same with what it is about in front.
+[[nodiscard]] inline error about(const std::string &word, const error &cause)
+{
+	return {cause.code, word + ": " + cause.what, cause.fix};
+}
+
 // The world as a verb sees it.
 struct context {
 	system &calls;

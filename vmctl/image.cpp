@@ -126,11 +126,6 @@ int status_of(const error &cause)
 	return refused ? status::some_failed : status::broken;
 }
 
-error about(const std::string &word, const error &cause)
-{
-	return {cause.code, word + ": " + cause.what, cause.fix};
-}
-
 // The loaded image that `word` means; there is none without its failure.
 outcome<image> find_loaded_only(const context &world, const device &to, const std::string &word)
 {

@@ -167,14 +167,20 @@ outcome<counts> count_vms(const context &world)
 	return by_network;
 }
 
+// Its subnet as `net create` takes it; nothing when its device has no address.
+std::optional<std::string> subnet_text(const network_info &row)
+{
+	if (!row.addresses)
+		return {};
+	return fmt::format("{}/{}", ip4_text(row.addresses->base()), row.addresses->prefix);
+}
+
 json to_json(const network_info &row, std::size_t vms)
 {
 	return {
 		{"name", row.name},
 		{"index", row.index},
-		{"subnet", row.addresses
-				   ? json(fmt::format("{}/{}", ip4_text(row.addresses->base()), row.addresses->prefix))
-				   : json(nullptr)},
+		{"subnet", row.addresses ? json(*subnet_text(row)) : json(nullptr)},
 		{"host", row.addresses ? json(ip4_text(row.addresses->host)) : json(nullptr)},
 		{"mtu", row.mtu},
 		{"up", row.up},
@@ -187,9 +193,7 @@ void print_networks(const context &world, const std::vector<network_info> &all, 
 	table shown({"NAME", "SUBNET", "HOST", "MTU", "STATE", "VMS"}, {false, false, false, true, false, true});
 
 	for (const network_info &row : all)
-		shown.add({row.name,
-			   row.addresses ? fmt::format("{}/{}", ip4_text(row.addresses->base()), row.addresses->prefix)
-					 : "-",
+		shown.add({row.name, subnet_text(row).value_or("-"),
 			   row.addresses ? ip4_text(row.addresses->host) : "-", std::to_string(row.mtu),
 			   row.up ? "up" : "down", std::to_string(vms[row.index])});
 	print_table(world, shown);
@@ -210,7 +214,7 @@ bool remove_one(const context &world, const networks &all, const std::string &na
 		return false;
 	}
 	if (const auto removed = all.remove(*found); !removed) {
-		world.complain({removed.error().code, name + ": " + removed.error().what, removed.error().fix});
+		world.complain(about(name, removed.error()));
 		return false;
 	}
 	return true;
@@ -256,8 +260,7 @@ int verb_net_create(const context &world, const invocation &in)
 	const networks all = CLI_TRY(world, open_networks());
 
 	if (const auto made = all.create(options); !made)
-		return world.end({status_of(made.error()),
-				  {made.error().code, options.name + ": " + made.error().what, made.error().fix}});
+		return world.end({status_of(made.error()), about(options.name, made.error())});
 	return status::ok;
 }
 

@@ -57,8 +57,8 @@ public:
 	[[nodiscard]] result<vcpu_state> state() const;
 
 	/// The pages that it has from 64 KiB on, those of its parents included, by ascending
-	/// address; without those that \p base has, too. Memory that neither has is zero. EINTR when a signal
-	/// came.
+	/// address; without those that \p base has, too. Memory that neither has is zero. EINTR
+	/// when a signal came.
 	[[nodiscard]] result<std::vector<extent>> extents(const image *base = nullptr) const;
 
 	/// Its memory from \p gpa on, as a new VM would see it. EFAULT below 64 KiB and for what
