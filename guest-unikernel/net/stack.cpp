@@ -161,17 +161,6 @@ void flush_later(flushable &f)
 	the_stack.flushables = &f;
 }
 
-void never_flush(flushable &f)
-{
-	if (!f.wants_flush)
-		return;
-	auto **link = &the_stack.flushables;
-	while (*link != &f)
-		link = &(*link)->next_flush;
-	*link = f.next_flush;
-	f.wants_flush = false;
-}
-
 void application_was_called()
 {
 	the_stack.has_called = true;

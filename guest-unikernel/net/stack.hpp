@@ -23,9 +23,6 @@ protected:
 /// Has @p f flushed before the VM sleeps.
 void flush_later(flushable &f);
 
-/// It is about to go.
-void never_flush(flushable &f);
-
 /// Has poll() come back: a function of the application's may have changed what it waits for.
 void application_was_called();
 

@@ -52,6 +52,13 @@ int read_address(const sockaddr *address, socklen_t length, net::endpoint &to)
 	return 0;
 }
 
+// What a call with a descriptor and an address begins with.
+int look_up(int fd, const sockaddr *address, socklen_t length, file *&f, net::endpoint &to)
+{
+	f = find_file(fd);
+	return f != nullptr ? read_address(address, length, to) : -EBADF;
+}
+
 void write_address(net::endpoint from, sockaddr *address, socklen_t *length)
 {
 	sockaddr_in told{};
@@ -235,12 +242,10 @@ int socket(int domain, int type, int protocol) noexcept
 
 int bind(int fd, const sockaddr *address, socklen_t length) noexcept
 {
-	auto *f = find_file(fd);
 	net::endpoint to;
+	file *f;
 
-	if (f == nullptr)
-		return result_of(-EBADF);
-	if (const auto error = read_address(address, length, to); error != 0)
+	if (const auto error = look_up(fd, address, length, f, to); error != 0)
 		return result_of(error);
 	if (f->has_bound || f->socket != nullptr)
 		return result_of(-EINVAL);
@@ -296,12 +301,10 @@ int accept(int fd, sockaddr *address, socklen_t *length)
 
 int connect(int fd, const sockaddr *address, socklen_t length)
 {
-	auto *f = find_file(fd);
 	net::endpoint to;
+	file *f;
 
-	if (f == nullptr)
-		return result_of(-EBADF);
-	if (const auto error = read_address(address, length, to); error != 0)
+	if (const auto error = look_up(fd, address, length, f, to); error != 0)
 		return result_of(error);
 	if (f->what != kind::datagrams)
 		return result_of(connect_stream(*f, to));
