@@ -63,13 +63,6 @@ std::uint32_t until_given_up(const tcp_pcb &pcb)
 	return never;
 }
 
-std::uint32_t until_probed(const tcp_pcb &pcb)
-{
-	if (!ip_get_option(&pcb, SOF_KEEPALIVE) || (pcb.state != ESTABLISHED && pcb.state != CLOSE_WAIT))
-		return never;
-	return left_of(pcb.tmr, ticks_of(pcb.keep_idle + pcb.keep_cnt_sent * pcb.keep_intvl));
-}
-
 std::uint32_t until_forgotten(const tcp_pcb &pcb)
 {
 	return pcb.ooseq != nullptr ? left_of(pcb.tmr, static_cast<std::uint32_t>(pcb.rto) * TCP_OOSEQ_TIMEOUT) : never;
@@ -79,7 +72,7 @@ std::uint32_t ticks_until(const tcp_pcb &pcb)
 {
 	if ((pcb.flags & (TF_CLOSEPEND | TF_NAGLEMEMERR)) != 0 || pcb.refused_data != nullptr)
 		return 1;
-	return std::min({until_sent_again(pcb), until_given_up(pcb), until_probed(pcb), until_forgotten(pcb)});
+	return std::min({until_sent_again(pcb), until_given_up(pcb), until_forgotten(pcb)});
 }
 
 std::uint32_t ticks_until_next()

@@ -57,7 +57,6 @@
 #define TCP_LISTEN_BACKLOG 1
 #define TCP_QUEUE_OOSEQ 1
 #define LWIP_TCP_SACK_OUT 1
-#define LWIP_TCP_KEEPALIVE 1
 /* They want 4 times TCP_MSS below 64 KiB, for pools that we do not have. */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1
 
