@@ -196,8 +196,19 @@ bool port_deliver(struct port *port, struct sk_buff *skb)
 	return room;
 }
 
+/* What captures packets on the device sees this one too. */
+static void show(struct net_device *dev, struct sk_buff *skb)
+{
+	if (!dev_nit_active(dev))
+		return;
+	skb->dev = dev;
+	dev_queue_xmit_nit(skb, dev);
+	skb->dev = NULL;
+}
+
 /* Those for VMs of the same network do not come to the host's stack. Bottom halves are off. */
-static void deliver_inside(struct net_switch *net, struct list_head *skbs)
+static void deliver_inside(struct net_switch *net, struct net_device *dev,
+			   struct list_head *skbs)
 {
 	struct sk_buff *skb, *next;
 
@@ -208,7 +219,8 @@ static void deliver_inside(struct net_switch *net, struct list_head *skbs)
 		if (!to)
 			continue;
 		skb_list_del_init(skb);
-		switch_count_passed(net, length, port_deliver(to, skb));
+		show(dev, skb);
+		switch_count_passed(net, dev, length, port_deliver(to, skb));
 	}
 }
 
@@ -223,11 +235,13 @@ static void deliver_inside(struct net_switch *net, struct list_head *skbs)
 void port_send(struct port *port, struct list_head *skbs)
 {
 	struct net_switch *net = port->net;
+	struct net_device *dev;
 
 	rcu_read_lock();
 	local_bh_disable();
-	if (switch_is_up(net))
-		deliver_inside(net, skbs);
+	dev = switch_device(net);
+	if (dev)
+		deliver_inside(net, dev, skbs);
 	local_bh_enable();
 	rcu_read_unlock();
 	if (!list_empty(skbs))

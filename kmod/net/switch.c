@@ -104,6 +104,20 @@ int switch_read_subnet(const struct net_switch *net, struct net_subnet *subnet)
 	return ret;
 }
 
+/**
+ * switch_device - what a switch passes packets on by
+ * @net: the switch
+ *
+ * Context: under RCU.
+ * Return: its device, or NULL when that is down or deleted.
+ */
+struct net_device *switch_device(const struct net_switch *net)
+{
+	struct net_device *dev = rcu_dereference(net->dev);
+
+	return dev && netif_running(dev) ? dev : NULL;
+}
+
 static void drop_all(struct list_head *skbs)
 {
 	struct sk_buff *skb, *next;
@@ -139,26 +153,12 @@ void switch_receive(struct net_switch *net, struct list_head *skbs)
 	struct net_device *dev;
 
 	rcu_read_lock();
-	dev = rcu_dereference(net->dev);
-	if (dev && netif_running(dev))
+	dev = switch_device(net);
+	if (dev)
 		receive(dev, skbs);
 	else
 		drop_all(skbs);
 	rcu_read_unlock();
-}
-
-/**
- * switch_is_up - does a switch pass packets on?
- * @net: the switch
- *
- * Context: under RCU.
- * Return: false when its device is down or deleted.
- */
-bool switch_is_up(const struct net_switch *net)
-{
-	const struct net_device *dev = rcu_dereference(net->dev);
-
-	return dev && netif_running(dev);
 }
 
 /**
@@ -175,18 +175,16 @@ void switch_count_lost(struct net_switch *net, struct net_device *dev, enum swit
 
 /**
  * switch_count_passed - a guest has sent another one something
- * @net: their switch, which is up
+ * @net: their switch
+ * @dev: its device
  * @length: bytes
  * @arrived: whether it waits there now
  *
- * Context: under RCU, bottom halves off.
+ * Context: bottom halves off.
  */
-void switch_count_passed(struct net_switch *net, unsigned int length, bool arrived)
+void switch_count_passed(struct net_switch *net, struct net_device *dev, unsigned int length,
+			 bool arrived)
 {
-	struct net_device *dev = rcu_dereference(net->dev);
-
-	if (!dev)
-		return;
 	dev_sw_netstats_rx_add(dev, length);
 	if (arrived)
 		dev_sw_netstats_tx_add(dev, 1, length);

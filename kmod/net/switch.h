@@ -54,9 +54,10 @@ void switch_put(struct net_switch *net);
 u32 switch_index(const struct net_switch *net);
 int switch_read_subnet(const struct net_switch *net, struct net_subnet *subnet);
 void switch_receive(struct net_switch *net, struct list_head *skbs);
-bool switch_is_up(const struct net_switch *net);
+struct net_device *switch_device(const struct net_switch *net);
 void switch_count_lost(struct net_switch *net, struct net_device *dev, enum switch_drop why);
-void switch_count_passed(struct net_switch *net, unsigned int length, bool arrived);
+void switch_count_passed(struct net_switch *net, struct net_device *dev, unsigned int length,
+			 bool arrived);
 void switch_count_dropped(struct net_switch *net, enum switch_drop why);
 
 #endif
