@@ -12,24 +12,29 @@ namespace
 
 constexpr unsigned double_rounds = 10;
 
-void quarter_round(chacha_block &x, unsigned a, unsigned b, unsigned c, unsigned d)
+// Each word by name: a loop over indices takes twice the instructions.
+[[gnu::always_inline]] inline void quarter_round(std::uint32_t &a, std::uint32_t &b, std::uint32_t &c, std::uint32_t &d)
 {
-	x[a] += x[b];
-	x[d] = std::rotl(x[d] ^ x[a], 16);
-	x[c] += x[d];
-	x[b] = std::rotl(x[b] ^ x[c], 12);
-	x[a] += x[b];
-	x[d] = std::rotl(x[d] ^ x[a], 8);
-	x[c] += x[d];
-	x[b] = std::rotl(x[b] ^ x[c], 7);
+	a += b;
+	d = std::rotl(d ^ a, 16);
+	c += d;
+	b = std::rotl(b ^ c, 12);
+	a += b;
+	d = std::rotl(d ^ a, 8);
+	c += d;
+	b = std::rotl(b ^ c, 7);
 }
 
-void double_round(chacha_block &x)
+[[gnu::always_inline]] inline void double_round(chacha_block &x)
 {
-	for (unsigned i = 0; i < 4; ++i)
-		quarter_round(x, i, 4 + i, 8 + i, 12 + i);
-	for (unsigned i = 0; i < 4; ++i)
-		quarter_round(x, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);
+	quarter_round(x[0], x[4], x[8], x[12]);
+	quarter_round(x[1], x[5], x[9], x[13]);
+	quarter_round(x[2], x[6], x[10], x[14]);
+	quarter_round(x[3], x[7], x[11], x[15]);
+	quarter_round(x[0], x[5], x[10], x[15]);
+	quarter_round(x[1], x[6], x[11], x[12]);
+	quarter_round(x[2], x[7], x[8], x[13]);
+	quarter_round(x[3], x[4], x[9], x[14]);
 }
 
 }

@@ -30,21 +30,32 @@ void mix_seed(std::uint64_t generation)
 	generator.generation = generation;
 }
 
-// The key stream: block 0 is the next key, the others are drawn.
+// So that it is written, though nobody reads it.
+template <class T> void wipe(T &secret)
+{
+	secret.fill(0);
+	asm volatile("" : : "r"(secret.data()) : "memory");
+}
+
+// The key stream: its beginning is the next key, what follows is drawn.
 void draw(std::span<std::byte> bytes)
 {
 	auto key = generator.key;
-	const auto next = chacha20(key, 0);
-	std::ranges::copy_n(next.begin(), key.size(), generator.key.begin());
+	auto block = chacha20(key, 0);
+	auto rest = std::as_bytes(std::span(block).subspan(key.size()));
+	std::ranges::copy_n(block.begin(), key.size(), generator.key.begin());
 
-	for (std::uint32_t counter = 1; !bytes.empty(); ++counter) {
-		const auto block = chacha20(key, counter);
-		const auto length = std::min(bytes.size(), sizeof block);
-		memcpy(bytes.data(), block.data(), length);
+	for (std::uint32_t counter = 1;; ++counter) {
+		const auto length = std::min(bytes.size(), rest.size());
+		memcpy(bytes.data(), rest.data(), length);
 		bytes = bytes.subspan(length);
+		if (bytes.empty())
+			break;
+		block = chacha20(key, counter);
+		rest = std::as_bytes(std::span(block));
 	}
-	key.fill(0);
-	asm volatile("" : : "r"(key.data()) : "memory"); // it is written, though nobody reads it
+	wipe(key);
+	wipe(block);
 }
 
 }
