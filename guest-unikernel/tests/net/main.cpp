@@ -6,11 +6,12 @@
 //	net-guest ask-udp ADDRESS PORT TIMES the same with datagrams of 32 bytes
 //	net-guest echo ADDRESS PORT BYTES    sends so many, and checks that they come back
 //	net-guest give ADDRESS PORT BYTES    sends so many by reference, and waits for the end
+//	net-guest copy ADDRESS PORT BYTES    the same with copies
 //	net-guest take PORT                  listens, and checks what comes without a copy
-//	net-guest drain PORT                 the same, without a look at it
+//	net-guest drain PORT                 the same for ever, without a look at it
 //	net-guest try ADDRESS PORT           connects, and waits until that ends
-//	net-guest answer PORT                serves one connection: 64 bytes for each byte; and
-//	                                     sends datagrams back
+//	net-guest answer PORT                64 bytes for each byte of any connection; and sends
+//	                                     datagrams back
 
 #include <algorithm>
 #include <array>
@@ -150,42 +151,57 @@ void count_done(void *)
 	++done_count;
 }
 
-void give(net::endpoint peer, std::uint64_t bytes)
+// Returns how many of @bytes it has sent, or -errno.
+using send_function = std::ptrdiff_t (*)(net::stream &connection, std::span<const std::byte> bytes);
+
+std::uint64_t referred_count;
+
+std::ptrdiff_t send_reference(net::stream &connection, std::span<const std::byte> bytes)
+{
+	if (const auto error = connection.send_reference(bytes, count_done); error != 0)
+		return error;
+	++referred_count;
+	return static_cast<std::ptrdiff_t>(bytes.size());
+}
+
+std::ptrdiff_t send_copy(net::stream &connection, std::span<const std::byte> bytes)
+{
+	return connection.send(bytes);
+}
+
+void give(net::endpoint peer, std::uint64_t bytes, send_function send)
 {
 	auto connection = connected_to(peer);
 	static std::array<std::byte, piece> part;
-	std::uint64_t pieces = 0;
 
 	for (std::size_t i = 0; i < piece; ++i)
 		part[i] = pattern_at(i);
 
 	for (std::uint64_t sent = 0; sent != bytes;) {
-		const auto n = std::min<std::uint64_t>(part.size(), bytes - sent);
-		const auto result = connection->send_reference(std::span(part).first(n), count_done, nullptr);
-		if (result == -EAGAIN) {
+		const auto at = sent % piece;
+		const auto n = std::min<std::uint64_t>(piece - at, bytes - sent);
+		const auto taken = send(*connection, std::span(part).subspan(at, n));
+		if (taken == -EAGAIN)
 			wait();
-			continue;
-		}
-		if (result != 0)
-			fail("send", result);
-		sent += n;
-		++pieces;
+		else if (taken < 0)
+			fail("send", taken);
+		else
+			sent += static_cast<std::uint64_t>(taken);
 	}
 	connection->finish();
 	while (!connection->has_ended())
 		wait();
 	connection.reset();
-	while (done_count != pieces)
+	while (done_count != referred_count)
 		wait();
 }
 
-void take(std::uint16_t port, bool checks)
+void take(net::listener &from, bool checks)
 {
-	const auto from = net::listener::listen(port);
 	std::unique_ptr<net::stream> connection;
 	std::uint64_t bytes = 0;
 
-	while ((connection = from->accept()) == nullptr)
+	while ((connection = from.accept()) == nullptr)
 		wait();
 	while (!connection->has_ended()) {
 		for (auto there = connection->peek(); !there.empty(); there = connection->peek()) {
@@ -201,23 +217,49 @@ void take(std::uint16_t port, bool checks)
 	mayfly::print("took %lu bytes\n", bytes);
 }
 
+[[noreturn]] void drain(std::uint16_t port)
+{
+	const auto from = net::listener::listen(port);
+
+	for (;;)
+		take(*from, false);
+}
+
+// Whoever asks is answered until he ends.
+void answer_stream(net::stream *connection)
+{
+	static constexpr std::array<std::byte, 64> bytes{};
+	std::array<std::byte, 1> question;
+
+	while (connection->receive(question) == 1)
+		connection->send(bytes);
+	if (connection->has_ended())
+		delete connection;
+}
+
+void answer_datagrams(net::datagrams &port)
+{
+	static std::array<std::byte, 2048> question;
+	net::endpoint sender;
+
+	for (std::ptrdiff_t n; (n = port.receive(question, sender)) >= 0;)
+		port.send(std::span(question).first(static_cast<std::size_t>(n)), sender);
+}
+
 void answer(std::uint16_t port)
 {
 	const auto from = net::listener::listen(port);
 	const auto datagrams = net::datagrams::bind(port);
-	static constexpr std::array<std::byte, 64> bytes{};
-	std::array<std::byte, 2048> question;
-	std::unique_ptr<net::stream> connection;
-	net::endpoint sender;
 
-	for (;; wait()) {
-		for (std::ptrdiff_t n; (n = datagrams->receive(question, sender)) >= 0;)
-			datagrams->send(std::span(question).first(static_cast<std::size_t>(n)), sender);
-		if (auto other = from->accept())
-			connection = std::move(other);
-		while (connection != nullptr && connection->receive(std::span(question).first(1)) == 1)
-			connection->send(bytes);
-	}
+	while (!net::poll().stop())
+		while (auto *ready = net::next_ready())
+			if (ready == datagrams.get())
+				answer_datagrams(*datagrams);
+			else if (ready != from.get())
+				answer_stream(static_cast<net::stream *>(ready));
+			else
+				while (auto connection = from->accept())
+					answer_stream(connection.release());
 }
 
 void try_to_connect(net::endpoint peer)
@@ -245,9 +287,13 @@ int main(int argc, char **argv)
 	else if (what == "echo" && argc == 5)
 		echo(endpoint_of(argv + 2), number_of(argv[4]));
 	else if (what == "give" && argc == 5)
-		give(endpoint_of(argv + 2), number_of(argv[4]));
-	else if ((what == "take" || what == "drain") && argc == 3)
-		take(static_cast<std::uint16_t>(number_of(argv[2])), what == "take");
+		give(endpoint_of(argv + 2), number_of(argv[4]), send_reference);
+	else if (what == "copy" && argc == 5)
+		give(endpoint_of(argv + 2), number_of(argv[4]), send_copy);
+	else if (what == "take" && argc == 3)
+		take(*net::listener::listen(static_cast<std::uint16_t>(number_of(argv[2]))), true);
+	else if (what == "drain" && argc == 3)
+		drain(static_cast<std::uint16_t>(number_of(argv[2])));
 	else if (what == "answer" && argc == 3)
 		answer(static_cast<std::uint16_t>(number_of(argv[2])));
 	else if (what == "try" && argc == 4)
