@@ -355,14 +355,38 @@ static int receive_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa)
 
 /* --- both -------------------------------------------------------------------------- */
 
+/* NULL where there is nothing to do, or no memory. Returns 0, or as memory_touch_rings(). */
+static int find_page(struct vm *vm, struct mayfly_net_page **page)
+{
+	void *address = NULL;
+	int ret = 0;
+
+	if (vm->port && !vm->port->shut)
+		ret = memory_touch_rings(&vm->memory, &address);
+	*page = address;
+	return ret;
+}
+
+static void tell_link(const struct vm *vm, struct mayfly_net_page *page)
+{
+	WRITE_ONCE(page->link, !vm->port->shut);
+}
+
 static int serve(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool *more)
 {
 	int ret = send_all(vm, page, gpa, more);
 
 	if (!ret && !vm->port->shut)
 		ret = receive_all(vm, page, gpa);
-	WRITE_ONCE(page->link, !vm->port->shut);
+	tell_link(vm, page);
 	return ret;
+}
+
+static enum verdict judge(struct vm *vm, int ret, u64 gpa)
+{
+	if (ret)
+		vm->fault = (struct vm_fault_info){ .gpa = gpa, .write = true };
+	return judge_fault(vm, ret, 0);
 }
 
 /**
@@ -378,16 +402,31 @@ static int serve(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool *mo
 enum verdict nic_serve(struct vm *vm, bool *more)
 {
 	u64 gpa = MAYFLY_GPA_RINGS;
-	void *page;
-	int ret;
+	struct mayfly_net_page *page;
+	int ret = find_page(vm, &page);
 
 	*more = false;
-	if (!vm->port || vm->port->shut)
-		return VERDICT_ENTER;
-	ret = memory_touch_rings(&vm->memory, &page);
-	if (!ret && page)
+	if (page)
 		ret = serve(vm, page, &gpa, more);
-	if (ret)
-		vm->fault = (struct vm_fault_info){ .gpa = gpa, .write = true };
-	return judge_fault(vm, ret, 0);
+	return judge(vm, ret, gpa);
+}
+
+/**
+ * nic_receive - give a guest that has waited what has come
+ * @vm: claimed, warm, out of guest mode; it has nothing to send
+ *
+ * Context: preemption may be off, interrupts are on.
+ * Return: as nic_serve().
+ */
+enum verdict nic_receive(struct vm *vm)
+{
+	u64 gpa = MAYFLY_GPA_RINGS;
+	struct mayfly_net_page *page;
+	int ret = find_page(vm, &page);
+
+	if (page) {
+		ret = receive_all(vm, page, &gpa);
+		tell_link(vm, page);
+	}
+	return judge(vm, ret, gpa);
 }

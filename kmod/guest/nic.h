@@ -10,5 +10,6 @@
 struct vm;
 
 enum verdict nic_serve(struct vm *vm, bool *more);
+enum verdict nic_receive(struct vm *vm);
 
 #endif

@@ -140,14 +140,6 @@ static enum verdict warm_up(struct vm *vm)
 	return vm_account(vm) ? end_guest(vm, MAYFLY_END_LIMIT, 0, 0) : VERDICT_ENTER;
 }
 
-/* What has woken it. If there is more to send, it will come again. */
-static noinline enum verdict serve(struct vm *vm)
-{
-	bool more;
-
-	return nic_serve(vm, &more);
-}
-
 /**
  * run_bear_split_lock - after VERDICT_SPLIT_LOCK
  * @vm: claimed by the caller
@@ -187,7 +179,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, u32 until)
 		verdict = VERDICT_MOVE;
 	}
 	if (unlikely(vm->port) && vm->vcpu.state.waiting) {
-		verdict = serve(vm);
+		verdict = nic_receive(vm);
 		if (verdict != VERDICT_ENTER)
 			return verdict;
 		verdict = VERDICT_MOVE;

@@ -92,10 +92,17 @@ void life_claim(struct vm *vm, struct task_struct *runner)
 	vm->runner = runner;
 }
 
+/*
+ * One that fires too soon finds nobody, and is set again. That is cheaper than to move it
+ * whenever a VM parks: most deadlines are farther away than the last one was.
+ */
 static void set_timer(struct pool *pool, ktime_t expires)
 {
-	ktime_t soonest = ktime_add_ns(ktime_get(), MIN_TIMER_NS);
+	ktime_t soonest;
 
+	if (hrtimer_is_queued(&pool->timer) && hrtimer_get_expires(&pool->timer) <= expires)
+		return;
+	soonest = ktime_add_ns(ktime_get(), MIN_TIMER_NS);
 	hrtimer_start(&pool->timer, max(expires, soonest), HRTIMER_MODE_ABS_HARD);
 }
 

@@ -292,13 +292,13 @@ void measure_requests(report &report, guests &all)
 	const auto vm = all.spawn(address, {"answer", std::to_string(answers)});
 
 	report.limit("udp", "UDP round trip, VM", request(SOCK_DGRAM, address), 23200, "instructions");
-	report.limit("tcp", "TCP request, VM", request(SOCK_STREAM, address), 30400, "instructions");
+	report.limit("tcp", "TCP request, VM", request(SOCK_STREAM, address), 27800, "instructions");
 	report.limit("exits", "exits a TCP request", exits_for_each(vm, SOCK_STREAM), 1.01, "");
 	report.limit("udp_exits", "exits a UDP round trip", exits_for_each(vm, SOCK_DGRAM), 1.01, "");
 	report.limit("exits_of_64", "exits a packet of 64 connections", exits_of_many(vm), 0.125, "");
 	report.note("vm_udp", "UDP round trip, VM to VM", guest_does(all, "ask-udp", address, answers, 1000),
 		    "instructions");
-	report.limit("vm_tcp", "TCP request, VM to VM", guest_does(all, "ask", address, answers, 1000), 19300,
+	report.limit("vm_tcp", "TCP request, VM to VM", guest_does(all, "ask", address, answers, 1000), 18600,
 		     "instructions");
 }
 
@@ -359,7 +359,7 @@ int main(int argc, char **argv)
 
 	guests echo(device, argv[argc - 1], system);
 
-	report.limit("create_cold", "echo, from SPAWN until it listens", create_cold(echo), 24000, "instructions");
+	report.limit("create_cold", "echo, from SPAWN until it listens", create_cold(echo), 33600, "instructions");
 	measure_idle(report, echo);
 	return report.end();
 }
