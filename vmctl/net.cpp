@@ -25,32 +25,51 @@ namespace
 
 struct named_place {
 	std::string network;
-	std::uint32_t ip4 = 0;
+	std::optional<std::uint32_t> ip4{}, dns4{};
 };
 
-// NAME or NAME,ip=ADDRESS.
-outcome<named_place> parse_place(std::string_view text, std::uint32_t count)
+// KEY=ADDRESS, each once.
+result<void> parse_address(std::string_view text, named_place &place)
 {
-	const std::size_t comma = text.find(',');
-	const std::string_view rest = comma == text.npos ? "" : text.substr(comma + 1);
-	constexpr std::string_view key = "ip=";
+	const std::size_t equals = text.find('=');
+	const std::string_view key = text.substr(0, equals);
+	auto *const address = key == "ip" ? &place.ip4 : key == "dns" ? &place.dns4 : nullptr;
+
+	if (equals == text.npos || !address || *address)
+		return fail(EINVAL, "not NAME[,ip=ADDRESS][,dns=ADDRESS]");
+
+	const auto parsed = parse_ip4(text.substr(equals + 1));
+
+	if (!parsed || *parsed == 0)
+		return fail(EINVAL, "not an IPv4 address such as 10.9.0.2");
+	*address = *parsed;
+	return {};
+}
+
+result<named_place> parse_words(std::string_view text, std::uint32_t count)
+{
+	std::size_t comma = text.find(',');
 	named_place place{.network = std::string(text.substr(0, comma))};
 
-	if (const auto judged = check_network_name(place.network); !judged)
-		return bad_usage(fmt::format("--net {}: {}", text, judged.error().what));
-	if (comma == text.npos)
-		return place;
-	if (!rest.starts_with(key))
-		return bad_usage(fmt::format("--net {}: not NAME or NAME,ip=ADDRESS", text));
+	VMCTL_TRY(check_network_name(place.network));
+	while (comma != text.npos) {
+		const std::size_t next = text.find(',', comma + 1);
 
-	const auto ip4 = parse_ip4(rest.substr(key.size()));
-
-	if (!ip4 || *ip4 == 0)
-		return bad_usage(fmt::format("--net {}: not an IPv4 address such as 10.9.0.2", text));
-	if (count > 1)
-		return bad_usage(fmt::format("--net {}: {} cannot have one address", text, count_text(count)));
-	place.ip4 = *ip4;
+		VMCTL_TRY(parse_address(text.substr(comma + 1, next - comma - 1), place));
+		comma = next;
+	}
+	if (place.ip4 && count > 1)
+		return fail(EINVAL, fmt::format("{} cannot have one address", count_text(count)));
 	return place;
+}
+
+outcome<named_place> parse_place(std::string_view text, std::uint32_t count)
+{
+	auto place = parse_words(text, count);
+
+	if (!place)
+		return give_up(status::usage, about(fmt::format("--net {}", text), place.error()));
+	return *std::move(place);
 }
 
 outcome<networks> open_networks()
@@ -251,7 +270,7 @@ outcome<std::optional<network_place>> find_place(const context &world, const inv
 		return give_up(status::broken,
 			       {ENODEV, fmt::format("--net {}: no such network", place->network),
 				fmt::format("make it: vmctl net create {} --subnet 10.9.0.0/16", place->network)});
-	return network_place{.network = index, .ip4 = place->ip4};
+	return network_place{.network = index, .ip4 = place->ip4.value_or(0), .dns4 = place->dns4.value_or(0)};
 }
 
 int verb_net_create(const context &world, const invocation &in)

@@ -24,7 +24,8 @@ constexpr option json{"json", "", "one JSON array"};
 constexpr option memory{"memory,m", "SIZE",
 			"memory of each VM, as 512K, 16M or 1.5G (16M, or as the image was loaded)"};
 
-constexpr option net{"net", "NAME[,ip=ADDRESS]", "a place on this network; any address that is free"};
+constexpr option net{"net", "NAME[,ip=ADDRESS][,dns=ADDRESS]",
+		     "a place on this network: any address that is free, this host as name server"};
 
 constexpr std::array run_options{
 	option{"detach,d", "", "in the background; prints the id"},

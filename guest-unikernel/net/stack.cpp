@@ -205,6 +205,13 @@ std::uint32_t mayfly::net::own_address()
 	return device != nullptr ? lwip_ntohl(config_of(*device).ip4) : 0;
 }
 
+std::uint32_t mayfly::net::name_server()
+{
+	const auto *device = find_network();
+
+	return device != nullptr ? lwip_ntohl(config_of(*device).dns4) : 0;
+}
+
 // One exit each time around: it sends, sleeps and receives.
 mayfly::events mayfly::net::poll(std::uint64_t deadline)
 {

@@ -111,13 +111,16 @@ static int take_net(struct vm_template *template, const struct mayfly_spawn *spa
 		return -EINVAL;
 	if (copy_from_user(&net, u64_to_user_ptr(attachment->payload), sizeof(net)))
 		return -EFAULT;
-	if (net.ip4 && spawn->count != 1)
+	if (net.reserved || (net.ip4 && spawn->count != 1))
 		return -EINVAL;
 	found = net_get_by_index(net.ifindex);
 	if (IS_ERR(found))
 		return PTR_ERR(found);
-	template->net = found;
-	template->ip4 = (__force __be32)net.ip4;
+	template->place = (struct port_place){
+		.net = found,
+		.ip4 = (__force __be32)net.ip4,
+		.dns4 = (__force __be32)net.dns4,
+	};
 	return 0;
 }
 
@@ -275,8 +278,8 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 out_pool:
 	pool_put(template.pool);
 out_args:
-	if (template.net)
-		switch_put(template.net);
+	if (template.place.net)
+		switch_put(template.place.net);
 	if (template.args)
 		put_page(template.args);
 	return ret;

@@ -94,17 +94,16 @@ static int insert_at(struct xarray *ports, struct port *port, u32 address)
 
 /**
  * port_open - give a VM a place on a switch
- * @net: the switch
- * @ip4: its address, in network order; 0: any that is free
+ * @place: where
  * @vm: the VM, which may be found already, or will be
  * @owner: the VM's
  *
  * Context: may sleep.
  * Return: the port, or ERR_PTR: -EINVAL, -EADDRINUSE, -EADDRNOTAVAIL, -ENOMEM, -ENODEV.
  */
-struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm,
-		       struct owner *owner)
+struct port *port_open(const struct port_place *place, struct vm *vm, struct owner *owner)
 {
+	struct net_switch *net = place->net;
 	struct port *port = kzalloc(sizeof(*port), MEMORY_SLEEP);
 	int ret;
 
@@ -112,12 +111,13 @@ struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm,
 		return ERR_PTR(-ENOMEM);
 	spin_lock_init(&port->lock);
 	__skb_queue_head_init(&port->queue);
-	port->ip4 = ip4;
+	port->ip4 = place->ip4;
 	port->vm = vm;
 	port->owner = owner;
 	ret = switch_read_subnet(net, &port->subnet);
-	if (!ret && ip4)
-		ret = insert_at(&net->ports, port, ntohl(ip4));
+	port->dns4 = place->dns4 ?: port->subnet.gateway;
+	if (!ret && port->ip4)
+		ret = insert_at(&net->ports, port, ntohl(port->ip4));
 	else if (!ret)
 		ret = insert_anywhere(&net->ports, port, &net->next);
 	if (ret) {

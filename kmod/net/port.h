@@ -9,6 +9,7 @@
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 
+#include "net/place.h"
 #include "net/switch.h"
 
 struct owner;
@@ -27,6 +28,7 @@ struct port {
 	struct net_switch *net;		/* [I] has a reference */
 	struct net_subnet subnet;	/* [I] as it was when the VM was made */
 	__be32 ip4;			/* [I] */
+	__be32 dns4;			/* [I] */
 	struct owner *owner;		/* [I] the VM's, while @vm is set */
 	spinlock_t lock;
 	struct vm *vm;			/* [l] NULL after its end */
@@ -38,8 +40,7 @@ struct port {
 
 typedef void port_arrived_fn(struct vm *vm, u32 port);
 
-struct port *port_open(struct net_switch *net, __be32 ip4, struct vm *vm,
-		       struct owner *owner);
+struct port *port_open(const struct port_place *place, struct vm *vm, struct owner *owner);
 void port_close(struct port *port);
 void port_shut(struct port *port);
 void port_free(struct port *port);

@@ -333,12 +333,16 @@ struct mayfly_attachment {
  *	network namespace
  * @ip4: the VM's IPv4 address, in network order, in the subnet of the device's first address;
  *	0: any that is free. With one, @count is 1
+ * @dns4: of the name server that the guest is told, in network order; 0: the host's address there
+ * @reserved: zero
  *
  * The guest finds it on its device page, see mayfly_net.h. Its place ends with the VM.
  */
 struct mayfly_attach_net {
 	__u32 ifindex;
 	__u32 ip4;
+	__u32 dns4;
+	__u32 reserved;
 };
 
 /* Attributes of IFLA_INFO_DATA for such a device: __u32, in the caller's user namespace. */
@@ -879,6 +883,7 @@ MAYFLY_SIZE(struct mayfly_image_create, 176);
 MAYFLY_SIZE(struct mayfly_image_info, 208);
 MAYFLY_SIZE(struct mayfly_tag, 72);
 MAYFLY_SIZE(struct mayfly_attachment, 24);
+MAYFLY_SIZE(struct mayfly_attach_net, 16);
 MAYFLY_SIZE(struct mayfly_spawn, 168);
 MAYFLY_SIZE(struct mayfly_vm_info, 440);
 MAYFLY_SIZE(struct mayfly_list, 56);

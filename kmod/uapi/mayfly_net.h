@@ -143,7 +143,7 @@ struct mayfly_net_header {
  * @mtu: bytes of a packet at most, unless it is to be segmented
  * @ip4: its IPv4 address, in network order as all of these; 0: none
  * @gw4: the host's
- * @dns4: of a name server; 0: none
+ * @dns4: of the name server
  * @prefix4: bits of the subnet's number
  * @prefix6: likewise
  * @flags: zero

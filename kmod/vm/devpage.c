@@ -177,6 +177,7 @@ static void add_net(struct mayfly_device_page *page, const struct port *port)
 		.mtu = port->subnet.mtu,
 		.ip4 = (__force u32)port->ip4,
 		.gw4 = (__force u32)port->subnet.gateway,
+		.dns4 = (__force u32)port->dns4,
 		.prefix4 = inet_mask_len(port->subnet.mask),
 	};
 	struct mayfly_device *device = &page->devices[page->nr_devices++];

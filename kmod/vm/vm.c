@@ -179,9 +179,9 @@ static int attach(struct vm *vm, const struct vm_template *template)
 {
 	struct port *port;
 
-	if (!template->net)
+	if (!template->place.net)
 		return 0;
-	port = port_open(template->net, template->ip4, vm, vm->owner);
+	port = port_open(&template->place, vm, vm->owner);
 	if (IS_ERR(port))
 		return PTR_ERR(port);
 	vm->port = port;

@@ -22,13 +22,13 @@
 
 #include "cpu/vcpu.h"
 #include "mem/memory.h"
+#include "net/place.h"
 #include "uapi/mayfly.h"
 #include "uapi/mayfly_guest.h"
 #include "vm/console.h"
 #include "vm/names.h"
 
 struct image;
-struct net_switch;
 struct owner;
 struct pool;
 struct port;
@@ -128,8 +128,7 @@ struct vm {
  * @image: what they start from
  * @pool: the creator's
  * @owner: the creator
- * @net: the network, or NULL
- * @ip4: the VM's address there, in network order; 0: any that is free
+ * @place: on a network; its @net is NULL without one
  * @args: argument page or NULL
  * @args_length: bytes used in it
  * @argc: strings in it
@@ -140,8 +139,7 @@ struct vm_template {
 	struct image *image;
 	struct pool *pool;
 	struct owner *owner;
-	struct net_switch *net;
-	__be32 ip4;
+	struct port_place place;
 	struct page *args;
 	u32 args_length;
 	u32 argc;

@@ -74,7 +74,7 @@ struct spawn_call {
 private:
 	void attach(const network_place &place)
 	{
-		net = {.ifindex = place.network, .ip4 = htonl(place.ip4)};
+		net = {.ifindex = place.network, .ip4 = htonl(place.ip4), .dns4 = htonl(place.dns4), .reserved = 0};
 		attachment.type = MAYFLY_ATTACH_NET;
 		attachment.size = sizeof net;
 		attachment.payload = address_of(&net);

@@ -174,7 +174,7 @@ TEST_F(Faults, SpawnOnANetwork)
 {
 	ASSERT_EQ(system("ip link add mf0 type mayfly && ip address add 10.9.0.1/16 dev mf0"), 0);
 	{
-		const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0};
+		const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .reserved = 0};
 		const mayfly_attachment place{.type = MAYFLY_ATTACH_NET,
 					      .flags = 0,
 					      .size = sizeof(net),

@@ -20,6 +20,7 @@
 #include <mayfly_guest.h>
 
 #include "../live/descriptor.hpp"
+#include "network.hpp"
 #include "random.hpp"
 #include "vcpu_state.hpp"
 
@@ -263,8 +264,11 @@ inline void random_name(random &r, char (&name)[MAYFLY_NAME_SIZE])
 /// A place on a network, if there is one.
 inline mayfly_attachment random_attachment(random &r, arena &memory)
 {
-	static const unsigned there = if_nametoindex("mf0");
-	mayfly_attach_net net{.ifindex = r.chance(90) ? there : static_cast<std::uint32_t>(r.below(5)), .ip4 = 0};
+	const unsigned there = if_nametoindex(network_name);
+	mayfly_attach_net net{.ifindex = r.chance(90) ? there : static_cast<std::uint32_t>(r.below(5)),
+			      .ip4 = 0,
+			      .dns4 = 0,
+			      .reserved = 0};
 	mayfly_attachment one{};
 
 	// In 10.9.0.0/24, where the test has one.

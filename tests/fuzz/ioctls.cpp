@@ -164,6 +164,8 @@ public:
 		// The guests that spin should not take most of the time.
 		if (setpriority(PRIO_PROCESS, 0, -19))
 			fmt::print(stderr, "# fuzz-ioctls: no priority: {}\n", strerror(errno));
+		if (s.user)
+			enter_network_of(nobody);
 		crew_.emplace(shared_, watchdog_);
 		if (s.user)
 			become_nobody();
@@ -448,7 +450,8 @@ bool read_options(int argc, char **argv, settings &s)
 	auto described = describe(s);
 	auto add = described.add_options();
 
-	add("user", boost::program_options::bool_switch(&s.user), "as nobody, with the device opened before");
+	add("user", boost::program_options::bool_switch(&s.user),
+	    "as nobody, with the device opened before and a network namespace of his own");
 	add("corpus", boost::program_options::value(&s.corpus), "folder that keeps programs between runs");
 	add("steps", boost::program_options::value(&s.steps), "calls of a thread, at most (60)");
 	add("program", boost::program_options::value(&s.program), "only this one, by its lineage");

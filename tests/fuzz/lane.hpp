@@ -21,6 +21,7 @@
 #include "arguments.hpp"
 #include "interrupter.hpp"
 #include "kcov.hpp"
+#include "network.hpp"
 #include "options.hpp"
 #include "program.hpp"
 #include "watchdog.hpp"
@@ -322,6 +323,12 @@ private:
 		case what::map:
 			map(on, r);
 			break;
+		case what::network: {
+			const watchdog::guard guard(post_, "network", shared_.index);
+
+			answers_.count("network", play_with_network(r));
+			break;
+		}
 		case what::dup:
 			if (const int made = fcntl(on, F_DUPFD_CLOEXEC, 3); made >= 0)
 				keep(s.to, made);

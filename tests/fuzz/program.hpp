@@ -68,6 +68,7 @@ enum class what : std::uint8_t {
 	dup2,
 	close,
 	fork,
+	network,
 	nonblock,
 };
 
@@ -94,7 +95,7 @@ inline what random_call(random &r)
 		what::set_state,    what::set_state,    what::strange,      what::read,       what::poll,
 		what::close,        what::dup,          what::image_list,   what::image_open, what::image_tag,
 		what::image_remove, what::memory,       what::memory,       what::snapshot,   what::snapshot,
-		what::extents,      what::extents,      what::arguments,
+		what::extents,      what::extents,      what::arguments,    what::network,    what::network,
 	};
 
 	if (r.chance(92))

@@ -69,7 +69,7 @@ protected:
 	/// SPAWN of one VM with an address; 0: any. The descriptor, or what went wrong.
 	int spawn(const fd &image, std::uint32_t ip4 = 0, unsigned ifindex = if_nametoindex("mf0")) const
 	{
-		const mayfly_attach_net net{.ifindex = ifindex, .ip4 = ip4};
+		const mayfly_attach_net net{.ifindex = ifindex, .ip4 = ip4, .dns4 = 0, .reserved = 0};
 
 		return spawn_with(image, net);
 	}
@@ -226,7 +226,7 @@ TEST_F(Network, AnAddressIsFreeAfterItsVm)
 TEST_F(Network, BadAttachmentsAreRefused)
 {
 	const fd image = live::make_image(device, guests::hello);
-	const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0};
+	const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .reserved = 0};
 	const auto refused = [&](auto change) {
 		std::array two{attachment_of(net), attachment_of(net)};
 		mayfly_spawn request = live::spawn_request(image);
@@ -275,7 +275,7 @@ TEST_F(Network, WhatWaitsIsAUsersOwn)
 		if (setgid(65534) != 0 || setuid(65534) != 0)
 			_exit(100);
 
-		const mayfly_attach_net net{.ifindex = if_nametoindex("mf1"), .ip4 = 0};
+		const mayfly_attach_net net{.ifindex = if_nametoindex("mf1"), .ip4 = 0, .dns4 = 0, .reserved = 0};
 
 		static_cast<void>(spawn_with(live::make_image(device, guests::hello), net, count));
 		_exit(0);

@@ -122,6 +122,35 @@ load with_network
 	[[ $(vmctl ps --json | jq '[.[].ip] | unique | length') -eq 1000 ]]
 }
 
+@test "ten thousand are pinged in turn, and none is lost" {
+	# A thousand pings a second: what has come waits here for fping.
+	sysctl -q net.core.rmem_default=67108864
+	vmctl spawn -q -n 10000 --net web echo >/dev/null
+	fping -q -c 2 -i 1 -p 10000 -t 60000 -g 10.9.0.2 10.9.39.17 2>"$BATS_TEST_TMPDIR/told"
+	[[ $(grep -c 'xmt/rcv/%loss = 2/2/0%' "$BATS_TEST_TMPDIR/told") -eq 10000 ]]
+}
+
+@test "CPUs go and come under traffic" {
+	local cpu=/sys/devices/system/cpu/cpu1/online bytes=20000000 i streams=()
+	vmctl spawn -q -n 2 --name echo --net web echo >/dev/null
+	vmctl spawn -q --name asks --net web "$BATS_TEST_DIRNAME/../../build/tests/net-guest" -- ask 10.9.0.2 7 100000000
+	head -c $bytes /dev/urandom >"$BATS_TEST_TMPDIR/sent"
+	for i in 2 3; do
+		exec {tcp}<>"/dev/tcp/10.9.0.$i/7"
+		cat "$BATS_TEST_TMPDIR/sent" >&"$tcp" &
+		head -c $bytes <&"$tcp" >"$BATS_TEST_TMPDIR/came.$i" &
+		streams+=($!)
+	done
+	for ((i = 0; i < 5; i++)); do
+		echo 0 >$cpu
+		echo 1 >$cpu
+	done
+	wait "${streams[@]}"
+	cmp "$BATS_TEST_TMPDIR/sent" "$BATS_TEST_TMPDIR/came.2"
+	cmp "$BATS_TEST_TMPDIR/sent" "$BATS_TEST_TMPDIR/came.3"
+	has_state asks parked || has_state asks running || has_state asks ready
+}
+
 @test "a cold VM wakes for a connection" {
 	vmctl spawn -q --name sleeper --net web,ip=10.9.0.9 echo
 	[[ $(asked 10.9.0.9 7 <<<"warm") == warm ]]
@@ -268,6 +297,26 @@ is_cold()
 	# One that waits in a call ends when it shall stop.
 	vmctl stop -t 60 polls selects
 	[[ $(field polls status) == 0 && $(field selects status) == 0 ]]
+}
+
+@test "names are asked of the host, or of whom --net says" {
+	local guest=$BATS_TEST_DIRNAME/../../build/tests/bsd-guest
+	resolved() { vmctl run --net "$1" "$guest" -- resolve "$2"; }
+	[[ $(resolved web 10.9.8.7) == 10.9.8.7 ]]
+	# Nobody listens at port 53.
+	run -1 resolved web web-17.mayfly
+	[[ $output == EAI_AGAIN ]]
+	run -1 vmctl run "$guest" -- resolve web-17.mayfly
+	[[ $output == EAI_AGAIN ]]
+	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --pid-file="$BATS_TEST_TMPDIR/pid" \
+		--user=root --local-service --interface=web --bind-interfaces --local=/mayfly/ \
+		--address=/web-17.mayfly/10.9.3.17 --cname=front.mayfly,web-17.mayfly
+	[[ $(resolved web web-17.mayfly) == 10.9.3.17 ]]
+	run -1 resolved web other.mayfly
+	[[ $output == EAI_NONAME ]]
+	run -1 resolved "web,dns=10.9.0.200" web-17.mayfly
+	[[ $output == EAI_AGAIN ]]
+	kill "$(<"$BATS_TEST_TMPDIR/pid")"
 }
 
 @test "a connection that is idle wakes nobody" {

@@ -46,17 +46,24 @@ TEST_F(launch_test, a_place_on_a_network)
 	ASSERT_EQ(fake.places.size(), 1u);
 	EXPECT_EQ(fake.places[0].ifindex, 7u);
 	EXPECT_EQ(ntohl(fake.places[0].ip4), 0x0a090311u);
+	EXPECT_EQ(fake.places[0].dns4, 0u);
 	ASSERT_EQ(run({"create", "-n", "2", "--net", "web"}), 0);
 	EXPECT_EQ(fake.places.back().ip4, 0u);
+	ASSERT_EQ(run({"spawn", "-n", "2", "--net", "web,dns=1.1.1.1"}), 0);
+	EXPECT_EQ(ntohl(fake.places.back().dns4), 0x01010101u);
+	EXPECT_EQ(fake.places.back().ip4, 0u);
+	ASSERT_EQ(run({"spawn", "--net", "web,dns=1.1.1.1,ip=10.9.3.17"}), 0);
+	EXPECT_EQ(ntohl(fake.places.back().ip4), 0x0a090311u);
 	ASSERT_EQ(run({"spawn"}), 0);
-	EXPECT_EQ(fake.places.size(), 2u) << "without --net there is no place";
+	EXPECT_EQ(fake.places.size(), 4u) << "without --net there is no place";
 }
 
 TEST_F(launch_test, spawn_refuses_bad_places)
 {
 	fake.networks["web"] = 7;
-	for (const char *place : {"", "1web", "we b", "web,", "web,ip=", "web,ip=x", "web,ip=0.0.0.0",
-				  "web,ip=1.2.3.4.5", "web,mac=1", "web,ip=10.9.0.2,ip=10.9.0.3", "sixteen-letters-"})
+	for (const char *place :
+	     {"", "1web", "we b", "web,", "web,ip=", "web,ip=x", "web,ip=0.0.0.0", "web,ip=1.2.3.4.5", "web,mac=1",
+	      "web,ip=10.9.0.2,ip=10.9.0.3", "web,ip=10.9.0.2,", "web,dns", "sixteen-letters-"})
 		EXPECT_EQ(run({"spawn", "--net", place}), 2) << place;
 	EXPECT_EQ(run({"spawn", "-n", "2", "--net", "web,ip=10.9.0.2"}), 2);
 	EXPECT_EQ(err, "vmctl: spawn: --net web,ip=10.9.0.2: 2 VMs cannot have one address\n"

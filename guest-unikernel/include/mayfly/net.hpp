@@ -42,6 +42,9 @@ bool is_there();
 /// This VM's address; 0 without a network.
 std::uint32_t own_address();
 
+/// The name server's; 0 without a network.
+std::uint32_t name_server();
+
 /// What can become ready. A socket that is destroyed is closed.
 class socket
 {

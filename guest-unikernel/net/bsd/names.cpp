@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Addresses as text. There are no names yet but localhost.
+// Addresses and names as text.
+
+#include "resolve.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -59,7 +61,7 @@ int find_host(const char *name, int flags, in_addr &address)
 	else if (strcmp(name, "localhost") == 0)
 		address.s_addr = __builtin_bswap32(INADDR_LOOPBACK);
 	else if (!parse_address(name, address))
-		return EAI_NONAME;
+		return (flags & AI_NUMERICHOST) != 0 ? EAI_NONAME : resolve(name, address);
 	return 0;
 }
 
@@ -176,7 +178,9 @@ const char *gai_strerror(int error) noexcept
 {
 	switch (error) {
 	case EAI_NONAME:
-		return "no such name, and no name server";
+		return "no such name";
+	case EAI_AGAIN:
+		return "no name server answers";
 	case EAI_SERVICE:
 		return "a service is a number here";
 	case EAI_FAMILY:

@@ -29,7 +29,8 @@
 #define LWIP_DHCP 0
 #define LWIP_AUTOIP 0
 #define LWIP_IGMP 0
-#define LWIP_DNS 0
+#define LWIP_DNS 1        /* net/bsd/resolve.cpp; linked where it is called */
+#define DNS_MAX_TTL 300   /* s: so long a name is kept at most */
 #define IP_FORWARD 0
 #define IP_REASSEMBLY 1
 #define IP_REASS_MAX_PBUFS 64 /* a datagram of 64 KiB in pieces of 1,500 bytes */

@@ -5,6 +5,7 @@
  *	bsd serve PORT            echoes to many by poll()
  *	bsd select PORT           likewise by select()
  *	bsd ask ADDRESS PORT N    sends N bytes, and expects them back; blocking
+ *	bsd resolve NAME          its address, or why there is none
  *	bsd check                 what calls return, without a peer but itself
  */
 #include <arpa/inet.h>
@@ -262,6 +263,21 @@ static void check_text(void)
 	freeaddrinfo(found);
 }
 
+static void resolve(const char *name)
+{
+	struct addrinfo *found;
+	char text[INET_ADDRSTRLEN];
+	int error = getaddrinfo(name, "80", NULL, &found);
+
+	if (error != 0) {
+		printf("%s\n", error == EAI_NONAME ? "EAI_NONAME" : error == EAI_AGAIN ? "EAI_AGAIN" : "another error");
+		exit(1);
+	}
+	inet_ntop(AF_INET, &((struct sockaddr_in *)found->ai_addr)->sin_addr, text, sizeof text);
+	printf("%s\n", text);
+	freeaddrinfo(found);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -272,6 +288,8 @@ int main(int argc, char **argv)
 		serve_by_select(argv[2]);
 	else if (strcmp(what, "ask") == 0 && argc == 5)
 		ask(argv[2], argv[3], number_of(argv[4]));
+	else if (strcmp(what, "resolve") == 0 && argc == 3)
+		resolve(argv[2]);
 	else if (strcmp(what, "check") != 0)
 		return 2;
 	if (strcmp(what, "check") == 0) {

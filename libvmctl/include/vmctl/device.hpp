@@ -31,6 +31,7 @@ namespace vmctl
 struct network_place {
 	std::uint32_t network = 0; ///< index of its device, in this network namespace
 	std::uint32_t ip4 = 0;     ///< the VM's address, as a number; 0: any that is free
+	std::uint32_t dns4 = 0;    ///< of its name server; 0: the host's address on the network
 };
 
 /// What spawn needs to know.
