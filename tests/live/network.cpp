@@ -196,7 +196,12 @@ TEST_F(Network, AnAddressIsOfTheSubnetAndOfOneVm)
 	EXPECT_EQ(spawn(image, 0, if_nametoindex("lo")), -ENODEV);
 	EXPECT_EQ(spawn(image, 0, 12345), -ENODEV);
 	EXPECT_EQ(spawn(image, 0, 0), -ENODEV);
-	EXPECT_EQ(spawn_with(image, {.ifindex = if_nametoindex("mf0"), .ip4 = address_of("10.9.0.6")}, 2), -EINVAL);
+	EXPECT_EQ(
+		spawn_with(image,
+			   {.ifindex = if_nametoindex("mf0"), .ip4 = address_of("10.9.0.6"), .dns4 = 0, .reserved = 0},
+			   2),
+		-EINVAL);
+	EXPECT_EQ(spawn_with(image, {.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .reserved = 1}), -EINVAL);
 	must("ip address flush dev mf0");
 	EXPECT_EQ(spawn(image), -EADDRNOTAVAIL);
 	must("ip address add 10.9.0.1/30 dev mf0");
