@@ -177,9 +177,10 @@ static void on_fold_work(struct work_struct *work)
 }
 
 /**
- * image_teardown - at unload; there are no images
+ * image_teardown - at unload; there are no images, but some may wait for RCU
  */
 void image_teardown(void)
 {
 	cancel_delayed_work_sync(&fold_work);
+	rcu_barrier();
 }

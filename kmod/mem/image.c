@@ -390,6 +390,11 @@ void image_hide(struct image *image)
 	xa_erase(&images, image->id);
 }
 
+static void free_image_struct(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct image, rcu));
+}
+
 /**
  * image_free - free an image, but not its parent
  * @image: nobody finds or uses it
@@ -411,7 +416,8 @@ void image_free(struct image *image)
 	owner_put(image->owner);
 	if (image->created_ns)
 		atomic_long_dec(&nr_images);
-	kfree_rcu(image, rcu);
+	/* kfree_rcu() would keep it for seconds, at its owner's cost. */
+	call_rcu(&image->rcu, free_image_struct);
 }
 
 /**
