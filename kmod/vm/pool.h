@@ -46,7 +46,7 @@ struct pool {
 	unsigned long nr_warm;		/* [P] length of @warm; read by others */
 	struct list_head starved;	/* [P] claimed VMs that wait for memory */
 	struct timerqueue_head sleepers; /* [P] parked VMs with a deadline */
-	struct hrtimer timer;		/* [P] for the first of @sleepers */
+	struct hrtimer timer;		/* [P] for the first of @sleepers, or earlier */
 
 	struct list_head idle;		/* [P] idle workers, the one that slept last first */
 	struct mutex workers_lock;
@@ -64,7 +64,7 @@ struct pool {
 
 /**
  * struct pool_events - what happens when a timer or a work item of a pool fires
- * @deadline: the first sleeper's deadline has come; in hard interrupts
+ * @deadline: the first sleeper's deadline may have come; in hard interrupts
  * @fetch: serve one VM that waits for memory; may sleep
  * @help: make one more worker, if the pool may have it; may sleep
  * @stop_workers: the last VM has gone; may sleep

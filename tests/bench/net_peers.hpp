@@ -175,6 +175,8 @@ class process final
 public:
 	explicit process(const std::string &path = "") : pid_(fork())
 	{
+		if (pid_ < 0)
+			die("fork");
 		if (pid_ != 0)
 			return;
 		if (!path.empty() && setns(open(path.c_str(), O_RDONLY | O_CLOEXEC), CLONE_NEWNET) != 0)

@@ -106,6 +106,8 @@ field()
 	fuzz "$ioctls" --count $((75 / slower)) --steps "$steps" --user --json
 	[[ $status -eq 0 ]]
 	[[ $(field .programs) -eq $((75 / slower)) ]]
+	# Bochs has too few for that.
+	[[ $slower -gt 1 || $(field .answers.network.ok) -gt 0 ]]
 }
 
 @test "a seed makes the same programs again" {

@@ -43,6 +43,8 @@ inline void enter_network_of(uid_t user)
 	const pid_t child = fork();
 	char byte = 0;
 
+	if (child < 0)
+		throw broken_rule(std::strerror(errno));
 	if (child == 0) {
 		close(over[1]);
 		if (setresuid(user, user, user) || unshare(CLONE_NEWUSER | CLONE_NEWNET) ||

@@ -322,13 +322,15 @@ is_cold()
 	[[ $output == EAI_AGAIN ]]
 	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --pid-file="$BATS_TEST_TMPDIR/pid" \
 		--user=root --local-service --interface=web --bind-interfaces --local=/mayfly/ \
-		--address=/web-17.mayfly/10.9.3.17 --cname=front.mayfly,web-17.mayfly
+		--host-record=web-17.mayfly,10.9.3.17 --cname=front.mayfly,web-17.mayfly
 	[[ $(resolved web web-17.mayfly) == 10.9.3.17 ]]
+	[[ $(resolved web front.mayfly.) == 10.9.3.17 ]]
+	run -1 resolved web front..mayfly
+	[[ $output == EAI_NONAME ]]
 	run -1 resolved web other.mayfly
 	[[ $output == EAI_NONAME ]]
 	run -1 resolved "web,dns=10.9.0.200" web-17.mayfly
 	[[ $output == EAI_AGAIN ]]
-	kill "$(<"$BATS_TEST_TMPDIR/pid")"
 }
 
 @test "a connection that is idle wakes nobody" {

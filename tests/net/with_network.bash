@@ -25,6 +25,8 @@ teardown()
 	vmctl rm -f --all 2>/dev/null || true
 	vmctl net ls -q | xargs -r vmctl net rm -f
 	ip link delete ifb0 2>/dev/null || true
+	# dnsmasq's.
+	xargs -r kill <"$BATS_TEST_TMPDIR/pid" 2>/dev/null || true
 }
 
 # What port $2 of $1 answers to the words on standard input, a line.

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <mayfly/clock.hpp>
 #include <netdb.h>
+#include <string_view>
 
 namespace
 {
@@ -37,14 +38,56 @@ void on_answer(const char *, const ip_addr_t *address, void *cookie)
 	application_was_called();
 }
 
-// What it remembers is older than DNS_MAX_TTL after so many calls.
+constexpr std::uint64_t longest_seconds = DNS_MAX_TTL + 1; // nothing is remembered after so many
+
+void let_pass(std::uint64_t seconds)
+{
+	for (auto n = std::min(seconds, longest_seconds); n > 0; --n)
+		dns_tmr();
+}
+
 void count_seconds(std::uint64_t now)
 {
 	const auto passed = now > counted ? (now - counted) / ns_per_second : 0;
 
-	for (auto n = std::min<std::uint64_t>(passed, DNS_MAX_TTL + 1); n > 0; --n)
-		dns_tmr();
+	let_pass(passed);
 	counted += passed * ns_per_second;
+}
+
+// Returns whether there is a server. A clone may have another one than the original, whose names
+// mean nothing there.
+bool find_server()
+{
+	const auto given = mayfly::net::name_server();
+	const auto server = lwip_address({.address = given});
+
+	if (given != 0 && !ip_addr_cmp(&server, dns_getserver(0))) {
+		let_pass(longest_seconds);
+		dns_setserver(0, &server);
+	}
+	return given != 0;
+}
+
+// A name as the protocol has it, in front of a length byte for each label: lwIP checks no more
+// than the sum. Returns whether it is one.
+bool copy_name(std::string_view name, char (&copy)[DNS_MAX_NAME_LENGTH])
+{
+	constexpr std::size_t longest_label = 63;
+
+	if (name.ends_with('.'))
+		name.remove_suffix(1);
+	if (name.size() >= sizeof copy)
+		return false;
+	copy[name.copy(copy, name.size())] = '\0';
+	for (;;) {
+		const auto label = name.substr(0, name.find('.'));
+
+		if (label.empty() || label.size() > longest_label)
+			return false;
+		if (label.size() == name.size())
+			return true;
+		name.remove_prefix(label.size() + 1);
+	}
 }
 
 // Returns 0, or why there is no address.
@@ -70,18 +113,17 @@ int error_of(err_t error)
 
 int resolve(const char *name, in_addr &address)
 {
+	char copy[DNS_MAX_NAME_LENGTH];
 	question asked;
 
+	if (!copy_name(name, copy))
+		return EAI_NONAME;
 	start_network();
-	const auto server = mayfly::net::name_server();
-	if (server == 0)
+	if (!find_server())
 		return EAI_AGAIN;
-	const auto to = lwip_address({.address = server});
-	dns_setserver(0, &to);
 	count_seconds(mayfly::now_ns());
-	counted = mayfly::now_ns();
 
-	const auto error = dns_gethostbyname(name, &asked.address, on_answer, &asked);
+	const auto error = dns_gethostbyname(copy, &asked.address, on_answer, &asked);
 	if (error == ERR_INPROGRESS) {
 		if (const int failed = wait_for(asked); failed != 0)
 			return failed;
