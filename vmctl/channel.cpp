@@ -9,11 +9,11 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "handover.hpp"
+#include "program.hpp"
 
 namespace vmctl::cli
 {
@@ -41,38 +41,6 @@ void end_both(int number)
 {
 	::kill(running, SIGTERM);
 	end_by(number);
-}
-
-// Starts `command` with these as standard input and output. It is not to take SIGPIPE as we
-// do, nor keys that are for us.
-result<pid_t> start(std::vector<std::string> &command, int in, int out)
-{
-	std::vector<char *> words;
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t defaults;
-	pid_t child = -1;
-
-	for (std::string &word : command)
-		words.push_back(word.data());
-	words.push_back(nullptr);
-	sigemptyset(&defaults);
-	sigaddset(&defaults, SIGPIPE);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigdefault(&attributes, &defaults);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-
-	const handled_signals ignored(std::array{SIGINT, SIGQUIT}, SIG_IGN);
-	const int code = ::posix_spawnp(&child, words.front(), &files, &attributes, words.data(), environ);
-
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&files);
-	if (code != 0)
-		return fail(code, command.front() + ": " + errno_text(code));
-	return child;
 }
 
 bool has_ended(pid_t child, int flags)
@@ -141,7 +109,7 @@ result<channel> channel::open(system &calls, std::vector<std::string> command, s
 		if (const int code = calls.set_nonblocking(fd); code != 0)
 			return fail(-code, "preparing a pipe: " + errno_text(-code));
 
-	const pid_t child = VMCTL_TRY(start(command, in.read.fd(), out.write.fd()));
+	const pid_t child = VMCTL_TRY(start_program(std::move(command), in.read.fd(), out.write.fd(), STDERR_FILENO));
 
 	return channel(child, std::move(in.write), std::move(out.read), patience);
 }
