@@ -8,6 +8,7 @@
  * indices.
  */
 #include <linux/errno.h>
+#include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/mm.h>
 #include <linux/skbuff.h>
@@ -135,6 +136,9 @@ static enum switch_drop dress(struct sk_buff *skb, const struct mayfly_net_heade
 	skb_set_transport_header(skb, frame.transport);
 	if (!is_from(skb, port))
 		return SWITCH_DROP_SENDER;
+	/* Where route_localnet is set, as for published ports, the host would take it. */
+	if (ipv4_is_loopback(ip_hdr(skb)->daddr))
+		return SWITCH_DROP_FRAME;
 	return virtio_net_hdr_to_skb(skb, (const struct virtio_net_hdr *)header, true) ?
 		       SWITCH_DROP_FRAME : SWITCH_DROPS;
 }

@@ -451,6 +451,25 @@ TEST_F(Network, AFalseSenderIsNotHeard)
 	EXPECT_EQ(vm.info().state, unsigned{MAYFLY_PARKED});
 }
 
+/// What listens at 127.0.0.1 is for this host alone, also where its packets for there may leave.
+TEST_F(Network, NoVmReachesTheHostsLoopback)
+{
+	must("echo 1 >/proc/sys/net/ipv4/conf/mf0/route_localnet");
+	must("ip link set lo up");
+
+	const auto [vm, ip4] = make_known_echo();
+	const sockaddr_in here{
+		.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}},
+		there{.sin_family = AF_INET, .sin_port = htons(7), .sin_addr = {ip4}, .sin_zero = {}};
+	const fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+
+	ASSERT_EQ(bind(socket.get(), reinterpret_cast<const sockaddr *>(&here), sizeof(here)), 0);
+	ASSERT_EQ(connect(socket.get(), reinterpret_cast<const sockaddr *>(&there), sizeof(there)), 0);
+	send(socket, pattern(10));
+	EXPECT_TRUE(live::eventually([&] { return statistic("rx_errors") == 1; }));
+	EXPECT_EQ(statistic("rx_packets"), 0u);
+}
+
 /// The device of a guest that makes a mistake in a ring is shut. The guest lives.
 TEST_F(Network, AMistakeInARingShutsTheDevice)
 {
