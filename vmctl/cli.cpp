@@ -29,7 +29,9 @@ po::options_description describe(const verb &which)
 	add("help,h", "");
 	for (const option &entry : which.options) {
 		// Values stay strings: lexical_cast would take -1 for a huge number.
-		if (*entry.value != '\0')
+		if (entry.repeats)
+			add(entry.names, po::value<std::vector<std::string>>(), "");
+		else if (*entry.value != '\0')
 			add(entry.names, po::value<std::string>(), "");
 		else
 			add(entry.names, "");
@@ -102,6 +104,15 @@ std::optional<std::string> invocation::value(const char *option) const
 	if (found == options_.end())
 		return {};
 	return found->second.as<std::string>();
+}
+
+std::vector<std::string> invocation::values(const char *option) const
+{
+	const auto found = options_.find(option);
+
+	if (found == options_.end())
+		return {};
+	return found->second.as<std::vector<std::string>>();
 }
 
 const verb *find_verb(std::string_view name)

@@ -89,6 +89,8 @@ public:
 
 	[[nodiscard]] bool has(const char *option) const { return options_.count(option) != 0; }
 	[[nodiscard]] std::optional<std::string> value(const char *option) const;
+	// Of an option that may be given several times.
+	[[nodiscard]] std::vector<std::string> values(const char *option) const;
 
 private:
 	boost::program_options::variables_map options_;
@@ -99,6 +101,7 @@ struct option {
 	const char *names; // "long" or "long,s"
 	const char *value;
 	const char *help;
+	bool repeats = false; // may be given several times
 };
 
 // A verb: dispatch, help and completion all read this. Its name is a word, or two of
@@ -149,10 +152,12 @@ int verb_image_rm(const context &, const invocation &);
 int verb_image_tag(const context &, const invocation &);
 int verb_info(const context &, const invocation &);
 int verb_inspect(const context &, const invocation &);
+int verb_ip(const context &, const invocation &);
 int verb_kill(const context &, const invocation &);
 int verb_logs(const context &, const invocation &);
 int verb_migrate(const context &, const invocation &);
 int verb_net_create(const context &, const invocation &);
+int verb_net_inspect(const context &, const invocation &);
 int verb_net_ls(const context &, const invocation &);
 int verb_net_rm(const context &, const invocation &);
 int verb_pause(const context &, const invocation &);

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "json.hpp"
+#include "publish.hpp"
 #include "select.hpp"
 #include "text.hpp"
 
@@ -283,6 +284,7 @@ int verb_rm(const context &world, const invocation &in)
 	const std::size_t count = CLI_TRY(world, work.apply(operation::remove, work.picked.vms, wrong));
 
 	work.tell(world, "removed", count);
+	sweep_firewall(world);
 	return wrong.end();
 }
 

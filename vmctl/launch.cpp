@@ -341,7 +341,10 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 {
 	std::string word = in.operands.empty() ? default_image : in.operands.front();
 	auto request = parse_request(in, count);
+	auto ports = parse_publish(in, count);
 
+	if (!ports)
+		return std::unexpected(ports.error());
 	// Shorter than CLI_TRY can be here: the failure goes to the caller.
 	if (!request)
 		return std::unexpected(request.error());
@@ -367,14 +370,53 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 	if (const auto judged = judge(world, in, *request, *to); !judged)
 		return std::unexpected(judged.error());
 	if (auto *loaded = std::get_if<image>(&*found))
-		return launch{std::move(*to), std::move(*loaded), std::move(word), std::move(*request)};
+		return launch{std::move(*to), std::move(*loaded), std::move(word), std::move(*request),
+			      std::move(*ports)};
 
 	auto from = load_file(*to, std::get<guest_file>(*found));
 
 	if (!from)
 		return std::unexpected(from.error());
-	return launch{std::move(*to), std::move(*from), std::move(word), std::move(*request)};
+	return launch{std::move(*to), std::move(*from), std::move(word), std::move(*request), std::move(*ports)};
 }
+
+outcome<void> open_ports(const context &world, const launch &plan, std::uint64_t id)
+{
+	const std::array ids{id};
+
+	if (plan.ports.empty())
+		return {};
+
+	auto opened = publish(world, plan.to, id, plan.ports);
+
+	if (!opened) {
+		static_cast<void>(plan.to.control(operation::kill, ids));
+		static_cast<void>(plan.to.control(operation::remove, ids));
+		sweep_firewall(world);
+	}
+	return opened;
+}
+
+namespace
+{
+
+// One VM whose ports must lead there before it is started.
+spawn_report make_published(const context &world, launch &plan, bool start)
+{
+	plan.request.start = false;
+
+	auto made = plan.to.spawn(plan.from, plan.request);
+
+	if (made.failure)
+		return made;
+	if (const auto opened = open_ports(world, plan, made.ids.front()); !opened)
+		return {.ids = {}, .failure = opened.error().cause};
+	if (start)
+		static_cast<void>(plan.to.control(operation::start, made.ids));
+	return made;
+}
+
+} // namespace
 
 int make_all(const context &world, const invocation &in, launch plan, bool start)
 {
@@ -397,7 +439,7 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 	{
 		progress bar(world, wanted);
 
-		made = spawn_all(plan, bar);
+		made = plan.ports.empty() ? spawn_all(plan, bar) : make_published(world, plan, start);
 	}
 	// Those that still run would take what is let go.
 	if (made.failure && !made.ids.empty())

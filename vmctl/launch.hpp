@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cli.hpp"
+#include "publish.hpp"
 
 namespace vmctl::cli
 {
@@ -13,6 +14,7 @@ struct launch {
 	image from;
 	std::string said; // what the image was called by
 	spawn_request request;
+	std::vector<port_pair> ports{}; // of this host, that shall lead to it
 };
 
 // Judges options, image, device and limits, in this order: mistakes of the
@@ -27,6 +29,10 @@ outcome<void> judge(const context &world, const invocation &in, spawn_request &r
 
 // Makes what is planned, as spawn and create do, and tells of it. The status.
 int make_all(const context &world, const invocation &in, launch plan, bool start);
+
+// Leads the ports of `plan` to the one VM that was made from it, and has not been started. After a
+// failure the VM is gone.
+outcome<void> open_ports(const context &world, const launch &plan, std::uint64_t id);
 
 // Prints the ids of new VMs. When nobody can be told, removes the VMs, says so, and is
 // false.

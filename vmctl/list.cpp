@@ -2,6 +2,7 @@
 // ps and inspect: what VMs there are.
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <map>
 
 #include <fmt/format.h>
@@ -112,6 +113,18 @@ int verb_ps(const context &world, const invocation &in)
 		print_rows(world, found.rows, in.has("all-rows"));
 	}
 	return found.missing.empty() ? status::ok : status::some_failed;
+}
+
+int verb_ip(const context &world, const invocation &in)
+{
+	const device from = CLI_TRY(world, open_device(world));
+	const chosen one = CLI_TRY(world, select_one(from, in.operands));
+
+	if (one.row.ip4 == 0)
+		return world.end({status::some_failed,
+				  {EADDRNOTAVAIL, printable(one.row.name) + ": has no address on a network"}});
+	world.out.print("{}\n", ip4_text(one.row.ip4));
+	return status::ok;
 }
 
 int verb_inspect(const context &world, const invocation &in)

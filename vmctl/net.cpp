@@ -12,6 +12,7 @@
 #include <pwd.h>
 
 #include "json.hpp"
+#include "publish.hpp"
 #include "screen.hpp"
 #include "text.hpp"
 
@@ -164,22 +165,33 @@ int status_of(const error &cause)
 	return cause.code == EIO || cause.code == ENOMEM ? status::broken : status::some_failed;
 }
 
+// Those that the caller may see.
+outcome<std::vector<vm_info>> list_vms(const context &world)
+{
+	const auto from = open_device(world);
+
+	// Without the module there are no networks either.
+	if (!from)
+		return is_module_missing(from.error()) ? outcome<std::vector<vm_info>>()
+						       : std::unexpected(from.error());
+
+	auto rows = from->list();
+
+	if (!rows)
+		return give_up(status::broken, rows.error());
+	return *std::move(rows);
+}
+
 // VMs of the caller's that each network has.
 using counts = std::map<std::uint32_t, std::size_t>;
 
 outcome<counts> count_vms(const context &world)
 {
-	const auto from = open_device(world);
+	const auto rows = list_vms(world);
 	counts by_network;
 
-	// Without the module there are no networks either.
-	if (!from)
-		return is_module_missing(from.error()) ? outcome<counts>() : std::unexpected(from.error());
-
-	const auto rows = from->list();
-
 	if (!rows)
-		return give_up(status::broken, rows.error());
+		return std::unexpected(rows.error());
 	for (const vm_info &row : *rows)
 		if (row.network != 0)
 			by_network[row.network]++;
@@ -204,6 +216,46 @@ json to_json(const network_info &row, std::size_t vms)
 		{"mtu", row.mtu},
 		{"up", row.up},
 		{"vms", vms},
+	};
+}
+
+// The rows of VMs that the caller may see.
+json vms_of(const network_info &network, std::span<const vm_info> rows)
+{
+	json array = json::array();
+
+	for (const vm_info &row : rows)
+		if (row.network == network.index)
+			array.push_back({{"id", row.id},
+					 {"name", row.name},
+					 {"ip", ip4_text(row.ip4)},
+					 {"state", to_string(row.state)}});
+	return array;
+}
+
+json ports_of(const network_info &network, const firewall &rules)
+{
+	json array = json::array();
+
+	for (const published_port &one : rules.published)
+		if (network.addresses && ((one.ip4 ^ network.addresses->host) & network.addresses->mask()) == 0)
+			array.push_back({{"host", outside_text(one.ports)},
+					 {"vm", one.vm},
+					 {"ip", ip4_text(one.ip4)},
+					 {"port", one.ports.inside}});
+	return array;
+}
+
+json to_json(const network_counters &counted)
+{
+	json drops = json::object();
+
+	for (const auto &[reason, number] : counted.drops)
+		drops[reason] = number;
+	return {
+		{"from_vms", {{"packets", counted.packets_from_vms}, {"bytes", counted.bytes_from_vms}}},
+		{"to_vms", {{"packets", counted.packets_to_vms}, {"bytes", counted.bytes_to_vms}}},
+		{"drops", drops},
 	};
 }
 
@@ -278,8 +330,17 @@ int verb_net_create(const context &world, const invocation &in)
 	const network_options options = CLI_TRY(world, parse_options(in));
 	const networks all = CLI_TRY(world, open_networks());
 
+	// Of one that was called so too, perhaps.
+	sweep_firewall(world);
 	if (const auto made = all.create(options); !made)
 		return world.end({status_of(made.error()), about(options.name, made.error())});
+	if (!in.has("nat"))
+		return status::ok;
+	if (const auto done = translate(world, options.name); !done) {
+		static_cast<void>(all.remove({.name = options.name}));
+		sweep_firewall(world);
+		return world.end(done.error());
+	}
 	return status::ok;
 }
 
@@ -291,6 +352,7 @@ int verb_net_ls(const context &world, const invocation &in)
 
 	if (!all)
 		return world.end({status::broken, all.error()});
+	sweep_firewall(world);
 	if (in.has("json")) {
 		json_array array(world.out);
 
@@ -305,6 +367,43 @@ int verb_net_ls(const context &world, const invocation &in)
 	return status::ok;
 }
 
+int verb_net_inspect(const context &world, const invocation &in)
+{
+	if (in.operands.empty())
+		return world.end({status::usage, {EINVAL, "the name of a network is needed"}});
+
+	const networks all = CLI_TRY(world, open_networks());
+	const std::vector<vm_info> rows = CLI_TRY(world, list_vms(world));
+	bool failed = false;
+
+	sweep_firewall(world);
+
+	// Who may not read it sees a network without what is there.
+	const auto rules = read_firewall(world.calls);
+	json_array array(world.out);
+
+	for (const std::string &name : in.operands) {
+		const auto found = all.find(name);
+		const auto counted = found ? all.count(*found) : std::unexpected(found.error());
+
+		if (!counted) {
+			world.complain(counted.error());
+			failed = true;
+			continue;
+		}
+
+		const json vms = vms_of(*found, rows);
+		json object = to_json(*found, vms.size());
+
+		object["vms"] = vms;
+		object["nat"] = rules ? json(std::ranges::count(rules->translated, name) != 0) : json(nullptr);
+		object["published"] = rules ? ports_of(*found, *rules) : json(nullptr);
+		object.update(to_json(*counted));
+		array.add(object);
+	}
+	return failed ? status::some_failed : status::ok;
+}
+
 int verb_net_rm(const context &world, const invocation &in)
 {
 	if (in.operands.empty())
@@ -316,6 +415,7 @@ int verb_net_rm(const context &world, const invocation &in)
 
 	for (const std::string &name : in.operands)
 		done &= remove_one(world, all, name, vms, in.has("force"));
+	sweep_firewall(world);
 	return done ? status::ok : status::some_failed;
 }
 

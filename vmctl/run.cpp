@@ -193,6 +193,14 @@ int run_attached(const context &world, launch plan, wish wanted)
 	if (!guest)
 		return world.end(failure{status::broken, guest.error()});
 
+	if (!plan.ports.empty()) {
+		const auto made = guest->info();
+
+		if (!made)
+			return world.end(failure{status::broken, made.error()});
+		CLI_TRY(world, open_ports(world, plan, made->id));
+	}
+
 	const stop_on_signal signals(*guest);
 
 	CLI_TRY(world, run_to_end(world, *guest, wanted));
@@ -250,12 +258,15 @@ outcome<void> warm_up(std::uint64_t id, wish &wanted, const launch &plan)
 
 int run_detached(const context &world, launch plan, wish wanted)
 {
-	plan.request.start = !wanted;
+	plan.request.start = !wanted && plan.ports.empty();
 
 	const spawn_report made = plan.to.spawn(plan.from, plan.request);
 
 	if (made.failure)
 		return world.end(failure{status::broken, *made.failure});
+	CLI_TRY(world, open_ports(world, plan, made.ids.front()));
+	if (!wanted && !plan.ports.empty())
+		static_cast<void>(plan.to.control(operation::start, made.ids));
 	if (wanted) {
 		if (const auto warm = warm_up(made.ids.front(), wanted, plan); !warm) {
 			const auto killed = plan.to.control(operation::kill, made.ids);
@@ -280,7 +291,13 @@ int verb_run(const context &world, const invocation &in)
 	CLI_TRY(world, check_wish(wanted, plan.to));
 	if (in.has("detach"))
 		return run_detached(world, std::move(plan), std::move(wanted));
-	return run_attached(world, std::move(plan), std::move(wanted));
+
+	const bool has_ports = !plan.ports.empty();
+	const int result = run_attached(world, std::move(plan), std::move(wanted));
+
+	if (has_ports)
+		sweep_firewall(world);
+	return result;
 }
 
 } // namespace vmctl::cli

@@ -27,11 +27,15 @@ constexpr option memory{"memory,m", "SIZE",
 constexpr option net{"net", "NAME[,ip=ADDRESS][,dns=ADDRESS]",
 		     "a place on this network: any address that is free, this host as name server"};
 
+constexpr option publish{"publish,p", "[ADDRESS:]PORT:PORT[/udp]",
+			 "lead this port of this host, or of one of its addresses, to that of the VM", true};
+
 constexpr std::array run_options{
 	option{"detach,d", "", "in the background; prints the id"},
 	option{"name", "NAME", "name of the VM"},
 	memory,
 	net,
+	publish,
 	option{"snapshot-when-ready", "NAME", "make an image when the guest says that it is ready"},
 };
 constexpr option how_many{"number,n", "N", "how many (1)"};
@@ -39,7 +43,7 @@ constexpr option prefix{"name", "PREFIX", "name; for several: PREFIX-1, PREFIX-2
 constexpr option only_ids{"quiet,q", "", "only ids, on standard output"};
 constexpr option progress{"progress", "", "tell how far it is, also without a terminal"};
 
-constexpr std::array spawn_options{how_many, prefix, memory, net, only_ids, progress};
+constexpr std::array spawn_options{how_many, prefix, memory, net, publish, only_ids, progress};
 constexpr std::array clone_options{how_many, prefix, net, only_ids, progress};
 constexpr std::array restore_options{
 	how_many, prefix,
@@ -100,6 +104,7 @@ constexpr std::array image_load_options{
 constexpr std::array net_create_options{
 	option{"subnet", "CIDR", "its addresses, as 10.9.0.0/16, where the host gets 10.9.0.1"},
 	option{"mtu", "BYTES", "of a packet at most (65520)"},
+	option{"nat", "", "its VMs reach the world, by addresses of this host's"},
 	option{"owner", "USER", "who may attach VMs, besides root"},
 };
 constexpr std::array net_ls_options{option{"quiet,q", "", "only names"}, json};
@@ -108,11 +113,11 @@ constexpr std::array help_options{option{"man", "", "all of it as a page, for: v
 
 // clang-format off
 constexpr std::array table{
-	verb{"run", "", life, "run [-d] [--name NAME] [-m SIZE] [--net NET] [--snapshot-when-ready NAME] [IMAGE] [-- ARGS…]",
+	verb{"run", "", life, "run [-d] [--name NAME] [-m SIZE] [--net NET] [-p PORT:PORT] [--snapshot-when-ready NAME] [IMAGE] [-- ARGS…]",
 	     "Run a VM in the foreground; ends with the guest's status", run_options, 1, true, verb_run},
-	verb{"spawn", "", life, "spawn [-n N] [--name PREFIX] [-m SIZE] [--net NET] [-q] [IMAGE] [-- ARGS…]",
+	verb{"spawn", "", life, "spawn [-n N] [--name PREFIX] [-m SIZE] [--net NET] [-p PORT:PORT] [-q] [IMAGE] [-- ARGS…]",
 	     "Start VMs in the background", spawn_options, 1, true, verb_spawn},
-	verb{"create", "define", life, "create [-n N] [--name PREFIX] [-m SIZE] [--net NET] [-q] [IMAGE] [-- ARGS…]",
+	verb{"create", "define", life, "create [-n N] [--name PREFIX] [-m SIZE] [--net NET] [-p PORT:PORT] [-q] [IMAGE] [-- ARGS…]",
 	     "Make VMs without starting them", spawn_options, 1, true, verb_create},
 	verb{"clone", "", life, "clone [-n N] [--name PREFIX] [--net NET] [-q] VM [-- ARGS…]",
 	     "Start VMs that go on from where another one is", clone_options, 1, true, verb_clone},
@@ -144,6 +149,7 @@ constexpr std::array table{
 	     verb_attach},
 	verb{"inspect", "dominfo", look, "inspect VM… | --all", "Print all there is to know, as JSON",
 	     inspect_options, any, false, verb_inspect},
+	verb{"ip", "domifaddr", look, "ip VM", "Print a VM's address on its network", {}, 1, false, verb_ip},
 	verb{"image ls", "images", stock, "image ls [-q] [--json]", "List the images: those loaded into the module, and the bundled ones",
 	     image_ls_options, 0, false, verb_image_ls},
 	verb{"snapshot", "commit", stock, "snapshot [--when-ready] [-f] VM NAME",
@@ -162,10 +168,13 @@ constexpr std::array table{
 	verb{"image rm", "rmi", stock, "image rm LOADED… | --all",
 	     "Forget names of images; an image goes with the last VM made from it", image_rm_options, any, false,
 	     verb_image_rm},
-	verb{"net create", "", wires, "net create NAME --subnet CIDR [--mtu BYTES] [--owner USER]",
+	verb{"net create", "", wires, "net create NAME --subnet CIDR [--mtu BYTES] [--nat] [--owner USER]",
 	     "Make a network for VMs: a device of this host's, and nothing else", net_create_options, 1, false,
 	     verb_net_create},
 	verb{"net ls", "", wires, "net ls [-q] [--json]", "List the networks", net_ls_options, 0, false, verb_net_ls},
+	verb{"net inspect", "", wires, "net inspect NETWORK…",
+	     "Print all there is to know about networks, as JSON: VMs, published ports, packets, and why some were dropped",
+	     json_options, any, false, verb_net_inspect},
 	verb{"net rm", "", wires, "net rm [-f] NAME…", "Remove networks", net_rm_options, any, false, verb_net_rm},
 	verb{"doctor", "", host, "doctor [--json]", "Say what keeps Mayfly from running here", json_options, 0,
 	     false, verb_doctor},

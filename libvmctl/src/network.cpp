@@ -16,6 +16,7 @@
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
+#include <sys/ioctl.h>
 
 #include "uapi.hpp"
 
@@ -104,6 +105,59 @@ template <class Object> void for_each(const cache &all, auto visit)
 {
 	for (nl_object *object = nl_cache_get_first(all.get()); object; object = nl_cache_get_next(object))
 		visit(reinterpret_cast<Object *>(object));
+}
+
+// Room for a structure of ethtool's, and what follows it.
+template <class Head> class ethtool_request
+{
+public:
+	ethtool_request(std::uint32_t command, std::size_t size)
+		: space_((sizeof(Head) + size + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t))
+	{
+		head()->cmd = command;
+	}
+
+	[[nodiscard]] Head *head() { return reinterpret_cast<Head *>(space_.data()); }
+
+	// Any socket will do.
+	[[nodiscard]] bool ask(int socket, const std::string &device)
+	{
+		ifreq request{};
+
+		device.copy(request.ifr_name, IFNAMSIZ - 1);
+		request.ifr_data = reinterpret_cast<char *>(space_.data());
+		return ::ioctl(socket, SIOCETHTOOL, &request) == 0;
+	}
+
+private:
+	std::vector<std::uint64_t> space_;
+};
+
+// What a device counts by names of its own, which libnl does not ask for.
+std::vector<std::pair<std::string, std::uint64_t>> read_own_counters(int socket, const std::string &device)
+{
+	ethtool_request<ethtool_sset_info> set(ETHTOOL_GSSET_INFO, sizeof(std::uint32_t));
+
+	set.head()->sset_mask = 1u << ETH_SS_STATS;
+	if (!set.ask(socket, device) || set.head()->sset_mask == 0)
+		return {};
+
+	const std::uint32_t count = set.head()->data[0];
+	ethtool_request<ethtool_gstrings> names(ETHTOOL_GSTRINGS, std::size_t{count} * ETH_GSTRING_LEN);
+	ethtool_request<ethtool_stats> values(ETHTOOL_GSTATS, std::size_t{count} * sizeof(std::uint64_t));
+	std::vector<std::pair<std::string, std::uint64_t>> all;
+
+	names.head()->string_set = ETH_SS_STATS;
+	names.head()->len = values.head()->n_stats = count;
+	if (!names.ask(socket, device) || !values.ask(socket, device))
+		return {};
+	for (std::uint32_t i = 0; i < count; i++) {
+		const char *name = reinterpret_cast<const char *>(names.head()->data) +
+				   std::size_t{i} * ETH_GSTRING_LEN;
+
+		all.emplace_back(std::string(name, ::strnlen(name, ETH_GSTRING_LEN)), values.head()->data[i]);
+	}
+	return all;
 }
 
 } // namespace
@@ -316,6 +370,25 @@ result<network_info> networks::find(std::string_view name) const
 		return fail(ENOENT, fmt::format("{}: no such network", name),
 			    "make it: vmctl net create NAME --subnet 10.9.0.0/16");
 	return *found;
+}
+
+result<network_counters> networks::count(const network_info &what) const
+{
+	rtnl_link *raw = nullptr;
+
+	if (const int code = rtnl_link_get_kernel(socket_.get(), static_cast<int>(what.index), nullptr, &raw); code < 0)
+		return failed(code, "reading the network's counters");
+
+	const link_object link(raw);
+	const auto counter = [&](rtnl_link_stat_id_t which) { return rtnl_link_get_stat(link.get(), which); };
+
+	return network_counters{
+		.packets_from_vms = counter(RTNL_LINK_RX_PACKETS),
+		.bytes_from_vms = counter(RTNL_LINK_RX_BYTES),
+		.packets_to_vms = counter(RTNL_LINK_TX_PACKETS),
+		.bytes_to_vms = counter(RTNL_LINK_TX_BYTES),
+		.drops = read_own_counters(nl_socket_get_fd(socket_.get()), what.name),
+	};
 }
 
 result<void> networks::remove(const network_info &what) const

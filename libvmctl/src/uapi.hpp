@@ -7,7 +7,9 @@
 #include <cstring>
 #include <string_view>
 
-#include <linux/if_link.h> // what libnl does not say of network devices
+#include <linux/ethtool.h> // this and the next two: what libnl does not say of network devices
+#include <linux/if_link.h>
+#include <linux/sockios.h>
 #include <mayfly.h>
 #include <mayfly_guest.h>
 

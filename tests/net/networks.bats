@@ -64,6 +64,16 @@ load with_network
 	[[ $(field one ip) == 10.9.3.17 ]]
 	[[ $(vmctl ps --json | jq -c '[.[].ip]') == '["10.9.3.17","10.9.0.2","10.9.0.3","10.9.0.4",null]' ]]
 	vmctl inspect one | jq -e '.[0].ip == "10.9.3.17"'
+	vm ip one
+	expect_status 0
+	expect_output 10.9.3.17
+	vm ip none
+	expect_status 1
+	expect_error "vmctl: ip: none: has no address on a network"
+	vm ip nobody-such
+	expect_status 1
+	vm ip
+	expect_status 2
 	vmctl ps one | grep -q '  IP$'
 	[[ $(vmctl net ls --json | jq '.[0].vms') == 4 ]]
 	vm spawn --net web,ip=10.9.3.17

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "error.hpp"
@@ -66,6 +67,14 @@ struct network_info {
 	bool up = false;                   ///< packets go through
 };
 
+/// What has gone through a network since it was made.
+struct network_counters {
+	std::uint64_t packets_from_vms = 0, bytes_from_vms = 0;
+	std::uint64_t packets_to_vms = 0, bytes_to_vms = 0;
+	/// Packets that went nowhere, by the reason that `ethtool -S` gives.
+	std::vector<std::pair<std::string, std::uint64_t>> drops{};
+};
+
 /// The networks of this network namespace, by a netlink socket.
 class networks final
 {
@@ -83,6 +92,9 @@ public:
 
 	/// The one called \p name. ENOENT.
 	[[nodiscard]] result<network_info> find(std::string_view name) const;
+
+	/// The counters of \p what. ENOENT.
+	[[nodiscard]] result<network_counters> count(const network_info &what) const;
 
 	/// Deletes the device of \p what, found by its name if it has no index; VMs on it live.
 	/// EPERM, ENOENT.

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ports of this host that lead to VMs, and networks that reach the world.
+#pragma once
+
+#include "cli.hpp"
+#include "firewall.hpp"
+
+namespace vmctl::cli
+{
+
+// --publish of `in`, for so many VMs.
+outcome<std::vector<port_pair>> parse_publish(const invocation &in, std::uint32_t count);
+
+// Leads `ports` of this host to a VM of `to` that has a place on a network. After a failure some
+// may lead there until the VM has gone and sweep_firewall() has been called.
+outcome<void> publish(const context &world, const device &to, std::uint64_t id, std::span<const port_pair> ports);
+
+// From now on VMs of that network reach the world, by addresses of this host's. After a failure
+// they may, until the network has gone and sweep_firewall() has been called.
+outcome<void> translate(const context &world, const std::string &network);
+
+// Takes away what led to VMs and networks that are gone. Who may not, does not.
+void sweep_firewall(const context &world);
+
+} // namespace vmctl::cli
