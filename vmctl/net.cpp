@@ -367,6 +367,30 @@ int verb_net_ls(const context &world, const invocation &in)
 	return status::ok;
 }
 
+int verb_net_hosts(const context &world, const invocation &in)
+{
+	if (in.operands.empty())
+		return world.end({status::usage, {EINVAL, "the name of a network is needed"}});
+
+	const networks all = CLI_TRY(world, open_networks());
+	const std::vector<vm_info> rows = CLI_TRY(world, list_vms(world));
+	bool failed = false;
+
+	for (const std::string &name : in.operands) {
+		const auto found = all.find(name);
+
+		if (!found) {
+			world.complain(found.error());
+			failed = true;
+			continue;
+		}
+		for (const vm_info &row : rows)
+			if (row.network == found->index)
+				world.out.print("{} {}.mayfly\n", ip4_text(row.ip4), row.name);
+	}
+	return failed ? status::some_failed : status::ok;
+}
+
 int verb_net_inspect(const context &world, const invocation &in)
 {
 	if (in.operands.empty())

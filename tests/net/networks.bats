@@ -343,6 +343,34 @@ is_cold()
 	[[ $output == EAI_AGAIN ]]
 }
 
+@test "net hosts: a name server that reads it knows VMs by their names" {
+	local guest=$BATS_TEST_DIRNAME/../../build/tests/bsd-guest names=$BATS_TEST_TMPDIR/names
+	resolved() { vmctl run --net web "$guest" -- resolve "$1"; }
+	vm net hosts web
+	expect_status 0
+	expect_output ""
+	vmctl spawn -q -n 20 --name site --net web hello
+	vmctl spawn -q --name elsewhere hello
+	vm net hosts web
+	[[ ${#lines[@]} -eq 20 && ${lines[16]} == "10.9.0.18 site-17.mayfly" ]]
+	vm net hosts none
+	expect_status 1
+	expect_error "vmctl: net hosts: none: no such network"
+	vm net hosts
+	expect_status 2
+	chmod 755 "$BATS_TEST_TMPDIR"
+	mkdir "$names"
+	vmctl net hosts web >"$names/web"
+	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --pid-file="$BATS_TEST_TMPDIR/pid" --user=root \
+		--interface=web --bind-interfaces --local=/mayfly/ --hostsdir="$names"
+	[[ $(resolved site-17.mayfly) == 10.9.0.18 ]]
+	run -1 resolved late.mayfly
+	vmctl spawn -q --name late --net web,ip=10.9.7.7 hello
+	vmctl net hosts web >"$names/web"
+	eventually resolved late.mayfly
+	[[ $(resolved late.mayfly) == 10.9.7.7 ]]
+}
+
 @test "a connection that is idle wakes nobody" {
 	vmctl spawn -q --name server --net web,ip=10.9.0.9 echo
 	exec {tcp}<>/dev/tcp/10.9.0.9/7
