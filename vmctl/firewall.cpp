@@ -6,6 +6,7 @@
 #include <span>
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <nlohmann/json.hpp>
 #include <sys/wait.h>
 
@@ -20,29 +21,42 @@ using nlohmann::json;
 namespace
 {
 
-// A packet for a port of this host goes to a VM's, whether it arrives here or begins here. Where
-// the VM would answer past this host, or to an address that means itself, the sender is this host.
+// A packet for a port of this host goes to a VM's, whether it arrives here or begins here; nobody
+// elsewhere may mean our 127.0.0.1. Where the VM would answer past this host, or to an address that
+// means itself, the sender is this host.
 constexpr std::string_view new_table = R"(create table inet mayfly
 add set inet mayfly translated { type ifname; }
 add map inet mayfly published { typeof ip daddr . meta l4proto . th dport : ip daddr . th dport; flags interval; }
 add chain inet mayfly arriving { type nat hook prerouting priority dstnat; }
+add rule inet mayfly arriving ip daddr 127.0.0.0/8 return
 add rule inet mayfly arriving fib daddr type local meta l4proto { tcp, udp } dnat ip to ip daddr . meta l4proto . th dport map @published
 add chain inet mayfly beginning { type nat hook output priority -100; }
 add rule inet mayfly beginning fib daddr type local meta l4proto { tcp, udp } dnat ip to ip daddr . meta l4proto . th dport map @published
 add chain inet mayfly leaving { type nat hook postrouting priority srcnat; }
 add rule inet mayfly leaving meta oifkind "mayfly" ct status dnat ip saddr 127.0.0.0/8 masquerade
 add rule inet mayfly leaving meta iifkind "mayfly" meta oifkind "mayfly" ct status dnat masquerade
-add rule inet mayfly leaving iifname @translated meta oifkind != "mayfly" masquerade
+add rule inet mayfly leaving meta iifkind "mayfly" iifname @translated meta oifkind != "mayfly" masquerade
 add chain inet mayfly passing { type filter hook forward priority mangle; }
-add rule inet mayfly passing iifname @translated tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-add rule inet mayfly passing oifname @translated tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+add rule inet mayfly passing meta iifkind "mayfly" iifname @translated tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+add rule inet mayfly passing meta oifkind "mayfly" oifname @translated tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 )";
 
-result<std::string> run_nft(system &calls, std::vector<std::string> words, std::string_view script)
+// Debian has it where only root's PATH leads, and not always.
+result<program_end> start_nft(system &calls, std::vector<std::string> words, std::string_view script)
 {
 	words.insert(words.begin(), "nft");
 
-	auto ended = run_program(calls, std::move(words), script);
+	auto ended = run_program(calls, words, script);
+
+	if (ended || ended.error().code != ENOENT)
+		return ended;
+	words.front() = "/usr/sbin/nft";
+	return run_program(calls, std::move(words), script);
+}
+
+result<std::string> run_nft(system &calls, std::vector<std::string> words, std::string_view script)
+{
+	auto ended = start_nft(calls, std::move(words), script);
 
 	if (!ended && ended.error().code == ENOENT)
 		return fail(ENOENT, "there is no program nft", "apt install nftables");
@@ -59,7 +73,7 @@ result<std::string> run_nft(system &calls, std::vector<std::string> words, std::
 			    "run as root, or with CAP_NET_ADMIN");
 	if (says("File exists"))
 		return fail(EEXIST, "somebody else has changed the table of nftables meanwhile");
-	if (says("No such file or directory"))
+	if (script.empty() && says("No such file or directory"))
 		return fail(ENODATA, "no such table");
 	return fail(EIO, fmt::format("nft: {}", said.substr(0, said.find('\n'))));
 }
@@ -89,7 +103,7 @@ std::optional<published_port> parse_element(const json &pair)
 		.ports = {.address = address_of(outside.at(0)),
 			  .outside = outside.at(2).get<std::uint16_t>(),
 			  .inside = inside.at(1).get<std::uint16_t>(),
-			  .udp = outside.at(1) == "udp"},
+			  .udp = outside.at(1) == "udp" || outside.at(1) == IPPROTO_UDP},
 		.ip4 = address_of(inside.at(0)),
 		.vm = *vm,
 		.uid = static_cast<std::uint32_t>(*uid),
@@ -115,7 +129,7 @@ std::string key_of(const port_pair &ports)
 
 bool is_same(const published_port &a, const published_port &b)
 {
-	return key_of(a.ports) == key_of(b.ports) && a.vm == b.vm && a.ip4 == b.ip4 && a.ports.inside == b.ports.inside;
+	return a.vm == b.vm && a.ip4 == b.ip4 && a.ports == b.ports;
 }
 
 bool contains(const std::vector<published_port> &all, const published_port &one)

@@ -18,6 +18,7 @@ struct port_pair {
 	std::uint16_t outside = 0, inside = 0;
 	bool udp = false;
 
+	bool operator==(const port_pair &) const = default;
 	// Could a packet be meant for both?
 	[[nodiscard]] bool collides(const port_pair &other) const;
 };
@@ -46,8 +47,8 @@ struct firewall {
 // EPERM: only who has CAP_NET_ADMIN may look. ENOENT: nft is not installed.
 result<firewall> read_firewall(system &calls);
 
-// Makes the difference between `now`, as it was read, and `wanted`, at once or not at all. EEXIST:
-// somebody has published one of the ports, or made the table, in between.
+// Makes the difference between `now`, as it was read, and `wanted`, at once or not at all. Nobody
+// else may change the table in between.
 result<void> change_firewall(system &calls, const firewall &now, const firewall &wanted);
 
 } // namespace vmctl::cli

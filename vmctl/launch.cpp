@@ -397,26 +397,28 @@ outcome<void> open_ports(const context &world, const launch &plan, std::uint64_t
 	return opened;
 }
 
-namespace
+// Nobody ends us while there is a VM that nobody knows of, and that does not run.
+spawn_report make_published(const context &world, launch &plan)
 {
-
-// One VM whose ports must lead there before it is started.
-spawn_report make_published(const context &world, launch &plan, bool start)
-{
-	plan.request.start = false;
-
+	const delayed_signals lasting(ending_signals);
+	const bool start = std::exchange(plan.request.start, false);
 	auto made = plan.to.spawn(plan.from, plan.request);
 
 	if (made.failure)
 		return made;
 	if (const auto opened = open_ports(world, plan, made.ids.front()); !opened)
 		return {.ids = {}, .failure = opened.error().cause};
-	if (start)
-		static_cast<void>(plan.to.control(operation::start, made.ids));
+	if (!start)
+		return made;
+
+	const auto started = plan.to.control(operation::start, made.ids);
+
+	if (!started)
+		made.failure = started.error();
+	else if (const int code = started->front(); code != 0)
+		made.failure = error{code, refusal(operation::start, code)};
 	return made;
 }
-
-} // namespace
 
 int make_all(const context &world, const invocation &in, launch plan, bool start)
 {
@@ -439,7 +441,7 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 	{
 		progress bar(world, wanted);
 
-		made = plan.ports.empty() ? spawn_all(plan, bar) : make_published(world, plan, start);
+		made = plan.ports.empty() ? spawn_all(plan, bar) : make_published(world, plan);
 	}
 	// Those that still run would take what is let go.
 	if (made.failure && !made.ids.empty())
@@ -448,6 +450,9 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 		for_the_report->let_go();
 
 	const bool told = (world.out_is_terminal && !quiet) || tell_ids(world, plan.to, made.ids);
+
+	if (!told && !plan.ports.empty())
+		sweep_firewall(world);
 
 	if (made.failure) {
 		if (count > 1)

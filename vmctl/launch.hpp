@@ -34,6 +34,9 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 // failure the VM is gone.
 outcome<void> open_ports(const context &world, const launch &plan, std::uint64_t id);
 
+// Makes the one VM of a plan with ports, as plan.request says.
+spawn_report make_published(const context &world, launch &plan);
+
 // Prints the ids of new VMs. When nobody can be told, removes the VMs, says so, and is
 // false.
 bool tell_ids(const context &world, const device &to, std::span<const std::uint64_t> ids);

@@ -7,8 +7,10 @@
 #include <fstream>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <net/if.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,32 +23,56 @@ namespace
 {
 
 // Without it there is no address translation, so no table of ours.
+constexpr unsigned cap_sys_admin = 21; // linux/capability.h
 constexpr const char *connection_tracking = "/proc/sys/net/netfilter/nf_conntrack_max";
-constexpr int attempts = 5; // while others change the table
 
-result<void> write_setting(const std::string &path, char value)
+// While it lives, no other vmctl of root's changes the table. Who is not root does without: few
+// have the rights, and one who could hold the lock could hold up all.
+class table_lock
 {
+public:
+	explicit table_lock(const context &world)
+		: file_(world.calls, ::open("/run/vmctl-net.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600))
+	{
+		if (file_.fd() >= 0)
+			static_cast<void>(::flock(file_.fd(), LOCK_EX));
+	}
+
+private:
+	descriptor file_;
+};
+
+result<void> turn_on(const std::string &path)
+{
+	if (std::ifstream(path).get() == '1')
+		return {};
+
 	std::ofstream file(path);
 
-	if (file << value && file.flush())
+	if (file << '1' && file.flush())
 		return {};
 	return fail(EACCES, path + ": cannot be written", "run as root");
 }
 
 result<void> forward_packets()
 {
-	return write_setting("/proc/sys/net/ipv4/ip_forward", '1');
+	return turn_on("/proc/sys/net/ipv4/ip_forward");
+}
+
+bool is_for_this_host_alone(const port_pair &ports)
+{
+	return ports.address >> 24 == IN_LOOPBACKNET;
 }
 
 // This host's own packets for 127.0.0.1 may leave by the network. The module lets no VM send any
 // there.
 result<void> lead_local_packets(const std::string &network)
 {
-	return write_setting(fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", network), '1');
+	return turn_on(fmt::format("/proc/sys/net/ipv4/conf/{}/route_localnet", network));
 }
 
-// Does a program of this host's have the port? Who may not ask is told no.
-bool is_taken(const context &world, const port_pair &ports)
+// Could a program of this host's have the port now? Who may not ask is told yes.
+result<void> try_port(const context &world, const port_pair &ports)
 {
 	const descriptor probe(world.calls, ::socket(AF_INET, ports.udp ? SOCK_DGRAM : SOCK_STREAM, 0));
 	const int one = 1;
@@ -56,9 +82,15 @@ bool is_taken(const context &world, const port_pair &ports)
 	address.sin_port = htons(ports.outside);
 	address.sin_addr.s_addr = htonl(ports.address);
 	// As a server does: connections of one that has ended are no reason.
-	::setsockopt(probe.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	return ::bind(probe.fd(), reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0 &&
-	       errno == EADDRINUSE;
+	if (!ports.udp)
+		::setsockopt(probe.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (::bind(probe.fd(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0)
+		return {};
+	if (errno == EADDRINUSE)
+		return fail(errno, fmt::format("a program of this host has {}", outside_text(ports)));
+	if (errno == EADDRNOTAVAIL)
+		return fail(errno, fmt::format("{}: not an address of this host", ip4_text(ports.address)));
+	return {};
 }
 
 result<void> check_free(const context &world, const firewall &now, const port_pair &wanted)
@@ -67,17 +99,31 @@ result<void> check_free(const context &world, const firewall &now, const port_pa
 		if (other.ports.collides(wanted))
 			return fail(EADDRINUSE,
 				    fmt::format("{} leads to VM {} already", outside_text(other.ports), other.vm));
-	if (is_taken(world, wanted))
-		return fail(EADDRINUSE, fmt::format("a program of this host has {}", outside_text(wanted)));
-	return {};
+	return try_port(world, wanted);
 }
 
-// Does it lead nowhere, as far as can be known? Without a module there are no VMs, and others'
-// only root can see.
+// Does the module show us everybody's VMs? Not for the root of a user namespace, nor for one
+// without all rights.
+bool sees_all_vms()
+{
+	std::uint64_t first = 1, outside = 1, count = 0, rights = 0;
+	std::ifstream status("/proc/self/status");
+	std::string word;
+
+	std::ifstream("/proc/self/uid_map") >> first >> outside >> count;
+	while (status >> word && word != "CapEff:")
+		;
+	status >> std::hex >> rights;
+	return first == 0 && outside == 0 && count == UINT32_MAX && (rights >> cap_sys_admin & 1) != 0;
+}
+
+// Does it lead nowhere, as far as we can know? Without a module there are no VMs.
 bool is_stale(const outcome<device> &in, const published_port &one)
 {
-	if (!in || (::geteuid() != 0 && one.uid != ::geteuid()))
-		return !in && is_module_missing(in.error());
+	if (!in)
+		return is_module_missing(in.error());
+	if (one.uid != ::geteuid() && !sees_all_vms())
+		return false;
 
 	const auto rows = in->list(one.vm, one.vm);
 
@@ -107,20 +153,12 @@ result<std::vector<network_info>> list_networks()
 // Reads the table, takes away what leads nowhere, and lets `add` say what comes to it.
 result<void> edit(const context &world, auto add)
 {
-	const auto networks = VMCTL_TRY(list_networks());
+	const table_lock alone(world);
+	const firewall now = VMCTL_TRY(read_firewall(world.calls));
+	firewall wanted = swept(world, now, VMCTL_TRY(list_networks()));
 
-	for (int attempt = 1;; attempt++) {
-		const firewall now = VMCTL_TRY(read_firewall(world.calls));
-		firewall wanted = swept(world, now, networks);
-
-		VMCTL_TRY(add(wanted));
-
-		auto changed = change_firewall(world.calls, now, wanted);
-		const bool raced = !changed && (changed.error().code == EEXIST || changed.error().code == ENODATA);
-
-		if (!raced || attempt == attempts)
-			return changed;
-	}
+	VMCTL_TRY(add(wanted));
+	return change_firewall(world.calls, now, wanted);
 }
 
 result<void> publish_at(const context &world, const vm_info &vm, std::span<const port_pair> ports)
@@ -139,7 +177,8 @@ result<void> publish_at(const context &world, const vm_info &vm, std::span<const
 	};
 
 	VMCTL_TRY(edit(world, add));
-	VMCTL_TRY(forward_packets());
+	if (!std::ranges::all_of(ports, is_for_this_host_alone))
+		VMCTL_TRY(forward_packets());
 	return lead_local_packets(network.data());
 }
 

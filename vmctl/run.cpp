@@ -258,15 +258,13 @@ outcome<void> warm_up(std::uint64_t id, wish &wanted, const launch &plan)
 
 int run_detached(const context &world, launch plan, wish wanted)
 {
-	plan.request.start = !wanted && plan.ports.empty();
+	plan.request.start = !wanted;
 
-	const spawn_report made = plan.to.spawn(plan.from, plan.request);
+	const spawn_report made = plan.ports.empty() ? plan.to.spawn(plan.from, plan.request)
+						     : make_published(world, plan);
 
 	if (made.failure)
 		return world.end(failure{status::broken, *made.failure});
-	CLI_TRY(world, open_ports(world, plan, made.ids.front()));
-	if (!wanted && !plan.ports.empty())
-		static_cast<void>(plan.to.control(operation::start, made.ids));
 	if (wanted) {
 		if (const auto warm = warm_up(made.ids.front(), wanted, plan); !warm) {
 			const auto killed = plan.to.control(operation::kill, made.ids);
@@ -289,13 +287,13 @@ int verb_run(const context &world, const invocation &in)
 	launch plan = CLI_TRY(world, prepare(world, in, 1));
 
 	CLI_TRY(world, check_wish(wanted, plan.to));
-	if (in.has("detach"))
-		return run_detached(world, std::move(plan), std::move(wanted));
 
-	const bool has_ports = !plan.ports.empty();
-	const int result = run_attached(world, std::move(plan), std::move(wanted));
+	const bool detached = in.has("detach"), has_ports = !plan.ports.empty();
+	const int result = detached ? run_detached(world, std::move(plan), std::move(wanted))
+				    : run_attached(world, std::move(plan), std::move(wanted));
 
-	if (has_ports)
+	// One that stays has been told of, and keeps its ports.
+	if (has_ports && (!detached || result != status::ok))
 		sweep_firewall(world);
 	return result;
 }

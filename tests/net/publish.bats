@@ -24,6 +24,7 @@ teardown()
 	vmctl rm -f --all 2>/dev/null || true
 	vmctl net ls -q | xargs -r vmctl net rm -f
 	ip netns delete far
+	[[ ! -e /usr/sbin/nft.away ]] || mv /usr/sbin/nft.away /usr/sbin/nft
 	run ! nft list table inet mayfly
 }
 
@@ -50,7 +51,9 @@ none_left()
 # vmctl without nft.
 vm_alone()
 {
-	run --separate-stderr env PATH="$(dirname "$(type -P vmctl)")" vmctl "$@"
+	mv /usr/sbin/nft /usr/sbin/nft.away
+	run --separate-stderr vmctl "$@"
+	mv /usr/sbin/nft.away /usr/sbin/nft
 }
 
 published()
@@ -106,6 +109,19 @@ published()
 	expect_status 2
 }
 
+@test "publish: what is for 127.0.0.1 is for this host alone" {
+	vmctl spawn -q --net web -p 127.0.0.1:8080:80 -p 8081:80 http
+	[[ $(fetched 127.0.0.1:8080) == "$page" ]]
+	run -7 fetched 192.168.9.1:8080
+	# A neighbour who knows no better sends to our 127.0.0.1, of which it has none itself.
+	"${far[@]}" sysctl -qw net.ipv4.conf.all.route_localnet=1
+	ip -n far link set lo down
+	ip -n far route add 127.0.0.0/8 via 192.168.9.1
+	[[ $(fetched 192.168.9.1:8081 "${far[@]}") == "$page" ]]
+	run ! "${far[@]}" curl -sS -m 3 http://127.0.0.1:8080/
+	run ! "${far[@]}" curl -sS -m 3 http://127.0.0.1:8081/
+}
+
 @test "publish: in the foreground, as long as the VM runs" {
 	vmctl run --name site --net web -p 8080:80 http &
 	eventually fetched 127.0.0.1:8080
@@ -150,6 +166,11 @@ published()
 	expect_error "vmctl: run: --publish: a program of this host has 0.0.0.0:8053/tcp"
 	vm run --net web -d -p 8080:80 http
 	expect_status 125
+	vm spawn --net web -p 192.168.77.1:9000:80 http
+	expect_status 125
+	expect_error "vmctl: spawn: --publish: 192.168.77.1: not an address of this host"
+	run -125 bash -c 'vmctl spawn -q --net web -p 9000:80 http >/dev/full'
+	[[ $(published) -eq 3 ]]
 	[[ $(vmctl ps -a --json | jq -c '[.[].name]') == '["site","other"]' ]]
 	vm_alone spawn --net web -p 9000:80 http
 	expect_status 125
@@ -166,10 +187,12 @@ published()
 	[[ $stderr == *"run as root, or with CAP_NET_ADMIN"* ]]
 	[[ -z $(vmctl ps -a -q) ]]
 	vmctl spawn -q --name site --net web -p 8080:80 http
-	# Others' are left alone.
+	# Others' are left alone, also by one who could take them away, and sees no VM of others.
 	vm_as_nobody net ls
 	expect_status 0
-	[[ $(published) -eq 1 ]]
+	run -0 setpriv --reuid=65534 --clear-groups --inh-caps=+net_admin --ambient-caps=+net_admin vmctl net rm own
+	run -0 setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin vmctl net ls
+	[[ $(published) -eq 1 && $(fetched 127.0.0.1:8080) == "$page" ]]
 }
 
 @test "nat: VMs reach the world by the host's address, those of other networks do not" {
@@ -188,6 +211,9 @@ while True:
 	eventually bash -c ': <>/dev/tcp/192.168.9.2/7000'
 	[[ $(vmctl run --net out "$BATS_TEST_DIRNAME/../../build/tests/net-guest" -- ask 192.168.9.2 7000 3) == "done in "* ]]
 	[[ $(<"$BATS_TEST_TMPDIR/seen") == 192.168.9.1 ]]
+	rm "$BATS_TEST_TMPDIR/seen"
+	run -124 timeout 3 vmctl run --net web "$BATS_TEST_DIRNAME/../../build/tests/net-guest" -- ask 192.168.9.2 7000 3
+	[[ ! -e $BATS_TEST_TMPDIR/seen ]]
 	kill $server
 	# Another of that name has nothing of it.
 	vmctl net rm out
