@@ -22,8 +22,8 @@ namespace vmctl::cli
 namespace
 {
 
-// Without it there is no address translation, so no table of ours.
 constexpr unsigned cap_sys_admin = 21; // linux/capability.h
+// Without it there is no address translation, so no table of ours.
 constexpr const char *connection_tracking = "/proc/sys/net/netfilter/nf_conntrack_max";
 
 // While it lives, no other vmctl of root's changes the table. Who is not root does without: few
