@@ -21,6 +21,8 @@ setup()
 teardown()
 {
 	chmod 600 /dev/mayfly
+	# What nobody turns off, and other tests do without.
+	echo 0 >/proc/sys/net/ipv4/ip_forward
 	vmctl rm -f --all 2>/dev/null || true
 	vmctl net ls -q | xargs -r vmctl net rm -f
 	ip netns delete far
