@@ -383,16 +383,11 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 outcome<void> open_ports(const context &world, const launch &plan, std::uint64_t id)
 {
 	const std::array ids{id};
-
-	if (plan.ports.empty())
-		return {};
-
 	auto opened = publish(world, plan.to, id, plan.ports);
 
 	if (!opened) {
 		static_cast<void>(plan.to.control(operation::kill, ids));
 		static_cast<void>(plan.to.control(operation::remove, ids));
-		sweep_firewall(world);
 	}
 	return opened;
 }
@@ -451,9 +446,8 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 
 	const bool told = (world.out_is_terminal && !quiet) || tell_ids(world, plan.to, made.ids);
 
-	if (!told && !plan.ports.empty())
+	if (!plan.ports.empty() && (made.failure || !told))
 		sweep_firewall(world);
-
 	if (made.failure) {
 		if (count > 1)
 			made.failure->what = fmt::format("made {} of {}: {}", made.ids.size(), count,

@@ -31,10 +31,11 @@ outcome<void> judge(const context &world, const invocation &in, spawn_request &r
 int make_all(const context &world, const invocation &in, launch plan, bool start);
 
 // Leads the ports of `plan` to the one VM that was made from it, and has not been started. After a
-// failure the VM is gone.
+// failure the VM is gone, and the caller calls sweep_firewall().
 outcome<void> open_ports(const context &world, const launch &plan, std::uint64_t id);
 
-// Makes the one VM of a plan with ports, as plan.request says.
+// Makes the one VM of a plan with ports, as plan.request says. After a failure the caller calls
+// sweep_firewall().
 spawn_report make_published(const context &world, launch &plan);
 
 // Prints the ids of new VMs. When nobody can be told, removes the VMs, says so, and is

@@ -82,6 +82,30 @@ outcome<networks> open_networks()
 	return std::move(*opened);
 }
 
+// The same for a command line that names some.
+outcome<networks> open_for(const invocation &in)
+{
+	if (in.operands.empty())
+		return bad_usage("the name of a network is needed");
+	return open_networks();
+}
+
+// Calls `show` with each network that is named. The status.
+int show_named(const context &world, const invocation &in, const networks &all, auto show)
+{
+	bool done = true;
+
+	for (const std::string &name : in.operands) {
+		const auto found = all.find(name);
+		const auto shown = found ? show(*found) : result<void>(std::unexpected(found.error()));
+
+		if (!shown)
+			world.complain(shown.error());
+		done &= shown.has_value();
+	}
+	return done ? status::ok : status::some_failed;
+}
+
 outcome<std::optional<std::uint32_t>> parse_mtu(const invocation &in)
 {
 	constexpr std::uint64_t least = 576, most = 65535;
@@ -369,71 +393,42 @@ int verb_net_ls(const context &world, const invocation &in)
 
 int verb_net_hosts(const context &world, const invocation &in)
 {
-	if (in.operands.empty())
-		return world.end({status::usage, {EINVAL, "the name of a network is needed"}});
-
-	const networks all = CLI_TRY(world, open_networks());
+	const networks all = CLI_TRY(world, open_for(in));
 	const std::vector<vm_info> rows = CLI_TRY(world, list_vms(world));
-	bool failed = false;
 
-	for (const std::string &name : in.operands) {
-		const auto found = all.find(name);
-
-		if (!found) {
-			world.complain(found.error());
-			failed = true;
-			continue;
-		}
+	return show_named(world, in, all, [&](const network_info &network) {
 		for (const vm_info &row : rows)
-			if (row.network == found->index)
+			if (row.network == network.index)
 				world.out.print("{} {}.mayfly\n", ip4_text(row.ip4), row.name);
-	}
-	return failed ? status::some_failed : status::ok;
+		return result<void>();
+	});
 }
 
 int verb_net_inspect(const context &world, const invocation &in)
 {
-	if (in.operands.empty())
-		return world.end({status::usage, {EINVAL, "the name of a network is needed"}});
-
-	const networks all = CLI_TRY(world, open_networks());
+	const networks all = CLI_TRY(world, open_for(in));
 	const std::vector<vm_info> rows = CLI_TRY(world, list_vms(world));
-	bool failed = false;
-
-	sweep_firewall(world);
-
 	// Who may not read it sees a network without what is there.
-	const auto rules = read_firewall(world.calls);
+	const auto rules = look_at_firewall(world);
 	json_array array(world.out);
 
-	for (const std::string &name : in.operands) {
-		const auto found = all.find(name);
-		const auto counted = found ? all.count(*found) : std::unexpected(found.error());
-
-		if (!counted) {
-			world.complain(counted.error());
-			failed = true;
-			continue;
-		}
-
-		const json vms = vms_of(*found, rows);
-		json object = to_json(*found, vms.size());
+	return show_named(world, in, all, [&](const network_info &network) -> result<void> {
+		const network_counters counted = VMCTL_TRY(all.count(network));
+		const json vms = vms_of(network, rows);
+		json object = to_json(network, vms.size());
 
 		object["vms"] = vms;
-		object["nat"] = rules ? json(std::ranges::count(rules->translated, name) != 0) : json(nullptr);
-		object["published"] = rules ? ports_of(*found, *rules) : json(nullptr);
-		object.update(to_json(*counted));
+		object["nat"] = rules ? json(std::ranges::count(rules->translated, network.name) != 0) : json(nullptr);
+		object["published"] = rules ? ports_of(network, *rules) : json(nullptr);
+		object.update(to_json(counted));
 		array.add(object);
-	}
-	return failed ? status::some_failed : status::ok;
+		return {};
+	});
 }
 
 int verb_net_rm(const context &world, const invocation &in)
 {
-	if (in.operands.empty())
-		return world.end({status::usage, {EINVAL, "the name of a network is needed"}});
-
-	const networks all = CLI_TRY(world, open_networks());
+	const networks all = CLI_TRY(world, open_for(in));
 	counts vms = CLI_TRY(world, count_vms(world));
 	bool done = true;
 

@@ -118,11 +118,11 @@ bool sees_all_vms()
 }
 
 // Does it lead nowhere, as far as we can know? Without a module there are no VMs.
-bool is_stale(const outcome<device> &in, const published_port &one)
+bool is_stale(const outcome<device> &in, const published_port &one, bool sees_all)
 {
 	if (!in)
 		return is_module_missing(in.error());
-	if (one.uid != ::geteuid() && !sees_all_vms())
+	if (one.uid != ::geteuid() && !sees_all)
 		return false;
 
 	const auto rows = in->list(one.vm, one.vm);
@@ -131,34 +131,34 @@ bool is_stale(const outcome<device> &in, const published_port &one)
 }
 
 // Without what leads nowhere.
-firewall swept(const context &world, const firewall &now, std::span<const network_info> networks)
+result<firewall> swept(const context &world, firewall all)
 {
+	if (!all.exists)
+		return all;
+
 	const auto in = open_device(world);
-	firewall left{.exists = now.exists, .published = {}, .translated = {}};
+	const auto opened = VMCTL_TRY(networks::open());
+	const auto networks = VMCTL_TRY(opened.list());
+	const bool sees_all = sees_all_vms();
 
-	for (const published_port &one : now.published)
-		if (!is_stale(in, one))
-			left.published.push_back(one);
-	for (const std::string &name : now.translated)
-		if (std::ranges::find(networks, name, &network_info::name) != networks.end())
-			left.translated.push_back(name);
-	return left;
+	std::erase_if(all.published, [&](const published_port &one) { return is_stale(in, one, sees_all); });
+	std::erase_if(all.translated, [&](const std::string &name) {
+		return std::ranges::find(networks, name, &network_info::name) == networks.end();
+	});
+	return all;
 }
 
-result<std::vector<network_info>> list_networks()
-{
-	return VMCTL_TRY(networks::open()).list();
-}
-
-// Reads the table, takes away what leads nowhere, and lets `add` say what comes to it.
-result<void> edit(const context &world, auto add)
+// Reads the table, takes away what leads nowhere, and lets `add` say what comes to it. What is
+// there then.
+result<firewall> edit(const context &world, auto add)
 {
 	const table_lock alone(world);
 	const firewall now = VMCTL_TRY(read_firewall(world.calls));
-	firewall wanted = swept(world, now, VMCTL_TRY(list_networks()));
+	firewall wanted = VMCTL_TRY(swept(world, now));
 
 	VMCTL_TRY(add(wanted));
-	return change_firewall(world.calls, now, wanted);
+	VMCTL_TRY(change_firewall(world.calls, now, wanted));
+	return wanted;
 }
 
 result<void> publish_at(const context &world, const vm_info &vm, std::span<const port_pair> ports)
@@ -218,27 +218,32 @@ outcome<void> publish(const context &world, const device &to, std::uint64_t id, 
 
 outcome<void> translate(const context &world, const std::string &network)
 {
-	auto done = edit(world, [&](firewall &wanted) -> result<void> {
+	const auto changed = edit(world, [&](firewall &wanted) -> result<void> {
 		wanted.translated.push_back(network);
 		return {};
 	});
+	const auto done = changed ? forward_packets() : std::unexpected(changed.error());
 
-	if (done)
-		done = forward_packets();
 	if (!done)
 		return give_up(status::some_failed, about("--nat", done.error()));
 	return {};
 }
 
+std::optional<firewall> look_at_firewall(const context &world)
+{
+	auto left = edit(world, [](firewall &) { return result<void>(); });
+
+	if (left)
+		return *std::move(left);
+	if (left.error().code != EPERM && left.error().code != ENOENT)
+		world.complain(left.error());
+	return {};
+}
+
 void sweep_firewall(const context &world)
 {
-	if (!world.calls.exists(connection_tracking))
-		return;
-
-	const auto done = edit(world, [](firewall &) { return result<void>(); });
-
-	if (!done && done.error().code != EPERM && done.error().code != ENOENT)
-		world.complain(done.error());
+	if (world.calls.exists(connection_tracking))
+		look_at_firewall(world);
 }
 
 } // namespace vmctl::cli

@@ -19,7 +19,11 @@ outcome<void> publish(const context &world, const device &to, std::uint64_t id, 
 // they may, until the network has gone and sweep_firewall() has been called.
 outcome<void> translate(const context &world, const std::string &network);
 
-// Takes away what led to VMs and networks that are gone. Who may not, does not.
+// What is in the table once what led to VMs and networks that are gone has been taken away. Nothing
+// for who may not look.
+std::optional<firewall> look_at_firewall(const context &world);
+
+// Takes that away, where there can be a table. Who may not, does not.
 void sweep_firewall(const context &world);
 
 } // namespace vmctl::cli

@@ -5,6 +5,8 @@
 # shellcheck disable=SC2154 # stderr is set by bats
 load with_network
 
+bsd_guest=$BATS_TEST_DIRNAME/../../build/tests/bsd-guest
+
 @test "net create, ls and rm" {
 	vm net ls
 	expect_status 0
@@ -291,17 +293,17 @@ is_cold()
 }
 
 @test "a program that knows only BSD's calls" {
-	local guest=$BATS_TEST_DIRNAME/../../build/tests/bsd-guest how
+	local how
 	# What it expects is so on this machine, in a VM, and in one with a network.
-	for how in "$BATS_TEST_DIRNAME/../../build/tests/bsd-host" "vmctl run $guest --" "vmctl run --net web $guest --"; do
+	for how in "$BATS_TEST_DIRNAME/../../build/tests/bsd-host" "vmctl run $bsd_guest --" "vmctl run --net web $bsd_guest --"; do
 		run $how check
 		echo "$how: $output"
 		[[ $status -eq 0 && $output == "0 failures" ]]
 	done
-	vmctl spawn -q --name polls --net web,ip=10.9.0.5 "$guest" -- serve 5000
-	vmctl spawn -q --name selects --net web,ip=10.9.0.6 "$guest" -- select 5000
+	vmctl spawn -q --name polls --net web,ip=10.9.0.5 "$bsd_guest" -- serve 5000
+	vmctl spawn -q --name selects --net web,ip=10.9.0.6 "$bsd_guest" -- select 5000
 	for address in 10.9.0.5 10.9.0.6; do
-		[[ $(vmctl run --net web "$guest" -- ask $address 5000 400000) == "401408 bytes came back" ]]
+		[[ $(vmctl run --net web "$bsd_guest" -- ask $address 5000 400000) == "401408 bytes came back" ]]
 		[[ $("$BATS_TEST_DIRNAME/../../build/tests/bsd-host" ask $address 5000 400000) == "401408 bytes came back" ]]
 	done
 	# One that waits in a call ends when it shall stop.
@@ -321,14 +323,18 @@ is_cold()
 	grep -q 'IP 10.9.0.9.7 > 10.9.0.2.[0-9]*: Flags \[S.\]' "$captured"
 }
 
+# What a VM with --net $1 finds for the name $2.
+resolved()
+{
+	vmctl run --net "$1" "$bsd_guest" -- resolve "$2"
+}
+
 @test "names are asked of the host, or of whom --net says" {
-	local guest=$BATS_TEST_DIRNAME/../../build/tests/bsd-guest
-	resolved() { vmctl run --net "$1" "$guest" -- resolve "$2"; }
 	[[ $(resolved web 10.9.8.7) == 10.9.8.7 ]]
 	# Nobody listens at port 53.
 	run -1 resolved web web-17.mayfly
 	[[ $output == EAI_AGAIN ]]
-	run -1 vmctl run "$guest" -- resolve web-17.mayfly
+	run -1 vmctl run "$bsd_guest" -- resolve web-17.mayfly
 	[[ $output == EAI_AGAIN ]]
 	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --pid-file="$BATS_TEST_TMPDIR/pid" \
 		--user=root --local-service --interface=web --bind-interfaces --local=/mayfly/ \
@@ -344,8 +350,7 @@ is_cold()
 }
 
 @test "net hosts: a name server that reads it knows VMs by their names" {
-	local guest=$BATS_TEST_DIRNAME/../../build/tests/bsd-guest names=$BATS_TEST_TMPDIR/names
-	resolved() { vmctl run --net web "$guest" -- resolve "$1"; }
+	local names=$BATS_TEST_TMPDIR/names
 	vm net hosts web
 	expect_status 0
 	expect_output ""
@@ -363,12 +368,12 @@ is_cold()
 	vmctl net hosts web >"$names/web"
 	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --pid-file="$BATS_TEST_TMPDIR/pid" --user=root \
 		--interface=web --bind-interfaces --local=/mayfly/ --hostsdir="$names"
-	[[ $(resolved site-17.mayfly) == 10.9.0.18 ]]
-	run -1 resolved late.mayfly
+	[[ $(resolved web site-17.mayfly) == 10.9.0.18 ]]
+	run -1 resolved web late.mayfly
 	vmctl spawn -q --name late --net web,ip=10.9.7.7 hello
 	vmctl net hosts web >"$names/web"
-	eventually resolved late.mayfly
-	[[ $(resolved late.mayfly) == 10.9.7.7 ]]
+	eventually resolved web late.mayfly
+	[[ $(resolved web late.mayfly) == 10.9.7.7 ]]
 }
 
 @test "a connection that is idle wakes nobody" {

@@ -23,8 +23,7 @@ teardown()
 	chmod 600 /dev/mayfly
 	# What nobody turns off, and other tests do without.
 	echo 0 >/proc/sys/net/ipv4/ip_forward
-	vmctl rm -f --all 2>/dev/null || true
-	vmctl net ls -q | xargs -r vmctl net rm -f
+	remove_all
 	ip netns delete far
 	[[ ! -e /usr/sbin/nft.away ]] || mv /usr/sbin/nft.away /usr/sbin/nft
 	run ! nft list table inet mayfly
@@ -163,7 +162,6 @@ published()
 	dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --pid-file="$BATS_TEST_TMPDIR/pid" --user=root \
 		--port=8053 --listen-address=127.0.0.1 --bind-interfaces
 	vm run --net web -p 8053:80 http
-	kill "$(<"$BATS_TEST_TMPDIR/pid")"
 	expect_status 125
 	expect_error "vmctl: run: --publish: a program of this host has 0.0.0.0:8053/tcp"
 	vm run --net web -d -p 8080:80 http

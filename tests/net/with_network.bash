@@ -20,13 +20,18 @@ setup()
 	vmctl net create web --subnet 10.9.0.0/16
 }
 
-teardown()
+remove_all()
 {
 	vmctl rm -f --all 2>/dev/null || true
 	vmctl net ls -q | xargs -r vmctl net rm -f
-	ip link delete ifb0 2>/dev/null || true
 	# dnsmasq's.
-	xargs -r kill <"$BATS_TEST_TMPDIR/pid" 2>/dev/null || true
+	[[ ! -e $BATS_TEST_TMPDIR/pid ]] || xargs -r kill <"$BATS_TEST_TMPDIR/pid" 2>/dev/null || true
+}
+
+teardown()
+{
+	remove_all
+	ip link delete ifb0 2>/dev/null || true
 }
 
 # What port $2 of $1 answers to the words on standard input, a line.
