@@ -27,8 +27,9 @@ constexpr option memory{"memory,m", "SIZE",
 constexpr option net{"net", "NAME[,ip=ADDRESS][,dns=ADDRESS]",
 		     "a place on this network: any address that is free, this host as name server"};
 
-constexpr option publish{"publish,p", "[ADDRESS:]PORT:PORT[/udp]",
-			 "lead this port of this host, or of one of its addresses, to that of the VM", true};
+constexpr option publish{
+	"publish,p", "[ADDRESS:]PORT:PORT[/udp]",
+	"lead this port of this host, or of one of its addresses, to that of the VM; several times, if wanted", true};
 
 constexpr std::array run_options{
 	option{"detach,d", "", "in the background; prints the id"},
@@ -169,14 +170,14 @@ constexpr std::array table{
 	     "Forget names of images; an image goes with the last VM made from it", image_rm_options, any, false,
 	     verb_image_rm},
 	verb{"net create", "", wires, "net create NAME --subnet CIDR [--mtu BYTES] [--nat] [--owner USER]",
-	     "Make a network for VMs: a device of this host's, and nothing else", net_create_options, 1, false,
+	     "Make a network for VMs: a device of this host's", net_create_options, 1, false,
 	     verb_net_create},
 	verb{"net ls", "", wires, "net ls [-q] [--json]", "List the networks", net_ls_options, 0, false, verb_net_ls},
 	verb{"net hosts", "", wires, "net hosts NETWORK…",
 	     "Print the addresses of VMs and their names, as NAME.mayfly, in the form of /etc/hosts", {}, any, false,
 	     verb_net_hosts},
 	verb{"net inspect", "", wires, "net inspect NETWORK…",
-	     "Print all there is to know about networks, as JSON: VMs, published ports, packets, and why some were dropped",
+	     "Print all there is to know about networks, as JSON",
 	     json_options, any, false, verb_net_inspect},
 	verb{"net rm", "", wires, "net rm [-f] NAME…", "Remove networks", net_rm_options, any, false, verb_net_rm},
 	verb{"doctor", "", host, "doctor [--json]", "Say what keeps Mayfly from running here", json_options, 0,
