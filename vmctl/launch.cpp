@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 
 #include "find.hpp"
-#include "net.hpp"
+#include "place.hpp"
 #include "screen.hpp"
 #include "signals.hpp"
 #include "text.hpp"
