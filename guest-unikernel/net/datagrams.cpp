@@ -24,7 +24,7 @@ udp_pcb *pcb_of(void *pointer)
 	return static_cast<udp_pcb *>(pointer);
 }
 
-static_assert(sizeof(endpoint) <= UDP_HLEN);
+static_assert(sizeof(endpoint) <= IP_HLEN + UDP_HLEN);
 
 endpoint &sender_of(pbuf *packet)
 {
@@ -65,13 +65,13 @@ struct datagrams::callbacks {
 	}
 };
 
-std::unique_ptr<datagrams> datagrams::bind(std::uint16_t port)
+std::unique_ptr<datagrams> datagrams::bind(std::uint16_t port, peers from)
 {
 	start_network();
-	auto *pcb = udp_new();
+	auto *pcb = udp_new_ip_type(lwip_type(from));
 	if (pcb == nullptr)
 		return nullptr;
-	if (udp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK) {
+	if (udp_bind(pcb, from == peers::ip4 ? IP4_ADDR_ANY : IP_ANY_TYPE, port) != ERR_OK) {
 		udp_remove(pcb);
 		return nullptr;
 	}
@@ -120,7 +120,7 @@ int datagrams::send(std::span<const std::byte> bytes, endpoint to)
 	if (packet == nullptr)
 		return -ENOMEM;
 	memcpy(packet->payload, bytes.data(), bytes.size());
-	const auto address = lwip_address(to);
+	const auto address = lwip_address(to.address);
 	const auto error = udp_sendto(pcb_of(pcb_), packet, &address, to.port);
 	pbuf_free(packet);
 	return errno_of(error);

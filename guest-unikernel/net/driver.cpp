@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The rings of a network device (mayfly_net.h). The host looks at them while this VM waits or
+// The rings of network devices (mayfly_net.h). The host looks at them while this VM waits or
 // notifies, and only then: so nothing here is ordered, and after a notify() all that was
-// queued has been sent.
+// queued has been sent, unless this VM's rate has a limit.
 //
 // A buffer for packets is longer than any packet, so each takes one. It is address space at
 // first: the host makes the pages that a packet needs, when one comes.
@@ -12,6 +12,7 @@
 #include "lwip/pbuf.h"
 #include "lwip/prot/ip.h"
 #include "lwip/prot/ip4.h"
+#include "lwip/prot/ip6.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/prot/udp.h"
 #include "ticks.hpp"
@@ -35,21 +36,48 @@ constexpr std::size_t share_of_memory = 4; // buffers are this part of it at mos
 
 static_assert(PBUF_LINK_ENCAPSULATION_HLEN == header_size);
 
-mayfly_net_page &rings()
-{
-	return *reinterpret_cast<mayfly_net_page *>(mayfly::window + MAYFLY_GPA_RINGS);
-}
-
 std::uint16_t index_of(std::uint16_t entry)
 {
 	return entry % MAYFLY_RING_SIZE;
 }
 
-// The sum of 16-bit words that the host goes on from. It is in network order, as they are.
-std::uint16_t sum_of_pseudo_header(const ip_hdr &ip, std::size_t length)
+bool is_ip6(const void *packet)
 {
-	std::uint64_t sum = std::uint64_t{ip.src.addr} + ip.dest.addr + lwip_htons(IPH_PROTO(&ip)) +
-			    lwip_htons(static_cast<std::uint16_t>(length));
+	return *static_cast<const std::uint8_t *>(packet) >> 4 == 6;
+}
+
+// What a packet's transport is, and the sum of the addresses that its own sum covers.
+struct transport {
+	std::uint8_t protocol; // 0: a part of a packet
+	std::uint16_t start;
+	std::uint64_t addresses;
+};
+
+transport transport_of(const ip_hdr &ip)
+{
+	const bool is_part = (IPH_OFFSET(&ip) & PP_HTONS(IP_MF | IP_OFFMASK)) != 0;
+
+	return {
+		.protocol = is_part ? std::uint8_t{0} : IPH_PROTO(&ip),
+		.start = IPH_HL_BYTES(&ip),
+		.addresses = std::uint64_t{ip.src.addr} + ip.dest.addr,
+	};
+}
+
+// lwIP sends no extension headers.
+transport transport_of(const ip6_hdr &ip)
+{
+	transport found = {.protocol = IP6H_NEXTH(&ip), .start = IP6_HLEN, .addresses = 0};
+
+	for (unsigned i = 0; i < 4; ++i)
+		found.addresses += std::uint64_t{ip.src.addr[i]} + ip.dest.addr[i];
+	return found;
+}
+
+// The sum of 16-bit words that the host goes on from. It is in network order, as they are.
+std::uint16_t sum_of_pseudo_header(const transport &in, std::size_t length)
+{
+	auto sum = in.addresses + lwip_htons(in.protocol) + lwip_htons(static_cast<std::uint16_t>(length));
 
 	while (sum >> 16 != 0)
 		sum = (sum & 0xffff) + (sum >> 16);
@@ -57,28 +85,28 @@ std::uint16_t sum_of_pseudo_header(const ip_hdr &ip, std::size_t length)
 }
 
 // Leaves the sums of TCP and UDP to the host.
-void ask_for_sum(mayfly_net_header &header, ip_hdr &ip, std::size_t length)
+void ask_for_sum(mayfly_net_header &header, void *ip, std::size_t length)
 {
-	const auto start = IPH_HL_BYTES(&ip);
-	auto *transport = reinterpret_cast<char *>(&ip) + start;
-	const auto sum = sum_of_pseudo_header(ip, length - start);
+	const auto in = is_ip6(ip) ? transport_of(*static_cast<const ip6_hdr *>(ip))
+				   : transport_of(*static_cast<const ip_hdr *>(ip));
+	auto *bytes = static_cast<char *>(ip) + in.start;
+	const auto sum = sum_of_pseudo_header(in, length - in.start);
 
-	if ((IPH_OFFSET(&ip) & PP_HTONS(IP_MF | IP_OFFMASK)) != 0)
-		return;
-	if (IPH_PROTO(&ip) == IP_PROTO_TCP) {
-		reinterpret_cast<tcp_hdr *>(transport)->chksum = sum;
+	if (in.protocol == IP_PROTO_TCP) {
+		reinterpret_cast<tcp_hdr *>(bytes)->chksum = sum;
 		header.csum_offset = offsetof(tcp_hdr, chksum);
-	} else if (IPH_PROTO(&ip) == IP_PROTO_UDP) {
-		reinterpret_cast<udp_hdr *>(transport)->chksum = sum;
+	} else if (in.protocol == IP_PROTO_UDP) {
+		reinterpret_cast<udp_hdr *>(bytes)->chksum = sum;
 		header.csum_offset = offsetof(udp_hdr, chksum);
 	} else {
 		return;
 	}
 	header.flags = MAYFLY_NET_NEEDS_CSUM;
-	header.csum_start = start;
+	header.csum_start = in.start;
 }
 
-constexpr auto checks = NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_CHECK_ICMP;
+constexpr auto checks = NETIF_CHECKSUM_GEN_IP | NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_CHECK_ICMP |
+			NETIF_CHECKSUM_GEN_ICMP6 | NETIF_CHECKSUM_CHECK_ICMP6;
 
 // Of packets with that header: those of this host are right, and what it has from elsewhere it
 // has checked.
@@ -92,9 +120,11 @@ std::uint16_t checks_of(const mayfly_net_header &header)
 
 // Whether lwIP shall see it. Pieces of packets without a byte are of no use, and end in chains
 // with empty parts.
-bool is_worth_it(const ip_hdr &ip)
+bool is_worth_it(const void *packet)
 {
-	if ((IPH_OFFSET(&ip) & PP_HTONS(IP_MF | IP_OFFMASK)) == 0)
+	const auto &ip = *static_cast<const ip_hdr *>(packet);
+
+	if (is_ip6(packet) || (IPH_OFFSET(&ip) & PP_HTONS(IP_MF | IP_OFFMASK)) == 0)
 		return true;
 	expect_fragments(mayfly::now_ns());
 	return lwip_ntohs(IPH_LEN(&ip)) > IPH_HL_BYTES(&ip);
@@ -112,13 +142,13 @@ struct driver::slot {
 	std::size_t pages;    // of it that packets have made
 };
 
-const volatile mayfly_device *find_network()
+const volatile mayfly_device *find_network(unsigned number)
 {
 	const auto &page = mayfly::device_page();
 	const auto count = std::min(std::uint32_t{page.nr_devices}, std::uint32_t{MAYFLY_MAX_DEVICES});
 
 	for (std::uint32_t i = 0; i < count; ++i)
-		if (page.devices[i].type == MAYFLY_DEVICE_NET)
+		if (page.devices[i].type == MAYFLY_DEVICE_NET && number-- == 0)
 			return &page.devices[i];
 	return nullptr;
 }
@@ -128,6 +158,7 @@ driver *driver::create(const volatile mayfly_device &device)
 	auto *made = new driver;
 
 	made->port_ = device.port;
+	made->rings_ = reinterpret_cast<mayfly_net_page *>(mayfly::window + device.ring_gpa);
 	if (made->add_slots(slots_at_first))
 		return made;
 	delete made;
@@ -160,7 +191,7 @@ bool driver::make_room(unsigned descriptors)
 {
 	if (free_descs_ >= descriptors)
 		return true;
-	// A device that is shut keeps what it has; then there is no room any more.
+	// A device that is shut keeps what it has, and one that has sent enough for now.
 	mayfly::notify(port_);
 	reclaim();
 	return free_descs_ >= descriptors;
@@ -185,14 +216,14 @@ err_t driver::send(pbuf *packet)
 		return result;
 	}
 	if (!make_room(count))
-		return ERR_IF;
+		return rings().link != 0 ? ERR_MEM : ERR_IF;
 
 	const auto length = packet->tot_len;
-	auto *ip = static_cast<ip_hdr *>(packet->payload);
+	auto *ip = packet->payload;
 	if (pbuf_add_header(packet, header_size) != 0)
 		return ERR_BUF;
 	auto *header = new (packet->payload) mayfly_net_header{};
-	ask_for_sum(*header, *ip, length);
+	ask_for_sum(*header, ip, length);
 
 	auto &queues = rings();
 	const auto head = next_desc_;
@@ -287,7 +318,7 @@ void driver::hand_over(slot &s, std::uint32_t length, netif &interface)
 	const bool is_scarce = 2 * posted_ < slots_;
 	pbuf *packet;
 
-	if (!is_worth_it(*reinterpret_cast<const ip_hdr *>(bytes)))
+	if (!is_worth_it(bytes))
 		return post(s);
 	NETIF_SET_CHECKSUM_CTRL(&interface, checks_of(header));
 	if (is_scarce) {

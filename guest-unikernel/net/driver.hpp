@@ -7,8 +7,11 @@
 #include <mayfly/vm.hpp>
 #include <mayfly_net.h>
 
-/// The network device on the device page; null if this VM has none.
-const volatile mayfly_device *find_network();
+/// Networks that a VM can have.
+constexpr unsigned most_networks = 4;
+
+/// The network device number @p i, from 0, on the device page; null if this VM has none.
+const volatile mayfly_device *find_network(unsigned i);
 
 /// A network device: lwIP's packets to its rings, and what has come to lwIP. The rings are in
 /// guest memory, so a clone goes on with a copy of them.
@@ -48,7 +51,8 @@ private:
 	static constexpr unsigned slots_at_most = 16;
 
 	bool add_slots(unsigned count);
-	static void describe(const slot &s);
+	mayfly_net_page &rings() const { return *rings_; }
+	void describe(const slot &s);
 	void post(slot &s);
 	void drop_sending();
 	void hand_over(slot &s, std::uint32_t length, netif &interface);
@@ -57,6 +61,7 @@ private:
 	bool make_room(unsigned descriptors);
 
 	unsigned port_ = 0;
+	mayfly_net_page *rings_ = nullptr;
 	bool there_ = true;
 	std::uint16_t sent_ = 0;     // entries of the ring that the host has done with
 	std::uint16_t received_ = 0; // likewise

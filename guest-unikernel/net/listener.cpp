@@ -29,14 +29,16 @@ struct listener::callbacks {
 	}
 };
 
-std::unique_ptr<listener> listener::listen(std::uint16_t port, std::uint8_t backlog)
+std::unique_ptr<listener> listener::listen(std::uint16_t port, std::uint8_t backlog, peers from)
 {
 	start_network();
-	auto *pcb = tcp_new();
+	auto *pcb = tcp_new_ip_type(lwip_type(from));
 	if (pcb == nullptr)
 		return nullptr;
 	std::unique_ptr<listener> made(new listener);
-	auto *listening = tcp_bind(pcb, IP_ANY_TYPE, port) == ERR_OK ? tcp_listen_with_backlog(pcb, backlog) : nullptr;
+	auto *listening = tcp_bind(pcb, from == peers::ip4 ? IP4_ADDR_ANY : IP_ANY_TYPE, port) == ERR_OK
+				  ? tcp_listen_with_backlog(pcb, backlog)
+				  : nullptr;
 	if (listening == nullptr) {
 		tcp_close(pcb);
 		return nullptr;

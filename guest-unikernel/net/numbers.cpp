@@ -45,9 +45,12 @@ u32_t net_initial_sequence(const ip_addr_t *local_ip, u16_t local_port, const ip
 {
 	renew_secret();
 	auto key = sequence.secret;
-	key[0] ^= ip4_addr_get_u32(ip_2_ip4(local_ip));
-	key[1] ^= ip4_addr_get_u32(ip_2_ip4(remote_ip));
-	key[2] ^= static_cast<u32_t>(local_port) << 16 | remote_port;
+	// Of IPv4 the other words are zero.
+	for (unsigned i = 0; i < 4; ++i)
+		key[i] ^= ip_2_ip6(remote_ip)->addr[i];
+	for (unsigned i = 0; i < 3; ++i)
+		key[4 + i] ^= ip_2_ip6(local_ip)->addr[i];
+	key[7] ^= ip_2_ip6(local_ip)->addr[3] ^ (static_cast<u32_t>(local_port) << 16 | remote_port);
 	return chacha20(key, 0)[0] + static_cast<u32_t>(mayfly::now_ns() / ns_per_tick);
 }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// lwIP, its interface to the VM's network, and the loop that everything happens in: what came
+// lwIP, its interfaces to the VM's networks, and the loop that everything happens in: what came
 // is taken in; the application looks at it; what it answers, and acknowledgements of what it
 // did not answer, leave together when it asks for more.
 
@@ -8,17 +8,20 @@
 
 #include "driver.hpp"
 #include "lwip/init.h"
-#include "lwip/ip4.h"
+#include "lwip/ip.h"
+#include "lwip/ip6_addr.h"
 #include "lwip/priv/tcp_priv.h"
 #include "ready_list.hpp"
 #include "ticks.hpp"
 
 #include <algorithm>
+#include <array>
 #include <mayfly/clock.hpp>
 #include <mayfly/net.hpp>
 #include <mayfly/ready.hpp>
 #include <mayfly_net.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utility>
 
 namespace
@@ -28,11 +31,16 @@ constexpr std::uint16_t mtu_most = TCP_MSS + 40; // two headers without options
 constexpr std::uint64_t burst_end = 20'000'000;  // ns without a packet
 constexpr std::size_t idle_bytes_most = 32 * 1024;
 
+// A network: its device, and what lwIP has for it.
+struct network {
+	driver *device = nullptr;
+	netif interface = {};
+};
+
 struct {
 	bool is_up;
-	bool is_renumbered; // why connections end
-	driver *device;
-	netif interface;
+	bool is_renumbered;               // why connections end
+	network *networks[most_networks]; // in the order of the devices, without gaps
 	mayfly::generation_hook next_hook;
 	flushable *flushables;
 	bool has_called; // a function of the application's
@@ -46,9 +54,14 @@ mayfly_net_config config_of(const volatile mayfly_device &device)
 	return config;
 }
 
-err_t output(netif *, pbuf *packet, const ip4_addr_t *)
+err_t output(netif *interface, pbuf *packet, const ip4_addr_t *)
 {
-	return the_stack.device->send(packet);
+	return static_cast<network *>(interface->state)->device->send(packet);
+}
+
+err_t output_ip6(netif *interface, pbuf *packet, const ip6_addr_t *)
+{
+	return static_cast<network *>(interface->state)->device->send(packet);
 }
 
 err_t set_up(netif *interface)
@@ -56,46 +69,86 @@ err_t set_up(netif *interface)
 	interface->name[0] = 'm';
 	interface->name[1] = 'f';
 	interface->output = output;
+	interface->output_ip6 = output_ip6;
 	return ERR_OK;
 }
 
-// The interface's address; connections of another one that it had are reset.
-void set_address(const mayfly_net_config &config)
+void set_ip6(netif &interface, const mayfly_net_config &config)
+{
+	const auto told = mayfly::net::address(std::to_array(config.ip6));
+	const auto address = lwip_address(told);
+
+	if (config.prefix6 == 0) {
+		netif_ip6_addr_set_state(&interface, 0, IP6_ADDR_INVALID);
+		return;
+	}
+	netif_ip6_addr_set(&interface, 0, ip_2_ip6(&address));
+	netif_ip6_addr_set_state(&interface, 0, IP6_ADDR_PREFERRED);
+}
+
+// The interface's addresses; connections of others that it had are reset.
+void set_addresses(netif &interface, const mayfly_net_config &config)
 {
 	const ip4_addr_t address = {config.ip4};
 	const ip4_addr_t gateway = {config.gw4};
 	const ip4_addr_t mask = {lwip_htonl(static_cast<std::uint32_t>(0xffffffff00000000 >> config.prefix4))};
 
-	the_stack.interface.mtu = std::min(config.mtu, mtu_most);
+	interface.mtu = std::min(config.mtu, mtu_most);
 	the_stack.is_renumbered = true;
-	netif_set_addr(&the_stack.interface, &address, &mask, &gateway);
+	netif_set_addr(&interface, &address, &mask, &gateway);
+	set_ip6(interface, config);
 	the_stack.is_renumbered = false;
 }
 
-void attach(const volatile mayfly_device &device)
+network *attach(const volatile mayfly_device &device)
 {
-	the_stack.device = driver::create(device);
-	if (the_stack.device == nullptr)
-		return;
-	netif_add_noaddr(&the_stack.interface, nullptr, set_up, ip4_input);
-	set_address(config_of(device));
-	netif_set_default(&the_stack.interface);
-	netif_set_link_up(&the_stack.interface);
-	netif_set_up(&the_stack.interface);
+	auto *made = new network;
+
+	made->device = driver::create(device);
+	if (made->device == nullptr) {
+		delete made;
+		return nullptr;
+	}
+	netif_add_noaddr(&made->interface, made, set_up, ip_input);
+	set_addresses(made->interface, config_of(device));
+	netif_set_link_up(&made->interface);
+	netif_set_up(&made->interface);
+	return made;
 }
 
-// This VM goes on from another one: it has another address, or no network.
+// For each network that there is.
+void for_each_network(auto visit)
+{
+	for (auto *there : the_stack.networks)
+		if (there != nullptr)
+			visit(*there);
+}
+
+void attach_new()
+{
+	for (unsigned i = 0; i < most_networks; ++i) {
+		const auto *device = find_network(i);
+
+		if (device != nullptr && the_stack.networks[i] == nullptr)
+			the_stack.networks[i] = attach(*device);
+	}
+	if (the_stack.networks[0] != nullptr)
+		netif_set_default(&the_stack.networks[0]->interface);
+}
+
+// This VM goes on from another one: it has other addresses, or networks.
 void become_another()
 {
-	const auto *device = find_network();
+	for (unsigned i = 0; i < most_networks; ++i) {
+		const auto *device = find_network(i);
+		auto *there = the_stack.networks[i];
 
-	if (the_stack.device == nullptr) {
-		if (device != nullptr)
-			attach(*device);
-	} else {
-		the_stack.device->begin_again(device != nullptr);
-		set_address(device != nullptr ? config_of(*device) : mayfly_net_config{});
+		if (there == nullptr)
+			continue;
+		there->device->begin_again(device != nullptr);
+		set_addresses(there->interface, device != nullptr ? config_of(*device) : mayfly_net_config{});
 	}
+	attach_new();
 	if (the_stack.next_hook != nullptr)
 		the_stack.next_hook();
 }
@@ -113,10 +166,10 @@ void flush_all()
 // Packets to 127.0.0.1, and to ourselves, may make others.
 void receive_all()
 {
-	if (the_stack.device != nullptr) {
-		the_stack.device->reclaim();
-		the_stack.device->receive(the_stack.interface);
-	}
+	for_each_network([](network &there) {
+		there.device->reclaim();
+		there.device->receive(there.interface);
+	});
 	netif_poll_all();
 }
 
@@ -128,13 +181,29 @@ void say_good_bye()
 	for (auto *pcb = tcp_active_pcbs; pcb != nullptr; pcb = pcb->next)
 		if (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT)
 			tcp_shutdown(pcb, 0, 1);
-	if (the_stack.device != nullptr)
-		mayfly::notify(the_stack.device->port());
+	for_each_network([](const network &there) { mayfly::notify(there.device->port()); });
 }
 
 bool has_burst_behind()
 {
-	return the_stack.device != nullptr && the_stack.device->idle_bytes() > idle_bytes_most;
+	std::size_t idle = 0;
+
+	for_each_network([&](const network &there) { idle += there.device->idle_bytes(); });
+	return idle > idle_bytes_most;
+}
+
+void give_back_buffers()
+{
+	for_each_network([](const network &there) { there.device->give_back(); });
+}
+
+// Events that say that packets have come.
+std::uint64_t ports_of_networks()
+{
+	std::uint64_t ports = 0;
+
+	for_each_network([&](const network &there) { ports |= 1UL << there.device->port(); });
+	return ports;
 }
 
 }
@@ -146,8 +215,7 @@ void start_network()
 	the_stack.is_up = true;
 	lwip_init();
 	advance_ticks(mayfly::now_ns());
-	if (const auto *device = find_network())
-		attach(*device);
+	attach_new();
 	the_stack.next_hook = mayfly::set_generation_hook(become_another);
 	atexit(say_good_bye);
 }
@@ -193,21 +261,65 @@ int errno_of(err_t error)
 	}
 }
 
-bool mayfly::net::is_there()
+ip_addr_t lwip_address(const mayfly::net::address &address)
 {
-	return find_network() != nullptr;
+	ip_addr_t made = IPADDR4_INIT(lwip_htonl(address.ip4()));
+
+	if (address.is_ip4())
+		return made;
+	IP_SET_TYPE_VAL(made, IPADDR_TYPE_V6);
+	memcpy(made.u_addr.ip6.addr, address.bytes().data(), address.bytes().size());
+	return made;
 }
 
-std::uint32_t mayfly::net::own_address()
+mayfly::net::endpoint endpoint_of(const ip_addr_t &address, std::uint16_t port)
 {
-	const auto *device = find_network();
+	std::array<std::uint8_t, 16> bytes;
+
+	if (IP_IS_V4_VAL(address))
+		return {.address = lwip_ntohl(address.u_addr.ip4.addr), .port = port};
+	memcpy(bytes.data(), address.u_addr.ip6.addr, bytes.size());
+	return {.address = mayfly::net::address(bytes), .port = port};
+}
+
+extern "C" {
+
+netif *net_route_ip4(const ip4_addr_t *source, const ip4_addr_t *)
+{
+	if (source == nullptr || ip4_addr_isany_val(*source))
+		return nullptr;
+	for (auto *there : the_stack.networks)
+		if (there != nullptr && ip4_addr_cmp(source, netif_ip4_addr(&there->interface)))
+			return &there->interface;
+	return nullptr;
+}
+
+netif *net_route_ip6(const ip6_addr_t *source, const ip6_addr_t *)
+{
+	if (source == nullptr || ip6_addr_isany_val(*source))
+		return nullptr;
+	for (auto *there : the_stack.networks)
+		if (there != nullptr && ip6_addr_cmp(source, netif_ip6_addr(&there->interface, 0)))
+			return &there->interface;
+	return nullptr;
+}
+}
+
+bool mayfly::net::is_there()
+{
+	return find_network(0) != nullptr;
+}
+
+std::uint32_t mayfly::net::own_address(unsigned i)
+{
+	const auto *device = find_network(i);
 
 	return device != nullptr ? lwip_ntohl(config_of(*device).ip4) : 0;
 }
 
 std::uint32_t mayfly::net::name_server()
 {
-	const auto *device = find_network();
+	const auto *device = find_network(0);
 
 	return device != nullptr ? lwip_ntohl(config_of(*device).dns4) : 0;
 }
@@ -232,9 +344,8 @@ mayfly::events mayfly::net::poll(std::uint64_t deadline)
 		advance_ticks(now);
 		receive_all();
 		if (burst_is_behind && came.ports == 0)
-			the_stack.device->give_back();
-		if (the_stack.device != nullptr)
-			came.ports &= ~(1UL << the_stack.device->port());
+			give_back_buffers();
+		came.ports &= ~ports_of_networks();
 		if (came || is_due || some_are_ready() || now >= deadline)
 			return came;
 	}

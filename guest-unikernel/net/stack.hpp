@@ -29,12 +29,12 @@ void application_was_called();
 /// The negative errno of lwIP's @p error.
 int errno_of(err_t error);
 
-inline ip_addr_t lwip_address(mayfly::net::endpoint e)
-{
-	return {.addr = lwip_htonl(e.address)};
-}
+/// Between our form of addresses and lwIP's.
+ip_addr_t lwip_address(const mayfly::net::address &address);
+mayfly::net::endpoint endpoint_of(const ip_addr_t &address, std::uint16_t port);
 
-inline mayfly::net::endpoint endpoint_of(const ip_addr_t &address, std::uint16_t port)
+/// What lwIP calls those that may be a port's peers.
+inline std::uint8_t lwip_type(mayfly::net::peers from)
 {
-	return {.address = lwip_ntohl(address.addr), .port = port};
+	return from == mayfly::net::peers::ip4 ? IPADDR_TYPE_V4 : IPADDR_TYPE_ANY;
 }

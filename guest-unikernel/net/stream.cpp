@@ -315,8 +315,8 @@ stream::~stream()
 std::unique_ptr<stream> stream::connect(endpoint peer)
 {
 	start_network();
-	const auto address = lwip_address(peer);
-	auto *pcb = tcp_new();
+	const auto address = lwip_address(peer.address);
+	auto *pcb = tcp_new_ip_type(IP_GET_TYPE(&address));
 	if (pcb == nullptr)
 		return nullptr;
 	auto *c = new (std::nothrow) connection(pcb);

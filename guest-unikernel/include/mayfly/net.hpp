@@ -18,6 +18,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <errno.h>
@@ -28,9 +29,65 @@
 namespace mayfly::net
 {
 
-/// An IPv4 address, as a number (10.9.0.1 is 0x0a090001), and a port.
+/// An IPv6 address, or an IPv4 address in the form that RFC 4291 2.5.5.2 gives it there.
+class address
+{
+public:
+	/// 0.0.0.0
+	constexpr address() : address(0) {}
+
+	/// Of IPv4, as a number: 10.9.0.1 is 0x0a090001.
+	constexpr address(std::uint32_t ip4)
+		: bytes_{0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0,
+			 0xff,
+			 0xff,
+			 byte(ip4 >> 24),
+			 byte(ip4 >> 16),
+			 byte(ip4 >> 8),
+			 byte(ip4)}
+	{
+	}
+
+	/// Of IPv6, as it is in a packet.
+	constexpr explicit address(const std::array<std::uint8_t, 16> &bytes) : bytes_(bytes) {}
+
+	/// Whether it is of IPv4.
+	constexpr bool is_ip4() const
+	{
+		for (unsigned i = 0; i < 10; ++i)
+			if (bytes_[i] != 0)
+				return false;
+		return bytes_[10] == 0xff && bytes_[11] == 0xff;
+	}
+
+	/// That one as a number; 0 of IPv6.
+	constexpr std::uint32_t ip4() const
+	{
+		return is_ip4() ? std::uint32_t{bytes_[12]} << 24 | bytes_[13] << 16 | bytes_[14] << 8 | bytes_[15] : 0;
+	}
+
+	constexpr const std::array<std::uint8_t, 16> &bytes() const { return bytes_; }
+
+	bool operator==(const address &) const = default;
+
+private:
+	static constexpr std::uint8_t byte(std::uint32_t number) { return static_cast<std::uint8_t>(number); }
+
+	std::array<std::uint8_t, 16> bytes_;
+};
+
+/// An address and a port.
 struct endpoint {
-	std::uint32_t address = 0;
+	net::address address{};
 	std::uint16_t port = 0;
 
 	bool operator==(const endpoint &) const = default;
@@ -39,11 +96,14 @@ struct endpoint {
 /// Whether this VM has a network. Without one there is only 127.0.0.1.
 bool is_there();
 
-/// This VM's address; 0 without a network.
-std::uint32_t own_address();
+/// This VM's IPv4 address on network number @p i of its own, from 0; 0 without that one.
+std::uint32_t own_address(unsigned i = 0);
 
 /// The name server's; 0 without a network.
 std::uint32_t name_server();
+
+/// Who may send something to a port.
+enum class peers { all, ip4 };
 
 /// What can become ready. A socket that is destroyed is closed.
 class socket
@@ -141,7 +201,8 @@ class listener : public socket
 public:
 	/// Listens at @p port of all addresses, where up to @p backlog connections may wait.
 	/// Returns null if the port is taken or there is no memory.
-	static std::unique_ptr<listener> listen(std::uint16_t port, std::uint8_t backlog = 255);
+	static std::unique_ptr<listener> listen(std::uint16_t port, std::uint8_t backlog = 255,
+						peers from = peers::all);
 
 	~listener() override;
 
@@ -170,7 +231,7 @@ class datagrams : public socket
 public:
 	/// Binds to @p port of all addresses, to any port if that is 0. Returns null if it is
 	/// taken or there is no memory.
-	static std::unique_ptr<datagrams> bind(std::uint16_t port);
+	static std::unique_ptr<datagrams> bind(std::uint16_t port, peers from = peers::all);
 
 	~datagrams() override;
 

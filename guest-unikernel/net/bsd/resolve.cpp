@@ -59,7 +59,7 @@ void count_seconds(std::uint64_t now)
 bool find_server()
 {
 	const auto given = mayfly::net::name_server();
-	const auto server = lwip_address({.address = given});
+	const auto server = lwip_address(given);
 
 	if (given != 0 && !ip_addr_cmp(&server, dns_getserver(0))) {
 		let_pass(longest_seconds);
@@ -123,13 +123,13 @@ int resolve(const char *name, in_addr &address)
 		return EAI_AGAIN;
 	count_seconds(mayfly::now_ns());
 
-	const auto error = dns_gethostbyname(copy, &asked.address, on_answer, &asked);
+	const auto error = dns_gethostbyname_addrtype(copy, &asked.address, on_answer, &asked, LWIP_DNS_ADDRTYPE_IPV4);
 	if (error == ERR_INPROGRESS) {
 		if (const int failed = wait_for(asked); failed != 0)
 			return failed;
 	} else if (error != ERR_OK) {
 		return error_of(error);
 	}
-	address.s_addr = asked.address.addr;
+	address.s_addr = ip4_addr_get_u32(ip_2_ip4(&asked.address));
 	return 0;
 }

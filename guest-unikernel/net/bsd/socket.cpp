@@ -67,7 +67,7 @@ void write_address(net::endpoint from, sockaddr *address, socklen_t *length)
 		return;
 	told.sin_family = AF_INET;
 	told.sin_port = htons(from.port);
-	told.sin_addr.s_addr = htonl(from.address);
+	told.sin_addr.s_addr = htonl(from.address.ip4());
 	memcpy(address, &told, std::min<std::size_t>(*length, sizeof told));
 	*length = sizeof told;
 }
@@ -75,7 +75,12 @@ void write_address(net::endpoint from, sockaddr *address, socklen_t *length)
 // Whether a socket may have that address: a port is one of all addresses that there are.
 bool is_ours(std::uint32_t address)
 {
-	return address == INADDR_ANY || address == INADDR_LOOPBACK || address == net::own_address();
+	if (address == INADDR_ANY || address == INADDR_LOOPBACK)
+		return true;
+	for (unsigned i = 0; const auto own = net::own_address(i); ++i)
+		if (address == own)
+			return true;
+	return false;
 }
 
 // A UDP socket has a port from its first use on.
@@ -83,7 +88,7 @@ int bind_datagrams(file &f)
 {
 	if (f.socket != nullptr)
 		return 0;
-	f.socket = net::datagrams::bind(f.bound.port);
+	f.socket = net::datagrams::bind(f.bound.port, net::peers::ip4);
 	if (f.socket == nullptr)
 		return -EADDRINUSE;
 	f.bound.port = f.datagrams().own().port;
@@ -249,7 +254,7 @@ int bind(int fd, const sockaddr *address, socklen_t length) noexcept
 		return result_of(error);
 	if (f->has_bound || f->socket != nullptr)
 		return result_of(-EINVAL);
-	if (!is_ours(to.address))
+	if (!is_ours(to.address.ip4()))
 		return result_of(-EADDRNOTAVAIL);
 	f->bound = to;
 	f->has_bound = true;
@@ -266,7 +271,8 @@ int listen(int fd, int backlog) noexcept
 		return 0;
 	if (f->what != kind::tcp)
 		return result_of(-EOPNOTSUPP);
-	f->socket = net::listener::listen(f->bound.port, static_cast<std::uint8_t>(std::clamp(backlog, 1, 255)));
+	f->socket = net::listener::listen(f->bound.port, static_cast<std::uint8_t>(std::clamp(backlog, 1, 255)),
+					  net::peers::ip4);
 	if (f->socket == nullptr)
 		return result_of(-EADDRINUSE);
 	f->bound.port = f->listener().port();

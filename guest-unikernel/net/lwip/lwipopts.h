@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * lwIP as we use it: its core without threads, ARP or Ethernet, one interface of layer 3.
+ * lwIP as we use it: its core without threads, ARP or Ethernet, interfaces of layer 3.
  */
 #pragma once
 
@@ -25,7 +25,6 @@
 #define LWIP_ETHERNET 0
 #define LWIP_ARP 0
 #define LWIP_RAW 0
-#define LWIP_IPV6 0
 #define LWIP_DHCP 0
 #define LWIP_AUTOIP 0
 #define LWIP_IGMP 0
@@ -38,6 +37,25 @@
 #define LWIP_HAVE_LOOPIF 1
 #define LWIP_NETIF_LOOPBACK 1
 #define LWIP_LOOPBACK_MAX_PBUFS 64
+
+/* --- IPv6: a host without neighbours, which never routes --------------------- */
+
+#define LWIP_IPV6 1
+#define LWIP_IPV6_SCOPES 0 /* no address of ours is a link's own */
+#define LWIP_IPV6_NUM_ADDRESSES 1
+#define LWIP_IPV6_FRAG 0
+#define LWIP_IPV6_REASS 0
+#define LWIP_IPV6_MLD 0
+#define LWIP_IPV6_DHCP6 0
+#define LWIP_IPV6_AUTOCONFIG 0
+#define LWIP_IPV6_SEND_ROUTER_SOLICIT 0
+#define LWIP_IPV6_DUP_DETECT_ATTEMPTS 0
+#define LWIP_ND6_ALLOW_RA_UPDATES 0
+#define LWIP_ND6_QUEUEING 0
+#define LWIP_ND6_NUM_NEIGHBORS 1
+#define LWIP_ND6_NUM_DESTINATIONS 1
+#define LWIP_ND6_NUM_PREFIXES 1
+#define LWIP_ND6_NUM_ROUTERS 1
 
 /* Room for struct mayfly_net_header in front of what is sent (net/driver.cpp). */
 #define PBUF_LINK_ENCAPSULATION_HLEN 12
@@ -65,3 +83,5 @@
 
 #define LWIP_HOOK_FILENAME "hooks.h"
 #define LWIP_HOOK_TCP_ISN net_initial_sequence
+#define LWIP_HOOK_IP4_ROUTE_SRC net_route_ip4
+#define LWIP_HOOK_IP6_ROUTE net_route_ip6

@@ -52,9 +52,25 @@ std::uint32_t address_of(std::string_view text)
 	return address;
 }
 
+// All of it as digits of base 16.
+net::address ip6_of(std::string_view text)
+{
+	constexpr std::string_view digits = "0123456789abcdef";
+	std::array<std::uint8_t, 16> bytes{};
+
+	for (std::size_t i = 0; i < bytes.size(); ++i)
+		bytes[i] = static_cast<std::uint8_t>(digits.find(text[2 * i]) << 4 | digits.find(text[2 * i + 1]));
+	return net::address(bytes);
+}
+
+net::address any_address_of(std::string_view text)
+{
+	return text.size() == 32 ? ip6_of(text) : net::address(address_of(text));
+}
+
 net::endpoint endpoint_of(char **words)
 {
-	return {.address = address_of(words[0]), .port = static_cast<std::uint16_t>(number_of(words[1]))};
+	return {.address = any_address_of(words[0]), .port = static_cast<std::uint16_t>(number_of(words[1]))};
 }
 
 // Until a socket is ready; ends this VM when it shall stop.
