@@ -43,7 +43,7 @@ std::string json_text(const vm_info &row)
 		row.ended() ? dump(to_string(row.reason)) : "null", exited ? std::to_string(row.status) : "null",
 		row.exits, row.cpu_ns, row.memory, row.private_bytes, row.created_ns,
 		row.ended() ? std::to_string(row.ended_ns) : "null", row.uid, row.detached, row.started, row.cold,
-		row.awaited, row.ip4 != 0 ? '"' + ip4_text(row.ip4) + '"' : "null");
+		row.awaited, row.places.empty() ? "null" : '"' + ip4_text(row.places.front().ip4) + '"');
 
 	if (row.ended())
 		text.append(R"(,"end":)" + dump(row.end_text()));
@@ -72,6 +72,11 @@ json to_json(const vm_stat &stat)
 	object["console_lost"] = stat.console_lost;
 	object["parked"] = stat.parked;
 	object["ready"] = stat.ready;
+	object["places"] = json::array();
+	for (const vm_place &place : stat.info.places)
+		object["places"].push_back({{"network", place.network},
+					    {"ip", ip4_text(place.ip4)},
+					    {"ip6", place.has_ip6() ? json(ip6_text(place.ip6)) : json(nullptr)}});
 	return object;
 }
 

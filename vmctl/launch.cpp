@@ -304,8 +304,8 @@ outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count)
 		return std::unexpected(memory.error());
 	if (!arguments)
 		return bad_usage(arguments.error().what);
-	if (const auto place = check_place(in, count); !place)
-		return std::unexpected(place.error());
+	if (const auto places = check_places(in, count); !places)
+		return std::unexpected(places.error());
 	request.count = count;
 	request.memory = *memory;
 	request.arguments = in.arguments;
@@ -318,7 +318,7 @@ outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count)
 outcome<void> judge(const context &world, const invocation &in, spawn_request &request, const device &to)
 {
 	const auto info = to.info();
-	const auto place = find_place(world, in);
+	auto places = find_places(world, in);
 
 	if (!info)
 		return give_up(status::broken, info.error());
@@ -331,9 +331,9 @@ outcome<void> judge(const context &world, const invocation &in, spawn_request &r
 			       {EDQUOT, fmt::format("-n {}: the module's limit is {} VMs", request.count, most),
 				"as root, write more to " +
 					parameter_path(most == info->max_vms ? "max_vms" : "max_vms_user")});
-	if (!place)
-		return std::unexpected(place.error());
-	request.network = *place;
+	if (!places)
+		return std::unexpected(places.error());
+	request.places = *std::move(places);
 	return {};
 }
 

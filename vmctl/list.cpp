@@ -38,6 +38,15 @@ std::string summary(std::span<const vm_info> rows)
 	return fmt::format("{}: {}{} private", count_text(rows.size()), parts, size_text(private_bytes));
 }
 
+std::string addresses_of(const vm_info &row)
+{
+	std::string text;
+
+	for (const vm_place &place : row.places)
+		text += (text.empty() ? "" : ",") + ip4_text(place.ip4);
+	return text.empty() ? "-" : text;
+}
+
 void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 {
 	// On a terminal: a screenful less title, summary, rest and the next prompt.
@@ -45,7 +54,7 @@ void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 	const std::size_t fits = std::max<std::size_t>(seen.rows, 8) - 4;
 	const bool cut = world.out_is_terminal && !whole && rows.size() > fits;
 	const auto shown = rows.first(cut ? fits : rows.size());
-	const bool addresses = std::ranges::any_of(shown, [](const vm_info &row) { return row.ip4 != 0; });
+	const bool addresses = std::ranges::any_of(shown, [](const vm_info &row) { return !row.places.empty(); });
 	const bool reasons = std::ranges::any_of(shown, &vm_info::ended);
 	std::vector<std::string> titles{"ID", "NAME", "STATE", "IMAGE", "MEMORY", "PRIVATE", "EXITS", "CPU", "AGE"};
 	std::vector<bool> numbers{true, false, false, false, true, true, true, true, true};
@@ -73,7 +82,7 @@ void print_rows(const context &world, std::span<const vm_info> rows, bool whole)
 		lines.add_cell(time_text(row.cpu_ns));
 		lines.add_cell(age_of(row.created_ns, now));
 		if (addresses)
-			lines.add_cell(row.ip4 != 0 ? ip4_text(row.ip4) : "-");
+			lines.add_cell(addresses_of(row));
 		if (reasons)
 			lines.add_cell(row.end_text());
 	}
@@ -120,10 +129,19 @@ int verb_ip(const context &world, const invocation &in)
 	const device from = CLI_TRY(world, open_device(world));
 	const chosen one = CLI_TRY(world, select_one(from, in.operands));
 
-	if (one.row.ip4 == 0)
+	const bool ip6 = in.has("ipv6");
+	bool any = false;
+
+	for (const vm_place &place : one.row.places) {
+		if (ip6 && !place.has_ip6())
+			continue;
+		world.out.print("{}\n", ip6 ? ip6_text(place.ip6) : ip4_text(place.ip4));
+		any = true;
+	}
+	if (!any)
 		return world.end({status::some_failed,
-				  {EADDRNOTAVAIL, printable(one.row.name) + ": has no address on a network"}});
-	world.out.print("{}\n", ip4_text(one.row.ip4));
+				  {EADDRNOTAVAIL, fmt::format("{}: has no {}address on a network",
+							      printable(one.row.name), ip6 ? "IPv6 " : "")}});
 	return status::ok;
 }
 

@@ -97,6 +97,30 @@ outcome<std::optional<std::uint32_t>> parse_owner(const invocation &in)
 	return bad_usage(fmt::format("--owner {}: no such user", *text));
 }
 
+outcome<std::optional<subnet6>> parse_subnet6(const invocation &in, const subnet &addresses)
+{
+	const auto text = in.value("subnet6");
+
+	if (!text)
+		return std::nullopt;
+
+	const auto parsed = subnet6::parse(*text, addresses.host);
+
+	if (!parsed)
+		return bad_usage(fmt::format("--subnet6 {}: {}", *text, parsed.error().what));
+	return *parsed;
+}
+
+outcome<network_policy> parse_policy(const invocation &in)
+{
+	const std::string text = in.value("policy").value_or("direct");
+
+	for (const auto policy : {network_policy::direct, network_policy::host, network_policy::isolated})
+		if (text == to_string(policy))
+			return policy;
+	return bad_usage(fmt::format("--policy {}: not direct, host or isolated", text));
+}
+
 outcome<network_options> parse_options(const invocation &in)
 {
 	network_options options;
@@ -117,6 +141,18 @@ outcome<network_options> parse_options(const invocation &in)
 	if (!parsed)
 		return bad_usage(fmt::format("--subnet {}: {}", *text, parsed.error().what));
 	options.addresses = *parsed;
+
+	auto addresses6 = parse_subnet6(in, *parsed);
+
+	if (!addresses6)
+		return std::unexpected(addresses6.error());
+	options.addresses6 = *addresses6;
+
+	const auto policy = parse_policy(in);
+
+	if (!policy)
+		return std::unexpected(policy.error());
+	options.policy = *policy;
 
 	auto mtu = parse_mtu(in);
 
@@ -166,8 +202,8 @@ outcome<counts> count_vms(const context &world)
 	if (!rows)
 		return std::unexpected(rows.error());
 	for (const vm_info &row : *rows)
-		if (row.network != 0)
-			by_network[row.network]++;
+		for (const vm_place &place : row.places)
+			by_network[place.network]++;
 	return by_network;
 }
 
@@ -179,6 +215,13 @@ std::optional<std::string> subnet_text(const network_info &row)
 	return fmt::format("{}/{}", ip4_text(row.addresses->base()), row.addresses->prefix);
 }
 
+json host6_of(const network_info &row)
+{
+	if (!row.addresses6)
+		return nullptr;
+	return fmt::format("{}/{}", ip6_text(row.addresses6->host), row.addresses6->prefix);
+}
+
 json to_json(const network_info &row, std::size_t vms)
 {
 	return {
@@ -186,6 +229,8 @@ json to_json(const network_info &row, std::size_t vms)
 		{"index", row.index},
 		{"subnet", row.addresses ? json(*subnet_text(row)) : json(nullptr)},
 		{"host", row.addresses ? json(ip4_text(row.addresses->host)) : json(nullptr)},
+		{"host6", host6_of(row)},
+		{"policy", to_string(row.policy)},
 		{"mtu", row.mtu},
 		{"up", row.up},
 		{"vms", vms},
@@ -198,10 +243,10 @@ json vms_of(const network_info &network, std::span<const vm_info> rows)
 	json array = json::array();
 
 	for (const vm_info &row : rows)
-		if (row.network == network.index)
+		if (const vm_place *place = row.place_on(network.index))
 			array.push_back({{"id", row.id},
 					 {"name", row.name},
-					 {"ip", ip4_text(row.ip4)},
+					 {"ip", ip4_text(place->ip4)},
 					 {"state", to_string(row.state)}});
 	return array;
 }
@@ -243,6 +288,13 @@ void print_networks(const context &world, const std::vector<network_info> &all, 
 	print_table(world, shown);
 }
 
+void print_host(const context &world, const vm_place &place, std::string_view name)
+{
+	world.out.print("{} {}.mayfly\n", ip4_text(place.ip4), name);
+	if (place.has_ip6())
+		world.out.print("{} {}.mayfly\n", ip6_text(place.ip6), name);
+}
+
 // True when that is done.
 bool remove_one(const context &world, const networks &all, const std::string &name, counts &vms, bool forced)
 {
@@ -264,6 +316,16 @@ bool remove_one(const context &world, const networks &all, const std::string &na
 	return true;
 }
 
+// What the host does for the VMs of a new network.
+outcome<void> lead_packets(const context &world, const invocation &in, const network_options &options)
+{
+	if (in.has("nat"))
+		return translate(world, options.name);
+	if (options.policy == network_policy::host)
+		return let_host_forward();
+	return {};
+}
+
 } // namespace
 
 int verb_net_create(const context &world, const invocation &in)
@@ -275,9 +337,7 @@ int verb_net_create(const context &world, const invocation &in)
 	sweep_firewall(world);
 	if (const auto made = all.create(options); !made)
 		return world.end({status_of(made.error()), about(options.name, made.error())});
-	if (!in.has("nat"))
-		return status::ok;
-	if (const auto done = translate(world, options.name); !done) {
+	if (const auto done = lead_packets(world, in, options); !done) {
 		static_cast<void>(all.remove({.name = options.name}));
 		sweep_firewall(world);
 		return world.end(done.error());
@@ -315,8 +375,8 @@ int verb_net_hosts(const context &world, const invocation &in)
 
 	return show_named(world, in, all, [&](const network_info &network) {
 		for (const vm_info &row : rows)
-			if (row.network == network.index)
-				world.out.print("{} {}.mayfly\n", ip4_text(row.ip4), row.name);
+			if (const vm_place *place = row.place_on(network.index))
+				print_host(world, *place, row.name);
 		return result<void>();
 	});
 }

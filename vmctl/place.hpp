@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What --net says: a network, and perhaps an address there.
+// What --net says: a network, and perhaps an address there, or more.
 #pragma once
 
 #include "cli.hpp"
@@ -8,9 +8,9 @@ namespace vmctl::cli
 {
 
 // Judges --net of `in`, for so many VMs, without looking for the network.
-outcome<void> check_place(const invocation &in, std::uint32_t count);
+outcome<void> check_places(const invocation &in, std::uint32_t count);
 
-// The place that --net of `in` means; nothing without it.
-outcome<std::optional<network_place>> find_place(const context &world, const invocation &in);
+// The places that --net of `in` means, in their order.
+outcome<std::vector<network_place>> find_places(const context &world, const invocation &in);
 
 } // namespace vmctl::cli

@@ -127,7 +127,8 @@ bool is_stale(const outcome<device> &in, const published_port &one, bool sees_al
 
 	const auto rows = in->list(one.vm, one.vm);
 
-	return rows && (rows->empty() || rows->front().ended() || rows->front().ip4 != one.ip4);
+	return rows && (rows->empty() ||
+			std::ranges::find(rows->front().places, one.ip4, &vm_place::ip4) == rows->front().places.end());
 }
 
 // Without what leads nowhere.
@@ -165,13 +166,14 @@ result<void> publish_at(const context &world, const vm_info &vm, std::span<const
 {
 	std::array<char, IF_NAMESIZE> network{};
 
-	if (vm.ip4 == 0 || ::if_indextoname(vm.network, network.data()) == nullptr)
+	if (vm.places.empty() || ::if_indextoname(vm.places.front().network, network.data()) == nullptr)
 		return fail(EADDRNOTAVAIL, vm.name + ": has no address on a network");
 
 	const auto add = [&](firewall &wanted) -> result<void> {
 		for (const port_pair &one : ports) {
 			VMCTL_TRY(check_free(world, wanted, one));
-			wanted.published.push_back({.ports = one, .ip4 = vm.ip4, .vm = vm.id, .uid = ::geteuid()});
+			wanted.published.push_back(
+				{.ports = one, .ip4 = vm.places.front().ip4, .vm = vm.id, .uid = ::geteuid()});
 		}
 		return {};
 	};
@@ -222,10 +224,16 @@ outcome<void> translate(const context &world, const std::string &network)
 		wanted.translated.push_back(network);
 		return {};
 	});
-	const auto done = changed ? forward_packets() : std::unexpected(changed.error());
 
-	if (!done)
-		return give_up(status::some_failed, about("--nat", done.error()));
+	if (!changed)
+		return give_up(status::some_failed, about("--nat", changed.error()));
+	return let_host_forward();
+}
+
+outcome<void> let_host_forward()
+{
+	if (const auto done = forward_packets(); !done)
+		return give_up(status::some_failed, done.error());
 	return {};
 }
 

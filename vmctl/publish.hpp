@@ -19,6 +19,9 @@ outcome<void> publish(const context &world, const device &to, std::uint64_t id, 
 // they may, until the network has gone and sweep_firewall() has been called.
 outcome<void> translate(const context &world, const std::string &network);
 
+// Turns this host into a router.
+outcome<void> let_host_forward();
+
 // What is in the table once what led to VMs and networks that are gone has been taken away. Nothing
 // for who may not look.
 std::optional<firewall> look_at_firewall(const context &world);

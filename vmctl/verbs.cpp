@@ -24,8 +24,9 @@ constexpr option json{"json", "", "one JSON array"};
 constexpr option memory{"memory,m", "SIZE",
 			"memory of each VM, as 512K, 16M or 1.5G (16M, or as the image was loaded)"};
 
-constexpr option net{"net", "NAME[,ip=ADDRESS][,dns=ADDRESS]",
-		     "a place on this network: any address that is free, this host as name server"};
+constexpr option net{"net", "NAME[,ip=IP][,dns=IP][,rate=RATE][,router]",
+		     "a place on this network: an address there, a name server, a limit as 10mbit; up to four times",
+		     true};
 
 constexpr option publish{
 	"publish,p", "[ADDRESS:]PORT:PORT[/udp]",
@@ -81,6 +82,7 @@ constexpr std::array stop_options{
 	option{"force,f", "", "do not wait"},
 	all,
 };
+constexpr std::array ip_options{option{"ipv6,6", "", "its IPv6 address instead"}};
 constexpr std::array rm_options{option{"force,f", "", "kill it first"}, all};
 constexpr std::array wait_options{all, json};
 constexpr std::array json_options{json};
@@ -104,6 +106,8 @@ constexpr std::array image_load_options{
 };
 constexpr std::array net_create_options{
 	option{"subnet", "CIDR", "its addresses, as 10.9.0.0/16, where the host gets 10.9.0.1"},
+	option{"subnet6", "CIDR", "IPv6 addresses too, as fd00:9::/64: a VM's ends with its IPv4 address"},
+	option{"policy", "POLICY", "VMs reach each other: direct; through this host's firewall: host; not: isolated"},
 	option{"mtu", "BYTES", "of a packet at most (65520)"},
 	option{"nat", "", "its VMs reach the world, by addresses of this host's"},
 	option{"owner", "USER", "who may attach VMs, besides root"},
@@ -150,7 +154,7 @@ constexpr std::array table{
 	     verb_attach},
 	verb{"inspect", "dominfo", look, "inspect VM… | --all", "Print all there is to know, as JSON",
 	     inspect_options, any, false, verb_inspect},
-	verb{"ip", "domifaddr", look, "ip VM", "Print a VM's address on its network", {}, 1, false, verb_ip},
+	verb{"ip", "domifaddr", look, "ip [-6] VM", "Print a VM's address, one for each of its networks", ip_options, 1, false, verb_ip},
 	verb{"image ls", "images", stock, "image ls [-q] [--json]", "List the images: those loaded into the module, and the bundled ones",
 	     image_ls_options, 0, false, verb_image_ls},
 	verb{"snapshot", "commit", stock, "snapshot [--when-ready] [-f] VM NAME",

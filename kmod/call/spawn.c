@@ -101,6 +101,11 @@ static int take_args(struct vm_template *template, const struct mayfly_spawn *sp
 	return 0;
 }
 
+static bool net_is_sane(const struct mayfly_attach_net *net, const struct mayfly_spawn *spawn)
+{
+	return !(net->flags & ~MAYFLY_PLACE_ROUTER) && (!net->ip4 || spawn->count == 1);
+}
+
 static int take_net(struct vm_template *template, const struct mayfly_spawn *spawn,
 		    const struct mayfly_attachment *attachment)
 {
@@ -111,32 +116,46 @@ static int take_net(struct vm_template *template, const struct mayfly_spawn *spa
 		return -EINVAL;
 	if (copy_from_user(&net, u64_to_user_ptr(attachment->payload), sizeof(net)))
 		return -EFAULT;
-	if (net.reserved || (net.ip4 && spawn->count != 1))
+	if (!net_is_sane(&net, spawn))
 		return -EINVAL;
-	found = net_get_by_index(net.ifindex);
+	found = net_get_by_index(net.ifindex, net.flags & MAYFLY_PLACE_ROUTER);
 	if (IS_ERR(found))
 		return PTR_ERR(found);
-	template->place = (struct port_place){
+	template->places[template->nr_places++] = (struct port_place){
 		.net = found,
 		.ip4 = (__force __be32)net.ip4,
 		.dns4 = (__force __be32)net.dns4,
+		.rate = net.rate,
+		.router = net.flags & MAYFLY_PLACE_ROUTER,
 	};
 	return 0;
 }
 
-/* One network is all that there can be. */
+/* Networks are all that there can be. */
 static int take_attachments(struct vm_template *template, const struct mayfly_spawn *spawn)
 {
 	struct mayfly_attachment __user *user = u64_to_user_ptr(spawn->attachments);
 	struct mayfly_attachment one;
+	int ret = 0;
+	u32 i;
 
-	if (!spawn->nr_attachments)
-		return 0;
-	if (copy_from_user(&one, user, sizeof(one)))
-		return -EFAULT;
-	if (one.type != MAYFLY_ATTACH_NET || spawn->nr_attachments > 1)
+	if (spawn->nr_attachments > MAYFLY_MAX_NETS)
 		return -EOPNOTSUPP;
-	return take_net(template, spawn, &one);
+	for (i = 0; !ret && i < spawn->nr_attachments; i++) {
+		if (copy_from_user(&one, user + i, sizeof(one)))
+			return -EFAULT;
+		ret = one.type == MAYFLY_ATTACH_NET ? take_net(template, spawn, &one) :
+						      -EOPNOTSUPP;
+	}
+	return ret;
+}
+
+static void put_places(const struct vm_template *template)
+{
+	u32 i;
+
+	for (i = 0; i < template->nr_places; i++)
+		switch_put(template->places[i].net);
 }
 
 static struct vm *create_one(const struct vm_template *template,
@@ -278,8 +297,7 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 out_pool:
 	pool_put(template.pool);
 out_args:
-	if (template.place.net)
-		switch_put(template.place.net);
+	put_places(&template);
 	if (template.args)
 		put_page(template.args);
 	return ret;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nic.c - a guest's network device: its rings, and the packets in its memory.
+ * nic.c - a guest's network devices: their rings, and the packets in its memory.
  *
  * Only the VM's claimant comes here, while the guest is out of guest mode. It copies
  * packets out of guest memory before it judges them, and into it from the port's queue. How
@@ -10,10 +10,12 @@
 #include <linux/errno.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/mm.h>
 #include <linux/skbuff.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
+#include <net/ipv6.h>
 
 #include "debug/mutation.h"
 #include "guest/nic.h"
@@ -21,6 +23,7 @@
 #include "mem/memory.h"
 #include "net/frame.h"
 #include "net/port.h"
+#include "net/rate.h"
 #include "net/ring.h"
 #include "net/switch.h"
 #include "vm/vm.h"
@@ -115,7 +118,16 @@ static struct sk_buff *make_skb(u32 length)
 
 static bool is_from(const struct sk_buff *skb, const struct port *port)
 {
-	return ip_hdr(skb)->saddr == port->ip4 || mutation_is(MUTATION_SENDER);
+	if (port->router || mutation_is(MUTATION_SENDER))
+		return true;
+	return skb->protocol == htons(ETH_P_IP) ? ip_hdr(skb)->saddr == port->ip4 :
+						  ipv6_addr_equal(&ipv6_hdr(skb)->saddr, &port->ip6);
+}
+
+/* Where route_localnet is set, as for published ports, the host would take it. */
+static bool is_for_loopback(const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP) && ipv4_is_loopback(ip_hdr(skb)->daddr);
 }
 
 /*
@@ -127,17 +139,15 @@ static enum switch_drop dress(struct sk_buff *skb, const struct mayfly_net_heade
 {
 	struct frame frame;
 
-	if (!frame_judge(&frame, header, skb->data, skb->len, port->subnet.mtu) ||
-	    frame.version != 4)
+	if (!frame_judge(&frame, header, skb->data, skb->len, port->subnet.mtu))
 		return SWITCH_DROP_FRAME;
-	skb->protocol = htons(ETH_P_IP);
+	skb->protocol = htons(frame.version == 4 ? ETH_P_IP : ETH_P_IPV6);
 	skb_reset_mac_header(skb);
 	skb_reset_network_header(skb);
 	skb_set_transport_header(skb, frame.transport);
 	if (!is_from(skb, port))
 		return SWITCH_DROP_SENDER;
-	/* Where route_localnet is set, as for published ports, the host would take it. */
-	if (ipv4_is_loopback(ip_hdr(skb)->daddr))
+	if (is_for_loopback(skb))
 		return SWITCH_DROP_FRAME;
 	return virtio_net_hdr_to_skb(skb, (const struct virtio_net_hdr *)header, true) ?
 		       SWITCH_DROP_FRAME : SWITCH_DROPS;
@@ -180,14 +190,26 @@ static bool has_size_of_packet(const struct ring_chain *chain)
 	       chain->bytes <= HEADER + FRAME_MAX;
 }
 
+static u64 time_until_send(const struct port *port)
+{
+	return likely(!port->rate) ? 0 : rate_wait(port->sent, ktime_get_ns());
+}
+
+static void count_sent(struct port *port, u32 bytes)
+{
+	if (unlikely(port->rate))
+		rate_take(&port->sent, ktime_get_ns(), bytes, port->rate);
+}
+
 /* Returns 0; -EFAULT with @gpa for a buffer that the guest could not read itself. */
-static int send_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool *more)
+static int send_all(struct vm *vm, struct port *port, struct mayfly_net_page *page, u64 *gpa,
+		    u64 *again)
 {
 	struct ring ring = ring_tx(page);
-	struct port *port = vm->port;
 	unsigned int done = 0;
 	struct ring_chain chain;
 	LIST_HEAD(batch);
+	u64 later = 0;
 	u32 bytes = 0;
 	int ret = 1;
 
@@ -197,11 +219,15 @@ static int send_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool 
 		ret = ring_look(&ring, done, &chain);
 		if (ret <= 0)
 			break;
+		later = time_until_send(port);
+		if (unlikely(later))
+			break;
 		if (has_size_of_packet(&chain)) {
 			ret = take_packet(&vm->memory, &chain, port, &skb, gpa);
 			if (ret)
 				break;
 			bytes += chain.bytes;
+			count_sent(port, chain.bytes);
 			ret = 1;
 		} else {
 			switch_count_dropped(port->net, SWITCH_DROP_FRAME);
@@ -215,7 +241,8 @@ static int send_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool 
 		port_send(port, &batch);
 	if (ret == -EPROTO)
 		port_shut(port);
-	*more = ret > 0;
+	if (ret > 0)
+		*again = min(*again, later);
 	return ret == -EFAULT ? ret : 0;
 }
 
@@ -330,10 +357,9 @@ static bool undress(struct packet *packet, const struct sk_buff *skb)
 }
 
 /* Returns 0, or as write_bytes(), with @gpa. */
-static int receive_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa)
+static int receive_all(struct vm *vm, struct port *port, struct mayfly_net_page *page, u64 *gpa)
 {
 	struct ring ring = ring_rx(page);
-	struct port *port = vm->port;
 	unsigned int done = 0, received = 0;
 	struct packet packet;
 	struct sk_buff *skb;
@@ -351,7 +377,7 @@ static int receive_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa)
 	ring_publish(&ring, done);
 	/* Whatever happens now, the guest will look. */
 	if (received)
-		atomic64_or(BIT_ULL(PORT_EVENT), &vm->pending);
+		atomic64_or(BIT_ULL(port->event), &vm->pending);
 	if (ret == -EPROTO)
 		port_shut(port);
 	return ret < 0 && ret != -EPROTO ? ret : 0;
@@ -360,59 +386,63 @@ static int receive_all(struct vm *vm, struct mayfly_net_page *page, u64 *gpa)
 /* --- both -------------------------------------------------------------------------- */
 
 /* NULL where there is nothing to do, or no memory. Returns 0, or as memory_touch_rings(). */
-static int find_page(struct vm *vm, struct mayfly_net_page **page)
+static int find_page(struct vm *vm, const struct port *port, struct mayfly_net_page **page)
 {
 	void *address = NULL;
 	int ret = 0;
 
-	if (vm->port && !vm->port->shut)
-		ret = memory_touch_rings(&vm->memory, &address);
+	if (!port->shut)
+		ret = memory_touch_rings(&vm->memory, port->rings, &address);
 	*page = address;
 	return ret;
 }
 
-static void tell_link(const struct vm *vm, struct mayfly_net_page *page)
+/* Both ways; without @again only what has come. */
+static int serve(struct vm *vm, struct port *port, u64 *gpa, u64 *again)
 {
-	WRITE_ONCE(page->link, !vm->port->shut);
-}
+	struct mayfly_net_page *page;
+	int ret;
 
-static int serve(struct vm *vm, struct mayfly_net_page *page, u64 *gpa, bool *more)
-{
-	int ret = send_all(vm, page, gpa, more);
-
-	if (!ret && !vm->port->shut)
-		ret = receive_all(vm, page, gpa);
-	tell_link(vm, page);
+	*gpa = port->rings;
+	ret = find_page(vm, port, &page);
+	if (!page)
+		return ret;
+	if (again)
+		ret = send_all(vm, port, page, gpa, again);
+	if (!ret && !port->shut)
+		ret = receive_all(vm, port, page, gpa);
+	WRITE_ONCE(page->link, !port->shut);
 	return ret;
 }
 
-static enum verdict judge(struct vm *vm, int ret, u64 gpa)
+static enum verdict serve_all(struct vm *vm, u64 *again)
 {
+	struct port *port;
+	int ret = 0;
+	u64 gpa;
+
+	for (port = vm->ports; port && !ret; port = port->next)
+		ret = serve(vm, port, &gpa, again);
 	if (ret)
 		vm->fault = (struct vm_fault_info){ .gpa = gpa, .write = true };
 	return judge_fault(vm, ret, 0);
 }
 
 /**
- * nic_serve - send what a guest has for the network, and give it what has come
+ * nic_serve - send what a guest has for its networks, and give it what has come
  * @vm: claimed, warm, out of guest mode
- * @more: out: there is more to send, so it must come again before it waits
+ * @again: out: after so many nanoseconds there is more to send; 0: it must come again before
+ *	it waits; or MAYFLY_FOREVER
  *
  * What it has got is an event.
  *
  * Context: preemption may be off, interrupts are on.
  * Return: VERDICT_ENTER; VERDICT_FAULT when there is no memory for what has come, VERDICT_END.
  */
-enum verdict nic_serve(struct vm *vm, bool *more)
+enum verdict nic_serve(struct vm *vm, u64 *again)
 {
-	u64 gpa = MAYFLY_GPA_RINGS;
-	struct mayfly_net_page *page;
-	int ret = find_page(vm, &page);
-
-	*more = false;
-	if (page)
-		ret = serve(vm, page, &gpa, more);
-	return judge(vm, ret, gpa);
+	*again = MAYFLY_FOREVER;
+	return serve_all(vm, again);
 }
 
 /**
@@ -424,13 +454,5 @@ enum verdict nic_serve(struct vm *vm, bool *more)
  */
 enum verdict nic_receive(struct vm *vm)
 {
-	u64 gpa = MAYFLY_GPA_RINGS;
-	struct mayfly_net_page *page;
-	int ret = find_page(vm, &page);
-
-	if (page) {
-		ret = receive_all(vm, page, &gpa);
-		tell_link(vm, page);
-	}
-	return judge(vm, ret, gpa);
+	return serve_all(vm, NULL);
 }

@@ -9,7 +9,7 @@
 
 struct vm;
 
-enum verdict nic_serve(struct vm *vm, bool *more);
+enum verdict nic_serve(struct vm *vm, u64 *again);
 enum verdict nic_receive(struct vm *vm);
 
 #endif

@@ -79,34 +79,39 @@ static enum verdict wait_for_more(struct vm *vm, u64 events, u64 deadline)
 }
 
 /*
- * Before a guest waits, or when it asks. Then @again says that it must come here again, as if
- * it had not been here yet.
+ * Before a guest waits, or when it asks. @until is when it has more to send, by the guest's
+ * clock. False if it must come here again, as if it had not been here yet.
  */
-static enum verdict serve_network(struct vm *vm, const struct vm_exit *exit, bool *again)
+static bool serve_networks(struct vm *vm, const struct vm_exit *exit, enum verdict *verdict,
+			   u64 *until)
 {
-	enum verdict verdict = nic_serve(vm, again);
+	u64 again;
 
-	if (verdict != VERDICT_ENTER)
-		*again = true;
-	if (*again)
+	*verdict = nic_serve(vm, &again);
+	if (*verdict != VERDICT_ENTER || !again) {
 		vm->vcpu.state.rip -= exit->length;
-	return verdict;
+		return false;
+	}
+	*until = likely(again == MAYFLY_FOREVER) ? again : devpage_guest_now(vm) + again;
+	return true;
 }
 
 /* Not inlined, as all that serve: their room on the stack would cost at every exit. */
-static noinline enum verdict wait_on_network(struct vm *vm, const struct vm_exit *exit,
-					     u64 deadline)
+static noinline enum verdict wait_on_networks(struct vm *vm, const struct vm_exit *exit,
+					      u64 deadline)
 {
-	bool again;
-	enum verdict verdict = serve_network(vm, exit, &again);
+	enum verdict verdict;
+	u64 until;
 
-	return again ? verdict : wait_for_more(vm, take_events(vm), deadline);
+	if (!serve_networks(vm, exit, &verdict, &until))
+		return verdict;
+	return wait_for_more(vm, take_events(vm), min(deadline, until));
 }
 
 static enum verdict hypercall_wait(struct vm *vm, const struct vm_exit *exit, u64 deadline)
 {
-	if (unlikely(vm->port))
-		return wait_on_network(vm, exit, deadline);
+	if (unlikely(vm->ports))
+		return wait_on_networks(vm, exit, deadline);
 	return wait_for_more(vm, take_events(vm), deadline);
 }
 
@@ -136,19 +141,29 @@ static enum verdict hypercall_console(struct vm *vm, u64 gpa, u64 length)
 	return VERDICT_OUTPUT;
 }
 
-static noinline enum verdict hypercall_notify(struct vm *vm, const struct vm_exit *exit,
-					      u64 port)
+static const struct port *find_port(const struct vm *vm, u64 event)
 {
-	enum verdict verdict;
-	bool again;
+	const struct port *port = vm->ports;
 
-	if (!vm->port || port != PORT_EVENT) {
+	while (port && port->event != event)
+		port = port->next;
+	return port;
+}
+
+/* All are served, as at each wait. */
+static noinline enum verdict hypercall_notify(struct vm *vm, const struct vm_exit *exit,
+					      u64 event)
+{
+	const struct port *port = find_port(vm, event);
+	enum verdict verdict;
+	u64 until;
+
+	if (!port) {
 		vm->vcpu.state.regs[MAYFLY_RAX] = -ENOENT;
 		return VERDICT_ENTER;
 	}
-	verdict = serve_network(vm, exit, &again);
-	if (!again)
-		vm->vcpu.state.regs[MAYFLY_RAX] = vm->port->shut ? -EPIPE : 0;
+	if (serve_networks(vm, exit, &verdict, &until))
+		vm->vcpu.state.regs[MAYFLY_RAX] = port->shut ? -EPIPE : 0;
 	return verdict;
 }
 
@@ -204,25 +219,25 @@ static enum verdict answer_cpuid(struct vm *vm, const struct vm_exit *exit)
 	return skip_instruction(vm, exit);
 }
 
-static enum verdict rest(struct vm *vm)
+static enum verdict rest(struct vm *vm, u64 deadline)
 {
 	if (atomic64_read(&vm->pending))
 		return VERDICT_ENTER;
-	return park_guest(vm, MAYFLY_WAITING_HLT, MAYFLY_FOREVER);
+	return park_guest(vm, MAYFLY_WAITING_HLT, deadline);
 }
 
-static noinline enum verdict halt_on_network(struct vm *vm, const struct vm_exit *exit)
+static noinline enum verdict halt_on_networks(struct vm *vm, const struct vm_exit *exit)
 {
-	bool again;
-	enum verdict verdict = serve_network(vm, exit, &again);
+	enum verdict verdict;
+	u64 until;
 
-	return again ? verdict : rest(vm);
+	return serve_networks(vm, exit, &verdict, &until) ? rest(vm, until) : verdict;
 }
 
 static enum verdict answer_hlt(struct vm *vm, const struct vm_exit *exit)
 {
 	skip_instruction(vm, exit);
-	return unlikely(vm->port) ? halt_on_network(vm, exit) : rest(vm);
+	return unlikely(vm->ports) ? halt_on_networks(vm, exit) : rest(vm, MAYFLY_FOREVER);
 }
 
 static enum verdict answer_msr(struct vm *vm, const struct vm_exit *exit)

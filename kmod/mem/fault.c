@@ -214,10 +214,14 @@ static int make_executable(struct vm_memory *memory, u64 gpa, struct stage2_foun
 	return memory_own(memory, gpa, STAGE2_SMALL, gfp) ? 0 : -ENOMEM;
 }
 
+static bool is_rings(const struct vm_memory *memory, u64 gpa)
+{
+	return gpa >= MAYFLY_GPA_RINGS && gpa < MAYFLY_GPA_RINGS + memory->rings * PAGE_SIZE;
+}
+
 static bool is_guests(const struct vm_memory *memory, u64 gpa)
 {
-	return (gpa >= MAYFLY_GPA_IMAGE && gpa < memory->size) ||
-	       (memory->rings && gpa == MAYFLY_GPA_RINGS);
+	return (gpa >= MAYFLY_GPA_IMAGE && gpa < memory->size) || is_rings(memory, gpa);
 }
 
 /* One page, and no walk goes on from it. */
@@ -239,8 +243,8 @@ static int resolve_fault(struct vm_memory *memory, const struct vm_fault_info *f
 		return -EFAULT;
 	found = stage2_look(&memory->s2, gpa);
 	if (!found.leaf)
-		return gpa == MAYFLY_GPA_RINGS ? add_one(memory, gpa, gfp) :
-						 demand_zero(memory, gpa, gfp);
+		return is_rings(memory, gpa) ? add_one(memory, gpa, gfp) :
+					       demand_zero(memory, gpa, gfp);
 	if (fault->execute && !may_execute(format, *found.entry))
 		return make_executable(memory, gpa, found, gfp);
 	if (!fault->write || found.leaf & format->write)
@@ -319,19 +323,20 @@ int memory_touch(struct vm_memory *memory, u64 gpa, void **address)
 }
 
 /**
- * memory_touch_rings - the same with the guest's page for rings
+ * memory_touch_rings - the same with a page for rings of the guest's
  * @memory: the VM's; its vCPU is out of guest mode
+ * @gpa: of the page, one that the VM has
  * @address: out: where it is; NULL if the guest has never touched it
  *
  * Context: any task.
  * Return: 0, -ENOMEM, -EHWPOISON.
  */
-int memory_touch_rings(struct vm_memory *memory, void **address)
+int memory_touch_rings(struct vm_memory *memory, u64 gpa, void **address)
 {
-	u64 leaf = stage2_look(&memory->s2, MAYFLY_GPA_RINGS).leaf;
+	u64 leaf = stage2_look(&memory->s2, gpa).leaf;
 
 	*address = NULL;
-	return leaf ? touch(memory, MAYFLY_GPA_RINGS, leaf, address) : 0;
+	return leaf ? touch(memory, gpa, leaf, address) : 0;
 }
 
 /* A page of the VM's own at an address in its memory. */

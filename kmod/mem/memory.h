@@ -40,7 +40,7 @@ struct memory_walk {
  * @guest_pages: how many of @pages are guest memory, in pages of 4 KiB
  * @table_pages: how many are tables
  * @device_pages: how many are device pages
- * @rings: the guest may have a page for rings at MAYFLY_GPA_RINGS
+ * @rings: pages for rings that the guest may have, from MAYFLY_GPA_RINGS on
  *
  * Only the claimant may use it, or whoever makes a parked VM cold, see vm/cold.h.
  * Other threads read the counters.
@@ -55,7 +55,7 @@ struct vm_memory {
 	u32 guest_pages;
 	u32 table_pages;
 	u32 device_pages;
-	bool rings;
+	u8 rings;
 };
 
 /**
@@ -79,7 +79,7 @@ bool memory_is_readable(struct vm_memory *memory, u64 gpa, u64 length);
 void memory_read(struct vm_memory *memory, u64 gpa, void *buffer, size_t length);
 struct page *memory_find_readable(struct vm_memory *memory, u64 gpa);
 int __must_check memory_touch(struct vm_memory *memory, u64 gpa, void **address);
-int __must_check memory_touch_rings(struct vm_memory *memory, void **address);
+int __must_check memory_touch_rings(struct vm_memory *memory, u64 gpa, void **address);
 int __must_check memory_make_private(struct vm_memory *memory, u64 gpa, gfp_t gfp);
 void memory_write(struct vm_memory *memory, u64 gpa, const void *buffer, size_t length);
 int __must_check memory_discard(struct vm_memory *memory, u64 gpa, u64 pages);

@@ -10,7 +10,9 @@
 #include <linux/ethtool.h>
 #include <linux/icmp.h>
 #include <linux/if_arp.h>
+#include <linux/icmpv6.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/nsproxy.h>
 #include <net/icmp.h>
 #include <net/ip_tunnels.h>
@@ -45,27 +47,60 @@ static void strip(struct sk_buff *skb)
 	skb->dev = NULL;
 }
 
+/* Whether it is for one receiver, of whom we can know. */
+static bool is_for_one(struct sk_buff *skb)
+{
+	if (skb->protocol == htons(ETH_P_IP))
+		return pskb_may_pull(skb, sizeof(struct iphdr));
+	return skb->protocol == htons(ETH_P_IPV6) &&
+	       pskb_may_pull(skb, sizeof(struct ipv6hdr)) &&
+	       !ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
+}
+
+static void tell_unreachable(struct sk_buff *skb)
+{
+	if (skb->protocol == htons(ETH_P_IP))
+		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+	else
+		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH, 0);
+}
+
+/* From one VM to another, by the host's routes or by a published port. */
+static bool is_forbidden(const struct sk_buff *skb, const struct net_device *dev)
+{
+	return switch_of(dev)->policy == MAYFLY_POLICY_ISOLATED && skb->skb_iif == dev->ifindex;
+}
+
+/* Returns SWITCH_DROPS, or why it was dropped. */
+static enum switch_drop pass_on(struct sk_buff *skb, struct net_device *dev)
+{
+	struct port *port = port_find(switch_of(dev), skb);
+	enum switch_drop why = SWITCH_DROP_POLICY;
+
+	if (!port) {
+		why = SWITCH_DROP_NOBODY;
+		tell_unreachable(skb);
+	} else if (!is_forbidden(skb, dev)) {
+		strip(skb);
+		return port_deliver(port, skb);
+	}
+	kfree_skb(skb);
+	return why;
+}
+
 /* Bottom halves are off, so under RCU. */
 static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	unsigned int length = skb->len;
-	struct port *port;
+	enum switch_drop why;
 
-	if (skb->protocol != htons(ETH_P_IP) || !pskb_may_pull(skb, sizeof(struct iphdr)) ||
-	    skb_orphan_frags_rx(skb, GFP_ATOMIC))
+	if (!is_for_one(skb) || skb_orphan_frags_rx(skb, GFP_ATOMIC))
 		goto drop;
-	port = xa_load(&switch_of(dev)->ports, ntohl(ip_hdr(skb)->daddr));
-	if (!port) {
-		icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
-		switch_count_lost(switch_of(dev), dev, SWITCH_DROP_NOBODY);
-		kfree_skb(skb);
-		return NETDEV_TX_OK;
-	}
-	strip(skb);
-	if (port_deliver(port, skb))
+	why = pass_on(skb, dev);
+	if (why == SWITCH_DROPS)
 		dev_sw_netstats_tx_add(dev, 1, length);
 	else
-		switch_count_lost(switch_of(dev), dev, SWITCH_DROP_FULL);
+		switch_count_lost(switch_of(dev), dev, why);
 	return NETDEV_TX_OK;
 drop:
 	DEV_STATS_INC(dev, tx_dropped);
@@ -103,6 +138,8 @@ static const char drop_names[SWITCH_DROPS][ETH_GSTRING_LEN] = {
 	[SWITCH_DROP_MEMORY] = "from_vm_no_memory",
 	[SWITCH_DROP_FULL] = "to_vm_queue_full",
 	[SWITCH_DROP_NOBODY] = "to_vm_no_such_address",
+	[SWITCH_DROP_RATE] = "to_vm_over_rate",
+	[SWITCH_DROP_POLICY] = "from_vm_to_vm_forbidden",
 };
 
 static int count_statistics(struct net_device *dev, int set)
@@ -157,6 +194,7 @@ static void set_up(struct net_device *dev)
 static const struct nla_policy policy[MAYFLY_LINK_MAX + 1] = {
 	[MAYFLY_LINK_OWNER] = { .type = NLA_U32 },
 	[MAYFLY_LINK_GROUP] = { .type = NLA_U32 },
+	[MAYFLY_LINK_POLICY] = NLA_POLICY_MAX(NLA_U32, MAYFLY_POLICY_ISOLATED),
 };
 
 static kuid_t owner_of(struct nlattr **data)
@@ -173,9 +211,16 @@ static kgid_t group_of(struct nlattr **data)
 	return make_kgid(current_user_ns(), nla_get_u32(data[MAYFLY_LINK_GROUP]));
 }
 
+static u32 policy_of(struct nlattr **data)
+{
+	if (!data || !data[MAYFLY_LINK_POLICY])
+		return MAYFLY_POLICY_DIRECT;
+	return nla_get_u32(data[MAYFLY_LINK_POLICY]);
+}
+
 static int register_link(struct net_device *dev, struct nlattr **data)
 {
-	struct net_switch *net = switch_make(owner_of(data), group_of(data));
+	struct net_switch *net = switch_make(owner_of(data), group_of(data), policy_of(data));
 	int ret;
 
 	if (!net)
@@ -205,31 +250,56 @@ static int new_link(struct net *net, struct net_device *dev, struct nlattr *tb[]
 }
 #endif
 
+static size_t get_size(const struct net_device *dev)
+{
+	return 3 * nla_total_size(sizeof(u32));
+}
+
+static int fill_info(struct sk_buff *skb, const struct net_device *dev)
+{
+	const struct net_switch *net = switch_of(dev);
+	struct user_namespace *user = current_user_ns();
+
+	if ((uid_valid(net->owner) &&
+	     nla_put_u32(skb, MAYFLY_LINK_OWNER, from_kuid_munged(user, net->owner))) ||
+	    (gid_valid(net->group) &&
+	     nla_put_u32(skb, MAYFLY_LINK_GROUP, from_kgid_munged(user, net->group))) ||
+	    nla_put_u32(skb, MAYFLY_LINK_POLICY, net->policy))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static struct rtnl_link_ops link_ops __read_mostly = {
 	.kind = "mayfly",
 	.priv_size = sizeof(struct net_switch *),
 	.setup = set_up,
 	.newlink = new_link,
+	.get_size = get_size,
+	.fill_info = fill_info,
 	.policy = policy,
 	.maxtype = MAYFLY_LINK_MAX,
 };
 
+static bool may_configure(const struct net_device *dev)
+{
+	return ns_capable(dev_net(dev)->user_ns, CAP_NET_ADMIN);
+}
+
 static bool may_attach(const struct net_switch *net, const struct net_device *dev)
 {
 	return uid_eq(net->owner, current_euid()) ||
-	       (gid_valid(net->group) && in_egroup_p(net->group)) ||
-	       ns_capable(dev_net(dev)->user_ns, CAP_NET_ADMIN);
+	       (gid_valid(net->group) && in_egroup_p(net->group)) || may_configure(dev);
 }
 
 /* Under RCU. */
-static struct net_switch *get_switch(const struct net_device *dev)
+static struct net_switch *get_switch(const struct net_device *dev, bool router)
 {
 	struct net_switch *net;
 
 	if (!dev || dev->rtnl_link_ops != &link_ops)
 		return ERR_PTR(-ENODEV);
 	net = switch_of(dev);
-	if (!may_attach(net, dev))
+	if (router ? !may_configure(dev) : !may_attach(net, dev))
 		return ERR_PTR(-EPERM);
 	return kref_get_unless_zero(&net->ref) ? net : ERR_PTR(-ENODEV);
 }
@@ -237,16 +307,17 @@ static struct net_switch *get_switch(const struct net_device *dev)
 /**
  * net_get_by_index - find a switch in the caller's network namespace
  * @ifindex: of its device
+ * @router: for a VM that may send with any source
  *
  * Return: the switch with a reference, or ERR_PTR: -ENODEV, or -EPERM when the caller may
- * not attach VMs to it.
+ * not attach such VMs to it.
  */
-struct net_switch *net_get_by_index(u32 ifindex)
+struct net_switch *net_get_by_index(u32 ifindex, bool router)
 {
 	struct net_switch *net;
 
 	rcu_read_lock();
-	net = get_switch(dev_get_by_index_rcu(current->nsproxy->net_ns, ifindex));
+	net = get_switch(dev_get_by_index_rcu(current->nsproxy->net_ns, ifindex), router);
 	rcu_read_unlock();
 	return net;
 }

@@ -9,7 +9,7 @@
 
 struct net_switch;
 
-struct net_switch *net_get_by_index(u32 ifindex);
+struct net_switch *net_get_by_index(u32 ifindex, bool router);
 
 int net_setup(void);
 void net_teardown(void);

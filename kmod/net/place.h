@@ -14,11 +14,15 @@ struct net_switch;
  * @net: the switch
  * @ip4: its address there, in network order; 0: any that is free
  * @dns4: of the name server that it is told; 0: the host's address
+ * @rate: bytes a second each way; 0: no limit
+ * @router: it may send with any source
  */
 struct port_place {
 	struct net_switch *net;
 	__be32 ip4;
 	__be32 dns4;
+	u64 rate;
+	bool router;
 };
 
 #endif

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * port.c - a VM's place on a switch: its address, and the packets that wait for it.
+ * port.c - a VM's place on a switch: its addresses, and the packets that wait for it.
  *
  * Packets come from any CPU, in softirqs. They wait here until the VM's claimant copies
  * them into guest memory, and the first one is an event for the guest.
  */
 #include <linux/err.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/percpu_counter.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
+#include <net/ip6_route.h>
+#include <net/route.h>
 
 #include "mem/owner.h"
 #include "mem/pages.h"
 #include "net/port.h"
+#include "net/rate.h"
+#include "uapi/mayfly.h"
+#include "uapi/mayfly_guest.h"
 
 /* For one VM. */
 #define QUEUE_PACKETS	64
@@ -50,6 +56,22 @@ static bool has_room(const struct port *port, const struct sk_buff *skb)
 	return skb_queue_empty(&port->queue) ||
 	       (skb_queue_len(&port->queue) < QUEUE_PACKETS &&
 		port->bytes + skb->truesize <= QUEUE_BYTES);
+}
+
+/* Returns SWITCH_DROPS, or why it must be dropped. */
+static enum switch_drop admit(struct port *port, const struct sk_buff *skb)
+{
+	u64 now;
+
+	if (!has_room(port, skb))
+		return SWITCH_DROP_FULL;
+	if (likely(!port->rate))
+		return SWITCH_DROPS;
+	now = ktime_get_ns();
+	if (rate_wait(port->received, now))
+		return SWITCH_DROP_RATE;
+	rate_take(&port->received, now, skb->len, port->rate);
+	return SWITCH_DROPS;
 }
 
 static void drop_queue(struct port *port)
@@ -92,16 +114,28 @@ static int insert_at(struct xarray *ports, struct port *port, u32 address)
 	return ret == -EBUSY ? -EADDRINUSE : ret;
 }
 
+/* Its IPv4 address after the host's prefix. */
+static struct in6_addr make_ip6(const struct net_subnet *subnet, __be32 ip4)
+{
+	struct in6_addr made = subnet->ip6;
+
+	if (subnet->prefix6)
+		made.s6_addr32[3] = ip4;
+	return made;
+}
+
 /**
  * port_open - give a VM a place on a switch
  * @place: where
+ * @i: which one of the VM's it is
  * @vm: the VM, which may be found already, or will be
  * @owner: the VM's
  *
  * Context: may sleep.
  * Return: the port, or ERR_PTR: -EINVAL, -EADDRINUSE, -EADDRNOTAVAIL, -ENOMEM, -ENODEV.
  */
-struct port *port_open(const struct port_place *place, struct vm *vm, struct owner *owner)
+struct port *port_open(const struct port_place *place, unsigned int i, struct vm *vm,
+		       struct owner *owner)
 {
 	struct net_switch *net = place->net;
 	struct port *port = kzalloc(sizeof(*port), MEMORY_SLEEP);
@@ -112,6 +146,10 @@ struct port *port_open(const struct port_place *place, struct vm *vm, struct own
 	spin_lock_init(&port->lock);
 	__skb_queue_head_init(&port->queue);
 	port->ip4 = place->ip4;
+	port->event = 1 + i;
+	port->rings = MAYFLY_GPA_RINGS + i * PAGE_SIZE;
+	port->rate = place->rate;
+	port->router = place->router;
 	port->vm = vm;
 	port->owner = owner;
 	ret = switch_read_subnet(net, &port->subnet);
@@ -124,20 +162,52 @@ struct port *port_open(const struct port_place *place, struct vm *vm, struct own
 		kfree(port);
 		return ERR_PTR(ret);
 	}
+	port->ip6 = make_ip6(&port->subnet, port->ip4);
 	kref_get(&net->ref);
 	port->net = net;
 	return port;
 }
 
+static bool has_route(const struct sk_buff *skb, unsigned short family)
+{
+	return skb_dst(skb) && skb_dst(skb)->ops->family == family;
+}
+
+/* Where it goes next: its destination, or the VM that its route leads by. */
+static struct port *find_ip4(struct net_switch *net, const struct sk_buff *skb)
+{
+	__be32 to = ip_hdr(skb)->daddr;
+
+	if (has_route(skb, AF_INET))
+		to = rt_nexthop(skb_rtable(skb), to);
+	return xa_load(&net->ports, ntohl(to));
+}
+
+static struct port *find_ip6(struct net_switch *net, const struct sk_buff *skb)
+{
+	const struct in6_addr *to = &ipv6_hdr(skb)->daddr;
+	struct port *port;
+
+	if (has_route(skb, AF_INET6))
+		to = rt6_nexthop((struct rt6_info *)skb_dst(skb), (struct in6_addr *)to);
+	port = xa_load(&net->ports, ntohl(to->s6_addr32[3]));
+	return port && port->subnet.prefix6 && ipv6_addr_equal(&port->ip6, to) ? port : NULL;
+}
+
 /**
- * port_close - its VM has ended
- * @port: the port
+ * port_find - which VM gets a packet?
+ * @net: where it is
+ * @skb: the packet, with its network header in one piece
  *
- * Packets that waited are dropped, and none come any more. May be called again.
- *
- * Context: task.
+ * Context: under RCU.
+ * Return: the VM's port, or NULL.
  */
-void port_close(struct port *port)
+struct port *port_find(struct net_switch *net, const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP) ? find_ip4(net, skb) : find_ip6(net, skb);
+}
+
+static void close(struct port *port)
 {
 	/* The second time somebody else may be there. */
 	xa_cmpxchg(&port->net->ports, ntohl(port->ip4), port, NULL, 0);
@@ -145,6 +215,20 @@ void port_close(struct port *port)
 	port->vm = NULL;
 	drop_queue(port);
 	spin_unlock_bh(&port->lock);
+}
+
+/**
+ * port_close_all - their VM has ended
+ * @first: of the VM's ports, or NULL
+ *
+ * Packets that waited are dropped, and none come any more. May be called again.
+ *
+ * Context: task.
+ */
+void port_close_all(struct port *first)
+{
+	for (; first; first = first->next)
+		close(first);
 }
 
 /**
@@ -160,15 +244,20 @@ void port_shut(struct port *port)
 }
 
 /**
- * port_free - its VM is gone
- * @port: after port_close()
+ * port_free_all - their VM is gone
+ * @first: of its ports, after port_close_all(); or NULL
  *
  * Context: any.
  */
-void port_free(struct port *port)
+void port_free_all(struct port *first)
 {
-	switch_put(port->net);
-	kfree_rcu(port, rcu);
+	struct port *next;
+
+	for (; first; first = next) {
+		next = first->next;
+		switch_put(first->net);
+		kfree_rcu(first, rcu);
+	}
 }
 
 /**
@@ -177,23 +266,23 @@ void port_free(struct port *port)
  * @skb: the packet, which is not the caller's any more
  *
  * Context: bottom halves off.
- * Return: false when it was dropped: the guest does not read, or is gone.
+ * Return: SWITCH_DROPS; or why it was dropped.
  */
-bool port_deliver(struct port *port, struct sk_buff *skb)
+enum switch_drop port_deliver(struct port *port, struct sk_buff *skb)
 {
-	bool room;
+	enum switch_drop why;
 
 	spin_lock(&port->lock);
-	room = has_room(port, skb);
-	if (room) {
+	why = admit(port, skb);
+	if (why == SWITCH_DROPS) {
 		__skb_queue_tail(&port->queue, skb);
 		count_bytes(port, skb->truesize);
-		port_arrived(port->vm, PORT_EVENT);
+		port_arrived(port->vm, port->event);
 	}
 	spin_unlock(&port->lock);
-	if (!room)
+	if (why != SWITCH_DROPS)
 		kfree_skb(skb);
-	return room;
+	return why;
 }
 
 /* What captures packets on the device sees this one too. */
@@ -206,6 +295,15 @@ static void show(struct net_device *dev, struct sk_buff *skb)
 	skb->dev = NULL;
 }
 
+static enum switch_drop pass(const struct net_switch *net, struct port *to,
+			     struct sk_buff *skb)
+{
+	if (net->policy == MAYFLY_POLICY_DIRECT)
+		return port_deliver(to, skb);
+	kfree_skb(skb);
+	return SWITCH_DROP_POLICY;
+}
+
 /* Those for VMs of the same network do not come to the host's stack. Bottom halves are off. */
 static void deliver_inside(struct net_switch *net, struct net_device *dev,
 			   struct list_head *skbs)
@@ -213,21 +311,21 @@ static void deliver_inside(struct net_switch *net, struct net_device *dev,
 	struct sk_buff *skb, *next;
 
 	list_for_each_entry_safe(skb, next, skbs, list) {
-		struct port *to = xa_load(&net->ports, ntohl(ip_hdr(skb)->daddr));
+		struct port *to = port_find(net, skb);
 		unsigned int length = skb->len;
 
 		if (!to)
 			continue;
 		skb_list_del_init(skb);
 		show(dev, skb);
-		switch_count_passed(net, dev, length, port_deliver(to, skb));
+		switch_count_passed(net, dev, length, pass(net, to, skb));
 	}
 }
 
 /**
  * port_send - pass on what a guest has sent
  * @port: the claimant's
- * @skbs: judged packets of IPv4, linked by skb->list; they are dropped if the device is down
+ * @skbs: judged packets, linked by skb->list; they are dropped if the device is down
  *	or deleted
  *
  * Context: task, interrupts on. The host's protocols run here, in the sender's time.
@@ -239,7 +337,7 @@ void port_send(struct port *port, struct list_head *skbs)
 
 	rcu_read_lock();
 	local_bh_disable();
-	dev = switch_device(net);
+	dev = net->policy == MAYFLY_POLICY_HOST ? NULL : switch_device(net);
 	if (dev)
 		deliver_inside(net, dev, skbs);
 	local_bh_enable();

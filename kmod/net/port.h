@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * port.h - a VM's place on a switch: its address, and the packets that wait for it.
+ * port.h - a VM's place on a switch: its addresses, and the packets that wait for it.
  */
 #ifndef MAYFLY_PORT_H
 #define MAYFLY_PORT_H
@@ -15,9 +15,6 @@
 struct owner;
 struct vm;
 
-/* Of the device on the device page: events say that there are packets. */
-#define PORT_EVENT	1
-
 /*
  * Who protects a field:
  *   I  immutable once it can be found
@@ -26,9 +23,17 @@ struct vm;
  */
 struct port {
 	struct net_switch *net;		/* [I] has a reference */
+	struct port *next;		/* [I] of the VM, or NULL */
 	struct net_subnet subnet;	/* [I] as it was when the VM was made */
 	__be32 ip4;			/* [I] */
 	__be32 dns4;			/* [I] */
+	struct in6_addr ip6;		/* [I] or all zero */
+	u32 event;			/* [I] of the device on the device page: there are packets */
+	bool router;			/* [I] may send with any source */
+	u64 rate;			/* [I] bytes a second each way, or 0 */
+	u64 sent;			/* [C] bucket of @rate */
+	u64 received;			/* [l] bucket of @rate */
+	u64 rings;			/* [I] GPA of the guest's page for them */
 	struct owner *owner;		/* [I] the VM's, while @vm is set */
 	spinlock_t lock;
 	struct vm *vm;			/* [l] NULL after its end */
@@ -40,11 +45,13 @@ struct port {
 
 typedef void port_arrived_fn(struct vm *vm, u32 port);
 
-struct port *port_open(const struct port_place *place, struct vm *vm, struct owner *owner);
-void port_close(struct port *port);
+struct port *port_open(const struct port_place *place, unsigned int i, struct vm *vm,
+		       struct owner *owner);
+struct port *port_find(struct net_switch *net, const struct sk_buff *skb);
+void port_close_all(struct port *first);
 void port_shut(struct port *port);
-void port_free(struct port *port);
-bool port_deliver(struct port *port, struct sk_buff *skb);
+void port_free_all(struct port *first);
+enum switch_drop port_deliver(struct port *port, struct sk_buff *skb);
 void port_send(struct port *port, struct list_head *skbs);
 struct sk_buff *port_first(struct port *port);
 void port_drop_first(struct port *port);

@@ -8,19 +8,24 @@
 #include <linux/inetdevice.h>
 #include <linux/nsproxy.h>
 #include <linux/slab.h>
+#include <net/addrconf.h>
 #include <net/net_namespace.h>
 
 #include "net/switch.h"
+
+/* A VM's IPv4 address is what its IPv6 address ends with. */
+#define IP6_PREFIX_MAX	96
 
 /**
  * switch_make - make a switch, for a device that will be its own
  * @owner: who may attach VMs, besides those with CAP_NET_ADMIN; or INVALID_UID
  * @group: likewise, or INVALID_GID
+ * @policy: MAYFLY_POLICY_*
  *
  * Context: may sleep.
  * Return: the switch with a reference, or NULL without memory.
  */
-struct net_switch *switch_make(kuid_t owner, kgid_t group)
+struct net_switch *switch_make(kuid_t owner, kgid_t group, u32 policy)
 {
 	struct net_switch *net = kzalloc(sizeof(*net), GFP_KERNEL_ACCOUNT);
 
@@ -30,6 +35,7 @@ struct net_switch *switch_make(kuid_t owner, kgid_t group)
 	xa_init_flags(&net->ports, XA_FLAGS_ALLOC);
 	net->owner = owner;
 	net->group = group;
+	net->policy = policy;
 	return net;
 }
 
@@ -69,6 +75,25 @@ u32 switch_index(const struct net_switch *net)
 	return index;
 }
 
+/* Under RCU. The first address but the link's own; all zero without one, or where VMs find no room. */
+static void read_ip6(const struct net_device *dev, struct net_subnet *subnet)
+{
+	struct inet6_dev *in = __in6_dev_get(dev);
+	const struct inet6_ifaddr *one;
+
+	if (!in)
+		return;
+	read_lock_bh(&in->lock);
+	list_for_each_entry(one, &in->addr_list, if_list) {
+		if (one->scope == IFA_LINK || one->prefix_len > IP6_PREFIX_MAX)
+			continue;
+		subnet->ip6 = one->addr;
+		subnet->prefix6 = one->prefix_len;
+		break;
+	}
+	read_unlock_bh(&in->lock);
+}
+
 /* Under RCU. The first address that it was given says it. */
 static int read_subnet(const struct net_device *dev, struct net_subnet *subnet)
 {
@@ -84,6 +109,7 @@ static int read_subnet(const struct net_device *dev, struct net_subnet *subnet)
 		.mask = first->ifa_mask,
 		.mtu = READ_ONCE(dev->mtu),
 	};
+	read_ip6(dev, subnet);
 	return 0;
 }
 
@@ -178,18 +204,18 @@ void switch_count_lost(struct net_switch *net, struct net_device *dev, enum swit
  * @net: their switch
  * @dev: its device
  * @length: bytes
- * @arrived: whether it waits there now
+ * @why: it did not arrive; or SWITCH_DROPS
  *
  * Context: bottom halves off.
  */
 void switch_count_passed(struct net_switch *net, struct net_device *dev, unsigned int length,
-			 bool arrived)
+			 enum switch_drop why)
 {
 	dev_sw_netstats_rx_add(dev, length);
-	if (arrived)
+	if (why == SWITCH_DROPS)
 		dev_sw_netstats_tx_add(dev, 1, length);
 	else
-		switch_count_lost(net, dev, SWITCH_DROP_FULL);
+		switch_count_lost(net, dev, why);
 }
 
 /**

@@ -5,6 +5,7 @@
 #ifndef MAYFLY_SWITCH_H
 #define MAYFLY_SWITCH_H
 
+#include <linux/in6.h>
 #include <linux/kref.h>
 #include <linux/netdevice.h>
 #include <linux/uidgid.h>
@@ -17,6 +18,8 @@ enum switch_drop {
 	SWITCH_DROP_MEMORY,	/* sent by a guest when the host had no memory */
 	SWITCH_DROP_FULL,	/* for a guest that does not read, or has a shut device */
 	SWITCH_DROP_NOBODY,	/* for an address that no VM has */
+	SWITCH_DROP_RATE,	/* for a guest that receives more than its limit */
+	SWITCH_DROP_POLICY,	/* from one guest to another, where the policy forbids it */
 	SWITCH_DROPS,
 };
 
@@ -34,6 +37,7 @@ struct net_switch {
 	u32 next;			/* [x] where to look for a free address */
 	kuid_t owner;			/* [I] may attach VMs, as the group may; or nobody */
 	kgid_t group;			/* [I] */
+	u32 policy;			/* [I] MAYFLY_POLICY_* */
 	atomic_long_t drops[SWITCH_DROPS];
 };
 
@@ -41,15 +45,19 @@ struct net_switch {
  * struct net_subnet - the addresses behind a switch
  * @gateway: the host's, in network order
  * @mask: likewise
+ * @ip6: the host's IPv6 address, or all zero
+ * @prefix6: bits that it has in common with the VMs'
  * @mtu: bytes of a packet at most
  */
 struct net_subnet {
 	__be32 gateway;
 	__be32 mask;
+	struct in6_addr ip6;
+	u8 prefix6;
 	u16 mtu;
 };
 
-struct net_switch *switch_make(kuid_t owner, kgid_t group);
+struct net_switch *switch_make(kuid_t owner, kgid_t group, u32 policy);
 void switch_put(struct net_switch *net);
 u32 switch_index(const struct net_switch *net);
 int switch_read_subnet(const struct net_switch *net, struct net_subnet *subnet);
@@ -57,7 +65,7 @@ void switch_receive(struct net_switch *net, struct list_head *skbs);
 struct net_device *switch_device(const struct net_switch *net);
 void switch_count_lost(struct net_switch *net, struct net_device *dev, enum switch_drop why);
 void switch_count_passed(struct net_switch *net, struct net_device *dev, unsigned int length,
-			 bool arrived);
+			 enum switch_drop why);
 void switch_count_dropped(struct net_switch *net, enum switch_drop why);
 
 #endif

@@ -178,7 +178,7 @@ enum verdict run_slice(struct vm *vm, struct slice *slice, u32 until)
 			return verdict;
 		verdict = VERDICT_MOVE;
 	}
-	if (unlikely(vm->port) && vm->vcpu.state.waiting) {
+	if (unlikely(vm->ports) && vm->vcpu.state.waiting) {
 		verdict = nic_receive(vm);
 		if (verdict != VERDICT_ENTER)
 			return verdict;

@@ -47,6 +47,7 @@
 #define MAYFLY_MAX_BATCH	65536	/* ids in one CONTROL, rows in one LIST */
 #define MAYFLY_ARGS_MAX		4096
 #define MAYFLY_MAX_ATTACHMENTS	32
+#define MAYFLY_MAX_NETS		4	/* places of a VM on networks */
 #define MAYFLY_ROW_MAX		16384	/* there is room for XSAVE with AMX */
 
 #define MAYFLY_MEMORY_DEFAULT	(16ull << 20)
@@ -325,7 +326,7 @@ struct mayfly_attachment {
 	__u64 payload;
 };
 
-#define MAYFLY_ATTACH_NET	1	/* a place on a network: struct mayfly_attach_net; one at most */
+#define MAYFLY_ATTACH_NET	1	/* a place on a network: struct mayfly_attach_net; MAYFLY_MAX_NETS at most */
 
 /**
  * struct mayfly_attach_net - payload of MAYFLY_ATTACH_NET
@@ -334,21 +335,35 @@ struct mayfly_attachment {
  * @ip4: the VM's IPv4 address, in network order, in the subnet of the device's first address;
  *	0: any that is free. With one, @count is 1
  * @dns4: of the name server that the guest is told, in network order; 0: the host's address there
- * @reserved: zero
+ * @flags: MAYFLY_PLACE_*
+ * @rate: bytes a second that the VM may send, and that it may receive; 0: no limit. What it
+ *	sends waits, what it would receive is dropped
  *
- * The guest finds it on its device page, see mayfly_net.h. Its place ends with the VM.
+ * The guest finds it on its device page, see mayfly_net.h. Its place ends with the VM. If
+ * the device has an IPv6 address but the link's own, the VM has one too: the first 96 bits of
+ * that, and then its IPv4 address.
  */
 struct mayfly_attach_net {
 	__u32 ifindex;
 	__u32 ip4;
 	__u32 dns4;
-	__u32 reserved;
+	__u32 flags;
+	__u64 rate;
 };
+
+/* It passes on others' packets, so it may send with any source. By CAP_NET_ADMIN */
+#define MAYFLY_PLACE_ROUTER	1
 
 /* Attributes of IFLA_INFO_DATA for such a device: __u32, in the caller's user namespace. */
 #define MAYFLY_LINK_OWNER	1	/* user who may attach VMs; all with CAP_NET_ADMIN may */
 #define MAYFLY_LINK_GROUP	2	/* group that may */
-#define MAYFLY_LINK_MAX		2
+#define MAYFLY_LINK_POLICY	3	/* MAYFLY_POLICY_* */
+#define MAYFLY_LINK_MAX		3
+
+/* What becomes of a packet from one VM of a network to another. */
+#define MAYFLY_POLICY_DIRECT	0	/* it goes there, and the host's stack does not see it */
+#define MAYFLY_POLICY_HOST	1	/* the host's stack gets it, and may forward it */
+#define MAYFLY_POLICY_ISOLATED	2	/* it is dropped, also when the host forwards it */
 
 /**
  * struct mayfly_spawn - argument of MAYFLY_SPAWN
@@ -395,6 +410,18 @@ struct mayfly_spawn {
 #define MAYFLY_SPAWN_NUMBERED	4	/* names are name-<first>, name-<first+1> … */
 
 /**
+ * struct mayfly_vm_net - a VM's place on a network
+ * @ip4: its IPv4 address there, in network order; 0 for no place
+ * @ifindex: of the network's device; 0 where the caller's network namespace has it not
+ * @ip6: its IPv6 address; all zero without one
+ */
+struct mayfly_vm_net {
+	__u32 ip4;
+	__u32 ifindex;
+	__u8 ip6[16];
+};
+
+/**
  * struct mayfly_vm_info - a VM: a row of LIST and of STAT
  * @id: unique for the life of the module, from 1
  * @state: MAYFLY_READY …
@@ -429,8 +456,7 @@ struct mayfly_spawn {
  * @console_lost: how many of those have been overwritten by later ones
  * @parked: times it parked
  * @ready: times its guest has said that it is ready
- * @ip4: its IPv4 address on a network, in network order; 0 without one, and after its end
- * @ifindex: of that network's device; 0 where the caller's network namespace has it not
+ * @nets: its places on networks, in their order; all zero where there is none, and after its end
  *
  * A row of MAYFLY_VM_INFO_GLANCE bytes ends before @exits_by: enough for a table of
  * many VMs.
@@ -463,8 +489,7 @@ struct mayfly_vm_info {
 	__u64 console_lost;
 	__u64 parked;
 	__u64 ready;
-	__u32 ip4;
-	__u32 ifindex;
+	struct mayfly_vm_net nets[MAYFLY_MAX_NETS];
 };
 
 #define MAYFLY_VM_INFO_GLANCE	240
@@ -883,9 +908,10 @@ MAYFLY_SIZE(struct mayfly_image_create, 176);
 MAYFLY_SIZE(struct mayfly_image_info, 208);
 MAYFLY_SIZE(struct mayfly_tag, 72);
 MAYFLY_SIZE(struct mayfly_attachment, 24);
-MAYFLY_SIZE(struct mayfly_attach_net, 16);
+MAYFLY_SIZE(struct mayfly_attach_net, 24);
+MAYFLY_SIZE(struct mayfly_vm_net, 24);
 MAYFLY_SIZE(struct mayfly_spawn, 168);
-MAYFLY_SIZE(struct mayfly_vm_info, 440);
+MAYFLY_SIZE(struct mayfly_vm_info, 528);
 MAYFLY_SIZE(struct mayfly_list, 56);
 MAYFLY_SIZE(struct mayfly_end, 16);
 MAYFLY_SIZE(struct mayfly_open, 96);
@@ -919,8 +945,8 @@ MAYFLY_SIZE(struct mayfly_arguments, 32);
  * SPAWN         0. -EBADF, -EINVAL image is not one, count or memory or name
  *               bad, memory smaller than the image, an attachment's address not of
  *               its subnet; -EOPNOTSUPP an attachment of a type that this module does
- *               not know, or two; -ENODEV no such network device, -EPERM not the
- *               caller's, -EADDRINUSE, -EADDRNOTAVAIL no address is free there, or it
+ *               not know, or too many; -ENODEV no such network device, -EPERM not the
+ *               caller's, or a router without CAP_NET_ADMIN, -EADDRINUSE, -EADDRNOTAVAIL no address is free there, or it
  *               has none itself; -EEXIST name taken; -EDQUOT
  *               more VMs, or bytes, than the caller or all may have; -EAGAIN
  *               the first in a cgroup with START or DETACHED: its workers would

@@ -19,7 +19,7 @@
 #define MAYFLY_GPA_STUB		0x1000	/* hypercall stub, read and execute */
 #define MAYFLY_GPA_DEVICE	0x2000	/* struct mayfly_device_page, read-only */
 #define MAYFLY_GPA_ARGS		0x3000	/* argument page, read-only */
-#define MAYFLY_GPA_RINGS	0x4000	/* reserved for device rings */
+#define MAYFLY_GPA_RINGS	0x4000	/* rings of devices, a page each */
 #define MAYFLY_GPA_IMAGE	0x10000	/* lowest address a segment may use */
 
 /*
@@ -36,7 +36,7 @@
  * wait(rdi = deadline): blocks until an event is pending or the guest clock
  * (ns since the VM was made) reaches @deadline; MAYFLY_FOREVER has no deadline.
  * Returns the pending events as a bit mask and clears them; 0 means the deadline
- * has passed.
+ * has passed, or that a device whose rate is limited can send more.
  */
 #define MAYFLY_HC_WAIT		2
 /*

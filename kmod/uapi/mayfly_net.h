@@ -147,7 +147,8 @@ struct mayfly_net_header {
  * @prefix4: bits of the subnet's number
  * @prefix6: likewise
  * @flags: zero
- * @ip6: its IPv6 address; all zero: none
+ * @ip6: its IPv6 address; all zero: none. There is no neighbour to ask for: what is not for the
+ *	guest itself goes to the device
  */
 struct mayfly_net_config {
 	__u8 mac[6];

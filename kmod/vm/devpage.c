@@ -179,12 +179,14 @@ static void add_net(struct mayfly_device_page *page, const struct port *port)
 		.gw4 = (__force u32)port->subnet.gateway,
 		.dns4 = (__force u32)port->dns4,
 		.prefix4 = inet_mask_len(port->subnet.mask),
+		.prefix6 = port->subnet.prefix6,
 	};
 	struct mayfly_device *device = &page->devices[page->nr_devices++];
 
+	memcpy(config.ip6, &port->ip6, sizeof(config.ip6));
 	device->type = MAYFLY_DEVICE_NET;
-	device->port = PORT_EVENT;
-	device->ring_gpa = MAYFLY_GPA_RINGS;
+	device->port = port->event;
+	device->ring_gpa = port->rings;
 	memcpy(device->config, &config, sizeof(config));
 }
 
@@ -199,6 +201,7 @@ static void add_net(struct mayfly_device_page *page, const struct port *port)
 void devpage_fill(struct vm *vm)
 {
 	struct mayfly_device_page *page = vm->device_page;
+	const struct port *port;
 
 	page->magic = MAYFLY_DEVICE_MAGIC;
 	page->size = sizeof(*page);
@@ -211,6 +214,6 @@ void devpage_fill(struct vm *vm)
 	memcpy(page->seed, vm->seed, sizeof(page->seed));
 	write_clock(vm);
 	memcpy(page->name, vm->key.name, sizeof(page->name));
-	if (vm->port)
-		add_net(page, vm->port);
+	for (port = vm->ports; port; port = port->next)
+		add_net(page, port);
 }

@@ -85,12 +85,16 @@ static void describe_image(struct vm *vm, struct mayfly_vm_info *info)
 	rcu_read_unlock();
 }
 
-static void describe_net(const struct vm *vm, struct mayfly_vm_info *info)
+static void describe_nets(const struct vm *vm, struct mayfly_vm_info *info)
 {
-	if (!vm->port || info->state == MAYFLY_ENDED)
-		return;
-	info->ip4 = (__force u32)vm->port->ip4;
-	info->ifindex = switch_index(vm->port->net);
+	const struct port *port = info->state == MAYFLY_ENDED ? NULL : vm->ports;
+	struct mayfly_vm_net *row = info->nets;
+
+	for (; port; port = port->next, row++) {
+		row->ip4 = (__force u32)port->ip4;
+		row->ifindex = switch_index(port->net);
+		memcpy(row->ip6, &port->ip6, sizeof(row->ip6));
+	}
 }
 
 /* What a glance does not show. */
@@ -108,7 +112,7 @@ static void describe_rest(struct vm *vm, struct mayfly_vm_info *info)
 	info->console_lost = console_lost(&vm->console);
 	info->parked = READ_ONCE(vm->parked);
 	info->ready = READ_ONCE(vm->ready);
-	describe_net(vm, info);
+	describe_nets(vm, info);
 }
 
 /**

@@ -206,8 +206,8 @@ static void end_claimed(struct vm *vm)
 	unsigned long flags;
 
 	cold_forget(vm);
-	if (vm->port && !mutation_is(MUTATION_PORT))
-		port_close(vm->port);
+	if (!mutation_is(MUTATION_PORT))
+		port_close_all(vm->ports);
 	memory_free(&vm->memory);
 	vm->device_page = NULL;
 	vm_account(vm);

@@ -75,10 +75,8 @@ static void free_vm(struct kref *ref)
 {
 	struct vm *vm = container_of(ref, struct vm, ref);
 
-	if (vm->port) {
-		port_close(vm->port);
-		port_free(vm->port);
-	}
+	port_close_all(vm->ports);
+	port_free_all(vm->ports);
 	memory_free(&vm->memory);
 	console_free(&vm->console);
 	if (vm->args)
@@ -128,7 +126,7 @@ u64 vm_private_bytes(const struct vm *vm)
 		    READ_ONCE(vm->memory.device_pages) +
 		    (READ_ONCE(vm->console.page) ? 1 : 0);
 
-	return pages * PAGE_SIZE + sizeof(*vm) + (vm->port ? sizeof(*vm->port) : 0);
+	return pages * PAGE_SIZE + sizeof(*vm) + vm->memory.rings * sizeof(struct port);
 }
 
 /**
@@ -177,15 +175,18 @@ static void begin_as(struct vm *vm, const struct image_start *start)
 
 static int attach(struct vm *vm, const struct vm_template *template)
 {
-	struct port *port;
+	struct port **last = &vm->ports;
+	u32 i;
 
-	if (!template->place.net)
-		return 0;
-	port = port_open(&template->place, vm, vm->owner);
-	if (IS_ERR(port))
-		return PTR_ERR(port);
-	vm->port = port;
-	vm->memory.rings = true;
+	for (i = 0; i < template->nr_places; i++) {
+		struct port *port = port_open(&template->places[i], i, vm, vm->owner);
+
+		if (IS_ERR(port))
+			return PTR_ERR(port);
+		*last = port;
+		last = &port->next;
+		vm->memory.rings++;
+	}
 	return 0;
 }
 

@@ -109,7 +109,7 @@ struct vm {
 	struct rhash_head by_key;	/* table.c's own */
 	struct pool *pool;		/* [I] */
 	struct owner *owner;		/* [I] */
-	struct port *port;		/* [I] on a network, or NULL */
+	struct port *ports;		/* [I] on networks, linked by @next; or NULL */
 	struct page *args;		/* [I] shared argument page or NULL */
 	u32 args_length;		/* [I] bytes on it */
 	u32 argc;			/* [I] strings on it */
@@ -128,7 +128,8 @@ struct vm {
  * @image: what they start from
  * @pool: the creator's
  * @owner: the creator
- * @place: on a network; its @net is NULL without one
+ * @places: on networks
+ * @nr_places: of them
  * @args: argument page or NULL
  * @args_length: bytes used in it
  * @argc: strings in it
@@ -139,7 +140,8 @@ struct vm_template {
 	struct image *image;
 	struct pool *pool;
 	struct owner *owner;
-	struct port_place place;
+	struct port_place places[MAYFLY_MAX_NETS];
+	u32 nr_places;
 	struct page *args;
 	u32 args_length;
 	u32 argc;

@@ -38,6 +38,8 @@ result<void> judge(const spawn_request &request)
 	if (request.memory)
 		VMCTL_TRY(check_memory(*request.memory));
 	VMCTL_TRY(check_arguments(request.arguments));
+	if (request.places.size() > most_places)
+		return fail(EINVAL, fmt::format("a VM has at most {} places on networks", most_places));
 	if (request.name.empty())
 		return {};
 
@@ -63,8 +65,8 @@ struct spawn_call {
 			argument.first = *request.first;
 		}
 		put_name(argument.name, request.name);
-		if (request.network)
-			attach(*request.network);
+		for (const network_place &place : request.places)
+			attach(place);
 	}
 	spawn_call(const spawn_call &) = delete;
 	spawn_call &operator=(const spawn_call &) = delete;
@@ -74,17 +76,22 @@ struct spawn_call {
 private:
 	void attach(const network_place &place)
 	{
-		net = {.ifindex = place.network, .ip4 = htonl(place.ip4), .dns4 = htonl(place.dns4), .reserved = 0};
-		attachment.type = MAYFLY_ATTACH_NET;
-		attachment.size = sizeof net;
-		attachment.payload = address_of(&net);
-		argument.attachments = address_of(&attachment);
-		argument.nr_attachments = 1;
+		const std::uint32_t i = argument.nr_attachments++;
+
+		nets.at(i) = {.ifindex = place.network,
+			      .ip4 = htonl(place.ip4),
+			      .dns4 = htonl(place.dns4),
+			      .flags = place.router ? MAYFLY_PLACE_ROUTER : 0u,
+			      .rate = place.rate};
+		attachments[i].type = MAYFLY_ATTACH_NET;
+		attachments[i].size = sizeof nets[i];
+		attachments[i].payload = address_of(&nets[i]);
+		argument.attachments = address_of(attachments.data());
 	}
 
 	std::string packed;
-	mayfly_attach_net net{};
-	mayfly_attachment attachment{};
+	std::array<mayfly_attach_net, most_places> nets{};
+	std::array<mayfly_attachment, most_places> attachments{};
 };
 
 std::string raise(std::string_view parameter, std::string_view what = "VMs")
@@ -115,21 +122,36 @@ error limit_error(const module_info &info, std::uint64_t count)
 	return bytes_error(info);
 }
 
-// What is wrong with a place on a network.
-error place_error(int code, const network_place &place)
+// The addresses that were asked for, of which one is wrong: the module does not say which.
+std::string wanted_text(std::span<const network_place> places)
 {
+	std::string text;
+
+	for (const network_place &place : places)
+		if (place.ip4 != 0)
+			text += (text.empty() ? "" : " or ") + ip4_text(place.ip4);
+	return text;
+}
+
+// What is wrong with places on networks.
+error place_error(int code, std::span<const network_place> places)
+{
+	const std::string wanted = wanted_text(places);
+
 	switch (code) {
 	case ENODEV:
 		return {code, "no such network"};
 	case EPERM:
+		if (std::ranges::any_of(places, &network_place::router))
+			return {code, "a router may send with any source", "run as root, or with CAP_NET_ADMIN"};
 		return {code, "someone else's network", "its maker can give it to you: vmctl net create --owner"};
 	case EADDRINUSE:
-		return {code, ip4_text(place.ip4) + ": another VM has that address"};
+		return {code, wanted + ": another VM has that address"};
 	case EADDRNOTAVAIL:
 		return {code, "the network has no address left, or none at all"};
 	case EINVAL:
-		if (place.ip4 != 0)
-			return {code, ip4_text(place.ip4) + ": not an address for a VM of this network"};
+		if (!wanted.empty())
+			return {code, wanted + ": not an address for a VM of this network"};
 		[[fallthrough]];
 	default:
 		return {code, "making VMs: " + errno_text(code)};
@@ -200,8 +222,8 @@ error device::spawn_error(int code, const spawn_request &request, std::uint64_t 
 	case EIO:
 		return host_check(handle_.calls(), device_path).explain(code);
 	default:
-		return request.network ? place_error(code, *request.network)
-				       : error{code, "making VMs: " + errno_text(code)};
+		return !request.places.empty() ? place_error(code, request.places)
+					       : error{code, "making VMs: " + errno_text(code)};
 	}
 }
 

@@ -2,6 +2,7 @@
 // Rows, and words for states and ends.
 #include "vmctl/vm_info.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -30,6 +31,24 @@ static_assert(std::to_underlying(end_reason::limit) == MAYFLY_END_LIMIT);
 static_assert(std::to_underlying(end_reason::split_lock) == MAYFLY_END_SPLIT_LOCK);
 static_assert(std::to_underlying(end_reason::broken_memory) == MAYFLY_END_BROKEN_MEMORY);
 
+namespace
+{
+
+std::vector<vm_place> read_places(const mayfly_vm_info &raw)
+{
+	std::vector<vm_place> places;
+
+	for (const mayfly_vm_net &net : raw.nets) {
+		if (net.ip4 == 0)
+			break;
+		places.push_back({.ip4 = ntohl(net.ip4), .network = net.ifindex});
+		std::ranges::copy(net.ip6, places.back().ip6.begin());
+	}
+	return places;
+}
+
+} // namespace
+
 vm_info info_of(const mayfly_vm_info &raw)
 {
 	const auto bad_register = raw.reason == MAYFLY_END_BAD_STATE ? register_at(raw.address) : std::string_view();
@@ -57,9 +76,15 @@ vm_info info_of(const mayfly_vm_info &raw)
 		.started = (raw.flags & MAYFLY_VM_STARTED) != 0,
 		.cold = (raw.flags & MAYFLY_VM_COLD) != 0,
 		.awaited = (raw.flags & MAYFLY_VM_AWAITED) != 0,
-		.ip4 = ntohl(raw.ip4),
-		.network = raw.ifindex,
+		.places = read_places(raw),
 	};
+}
+
+const vm_place *vm_info::place_on(std::uint32_t index) const
+{
+	const auto found = std::ranges::find(places, index, &vm_place::network);
+
+	return found == places.end() ? nullptr : &*found;
 }
 
 std::string_view to_string(vm_state state)

@@ -7,6 +7,7 @@
 // Among the faults counted are those of the kernel's own checks, which allocate
 // too: the number is of what was made to fail, not of lines in the module.
 
+#include <array>
 #include <cstdio>
 #include <memory>
 
@@ -174,20 +175,22 @@ TEST_F(Faults, SpawnOnANetwork)
 {
 	ASSERT_EQ(system("ip link add mf0 type mayfly && ip address add 10.9.0.1/16 dev mf0"), 0);
 	{
-		const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .reserved = 0};
+		const mayfly_attach_net net{
+			.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .flags = 0, .rate = 0};
 		const mayfly_attachment place{.type = MAYFLY_ATTACH_NET,
 					      .flags = 0,
 					      .size = sizeof(net),
 					      .reserved = 0,
 					      .payload = live::address(&net)};
+		const std::array places{place, place};
 
 		sweep(
-			"SPAWN, on a network",
+			"SPAWN, on networks",
 			[&] {
 				mayfly_spawn spawn = live::spawn_request(wait_image());
 
-				spawn.attachments = live::address(&place);
-				spawn.nr_attachments = 1;
+				spawn.attachments = live::address(places.data());
+				spawn.nr_attachments = places.size();
 				return spawn;
 			},
 			[this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },

@@ -268,7 +268,8 @@ inline mayfly_attachment random_attachment(random &r, arena &memory)
 	mayfly_attach_net net{.ifindex = r.chance(90) ? there : static_cast<std::uint32_t>(r.below(5)),
 			      .ip4 = 0,
 			      .dns4 = 0,
-			      .reserved = 0};
+			      .flags = 0,
+			      .rate = r.chance(80) ? 0 : r.below(1'000'000)};
 	mayfly_attachment one{};
 
 	// In 10.9.0.0/24, where the test has one.
@@ -305,10 +306,12 @@ inline mayfly_spawn random_spawn(random &r, arena &memory, int image)
 		spawn.args = memory.room(r, spawn.args_length);
 	}
 	if (r.chance(20)) {
-		const mayfly_attachment one = random_attachment(r, memory);
+		std::vector<mayfly_attachment> all(1 + (r.chance(30) ? r.below(MAYFLY_MAX_NETS + 1) : 0));
 
-		spawn.nr_attachments = 1;
-		spawn.attachments = memory.place(r, std::as_bytes(std::span(&one, 1)));
+		for (mayfly_attachment &one : all)
+			one = random_attachment(r, memory);
+		spawn.nr_attachments = static_cast<std::uint32_t>(all.size());
+		spawn.attachments = memory.place(r, std::as_bytes(std::span(all)));
 	} else if (r.chance(5)) {
 		spawn.nr_attachments = static_cast<std::uint32_t>(r.below(MAYFLY_MAX_ATTACHMENTS + 2));
 		spawn.attachments = memory.room(r, sizeof(mayfly_attachment) * spawn.nr_attachments);

@@ -69,7 +69,7 @@ protected:
 	/// SPAWN of one VM with an address; 0: any. The descriptor, or what went wrong.
 	int spawn(const fd &image, std::uint32_t ip4 = 0, unsigned ifindex = if_nametoindex("mf0")) const
 	{
-		const mayfly_attach_net net{.ifindex = ifindex, .ip4 = ip4, .dns4 = 0, .reserved = 0};
+		const mayfly_attach_net net{.ifindex = ifindex, .ip4 = ip4, .dns4 = 0, .flags = 0, .rate = 0};
 
 		return spawn_with(image, net);
 	}
@@ -196,12 +196,16 @@ TEST_F(Network, AnAddressIsOfTheSubnetAndOfOneVm)
 	EXPECT_EQ(spawn(image, 0, if_nametoindex("lo")), -ENODEV);
 	EXPECT_EQ(spawn(image, 0, 12345), -ENODEV);
 	EXPECT_EQ(spawn(image, 0, 0), -ENODEV);
-	EXPECT_EQ(
-		spawn_with(image,
-			   {.ifindex = if_nametoindex("mf0"), .ip4 = address_of("10.9.0.6"), .dns4 = 0, .reserved = 0},
-			   2),
-		-EINVAL);
-	EXPECT_EQ(spawn_with(image, {.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .reserved = 1}), -EINVAL);
+	EXPECT_EQ(spawn_with(image,
+			     {.ifindex = if_nametoindex("mf0"),
+			      .ip4 = address_of("10.9.0.6"),
+			      .dns4 = 0,
+			      .flags = 0,
+			      .rate = 0},
+			     2),
+		  -EINVAL);
+	EXPECT_EQ(spawn_with(image, {.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .flags = 2, .rate = 0}),
+		  -EINVAL);
 	must("ip address flush dev mf0");
 	EXPECT_EQ(spawn(image), -EADDRNOTAVAIL);
 	must("ip address add 10.9.0.1/30 dev mf0");
@@ -231,7 +235,7 @@ TEST_F(Network, AnAddressIsFreeAfterItsVm)
 TEST_F(Network, BadAttachmentsAreRefused)
 {
 	const fd image = live::make_image(device, guests::hello);
-	const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .reserved = 0};
+	const mayfly_attach_net net{.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .flags = 0, .rate = 0};
 	const auto refused = [&](auto change) {
 		std::array two{attachment_of(net), attachment_of(net)};
 		mayfly_spawn request = live::spawn_request(image);
@@ -243,13 +247,124 @@ TEST_F(Network, BadAttachmentsAreRefused)
 	};
 
 	EXPECT_EQ(refused([](auto &, auto &one) { one.type = 2; }), -EOPNOTSUPP);
-	EXPECT_EQ(refused([](auto &r, auto &) { r.nr_attachments = 2; }), -EOPNOTSUPP);
+	EXPECT_EQ(refused([](auto &r, auto &) { r.nr_attachments = MAYFLY_MAX_NETS + 1; }), -EOPNOTSUPP);
 	EXPECT_EQ(refused([](auto &, auto &one) { one.flags = 1; }), -EINVAL);
 	EXPECT_EQ(refused([](auto &, auto &one) { one.reserved = 1; }), -EINVAL);
 	EXPECT_EQ(refused([](auto &, auto &one) { one.size++; }), -EINVAL);
 	EXPECT_EQ(refused([](auto &, auto &one) { one.payload = 8; }), -EFAULT);
 	EXPECT_EQ(refused([](auto &r, auto &) { r.attachments = 8; }), -EFAULT);
 	EXPECT_EQ(live::info(device).vms, 0u);
+}
+
+/// Each is a device with a page for its rings; the second address of one network is another place.
+TEST_F(Network, SeveralNetworksAreSeveralDevices)
+{
+	must("ip link add mf1 type mayfly && ip address add 10.8.0.1/16 dev mf1 && ip link set mf1 up");
+
+	const fd image = live::make_image(device, guests::hello);
+	const unsigned first = if_nametoindex("mf0"), second = if_nametoindex("mf1");
+	std::array<mayfly_attach_net, MAYFLY_MAX_NETS> nets{};
+	std::array<mayfly_attachment, MAYFLY_MAX_NETS> all{};
+
+	for (std::size_t i = 0; i < nets.size(); i++) {
+		nets[i].ifindex = i % 2 ? second : first;
+		all[i] = attachment_of(nets[i]);
+	}
+
+	mayfly_spawn request = live::spawn_request(image);
+
+	request.attachments = live::address(all.data());
+	request.nr_attachments = all.size();
+	ASSERT_EQ(live::call(device, MAYFLY_SPAWN, &request), 0);
+
+	const machine vm{fd(request.fd)};
+	const mayfly_device_page page = live::device_page(vm);
+	const mayfly_vm_info row = vm.info();
+	const char *const addresses[] = {"10.9.0.2", "10.8.0.2", "10.9.0.3", "10.8.0.3"};
+
+	ASSERT_EQ(page.nr_devices, MAYFLY_MAX_NETS);
+	for (unsigned i = 0; i < MAYFLY_MAX_NETS; i++) {
+		mayfly_net_config config{};
+
+		std::memcpy(&config, page.devices[i].config, sizeof(config));
+		EXPECT_EQ(page.devices[i].type, unsigned{MAYFLY_DEVICE_NET});
+		EXPECT_EQ(page.devices[i].port, 1 + i);
+		EXPECT_EQ(page.devices[i].ring_gpa, std::uint64_t{MAYFLY_GPA_RINGS + i * 0x1000});
+		EXPECT_EQ(text_of(config.ip4), addresses[i]);
+		EXPECT_EQ(row.nets[i].ip4, config.ip4);
+		EXPECT_EQ(row.nets[i].ifindex, nets[i].ifindex);
+	}
+	// One that cannot be had leaves none.
+	nets[3].ip4 = address_of("10.9.0.7");
+	EXPECT_EQ(live::call(device, MAYFLY_SPAWN, &request), -EINVAL);
+	nets[3].ip4 = address_of("10.8.0.3");
+	EXPECT_EQ(live::call(device, MAYFLY_SPAWN, &request), -EADDRINUSE);
+	nets[3].ifindex = 12345;
+	EXPECT_EQ(live::call(device, MAYFLY_SPAWN, &request), -ENODEV);
+	EXPECT_EQ(live::info(device).vms, 1u);
+	must("ip link delete mf1");
+}
+
+TEST_F(Network, AVmHasAnIp6AddressWhereTheDeviceHas)
+{
+	must("echo 0 >/proc/sys/net/ipv6/conf/mf0/disable_ipv6");
+	must("ip address add fd00:9::a09:1/64 dev mf0");
+
+	const machine vm = make(guests::hello, address_of("10.9.3.17"));
+	const mayfly_net_config told = config(vm);
+	in6_addr expected{};
+
+	ASSERT_EQ(inet_pton(AF_INET6, "fd00:9::a09:311", &expected), 1);
+	EXPECT_EQ(std::memcmp(told.ip6, &expected, sizeof(expected)), 0);
+	EXPECT_EQ(std::memcmp(vm.info().nets[0].ip6, &expected, sizeof(expected)), 0);
+	EXPECT_EQ(told.prefix6, 64);
+	// There is no room for a VM's after more bits than 96.
+	must("ip address del fd00:9::a09:1/64 dev mf0 && ip address add fd00:9::a09:1/112 dev mf0");
+	EXPECT_EQ(config(make(guests::hello)).prefix6, 0);
+	must("ip address del fd00:9::a09:1/112 dev mf0");
+	EXPECT_EQ(config(make(guests::hello)).prefix6, 0) << "the link's own is none";
+}
+
+/// What a router sends may be anybody's.
+TEST_F(Network, ARouterSendsWithAnySource)
+{
+	const mayfly_attach_net net{
+		.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .flags = MAYFLY_PLACE_ROUTER, .rate = 0};
+	const int ret = spawn_with(live::make_image(device, guests::net_echo), net);
+
+	ASSERT_GE(ret, 0) << strerror(-ret);
+
+	const machine vm{fd(ret)};
+	const std::uint32_t ip4 = config(vm).ip4;
+
+	vm.set_parameters(htonl(1), 0);
+	ASSERT_EQ(vm.control(MAYFLY_OP_START), 0);
+	send(udp(ip4), pattern(10));
+	EXPECT_TRUE(live::eventually([&] { return statistic("rx_packets") == 1; }));
+	EXPECT_EQ(statistic("rx_errors"), 0u);
+}
+
+/// The owner of a network has no right to make one.
+TEST_F(Network, ARouterTakesMoreThanTheRightToAttach)
+{
+	must("build/vmctl net create mf1 --subnet 10.8.0.0/16 --owner 65534");
+
+	const pid_t child = fork();
+
+	if (child == 0) {
+		if (setgid(65534) != 0 || setuid(65534) != 0)
+			_exit(100);
+
+		const mayfly_attach_net net{
+			.ifindex = if_nametoindex("mf1"), .ip4 = 0, .dns4 = 0, .flags = MAYFLY_PLACE_ROUTER, .rate = 0};
+
+		_exit(-spawn_with(live::make_image(device, guests::hello), net));
+	}
+	int status = 0;
+
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_EQ(WEXITSTATUS(status), EPERM);
+	must("ip link delete mf1");
 }
 
 /// Who has neither the link nor CAP_NET_ADMIN, though he may have VMs.
@@ -280,7 +395,8 @@ TEST_F(Network, WhatWaitsIsAUsersOwn)
 		if (setgid(65534) != 0 || setuid(65534) != 0)
 			_exit(100);
 
-		const mayfly_attach_net net{.ifindex = if_nametoindex("mf1"), .ip4 = 0, .dns4 = 0, .reserved = 0};
+		const mayfly_attach_net net{
+			.ifindex = if_nametoindex("mf1"), .ip4 = 0, .dns4 = 0, .flags = 0, .rate = 0};
 
 		static_cast<void>(spawn_with(live::make_image(device, guests::hello), net, count));
 		_exit(0);

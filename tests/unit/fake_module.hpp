@@ -394,8 +394,8 @@ private:
 	int spawn(mayfly_spawn &wanted)
 	{
 		spawns.push_back(wanted);
-		if (wanted.nr_attachments == 1)
-			places.push_back(*at<mayfly_attach_net>(at<mayfly_attachment>(wanted.attachments)->payload));
+		for (std::uint32_t i = 0; i < wanted.nr_attachments; i++)
+			places.push_back(*at<mayfly_attach_net>(at<mayfly_attachment>(wanted.attachments)[i].payload));
 		spawn_arguments.emplace_back(at<const char>(wanted.args), wanted.args_length);
 		for (std::uint32_t i = 0; i < wanted.count; i++) {
 			if (vms.size() >= spawn_most)

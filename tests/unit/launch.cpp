@@ -58,12 +58,53 @@ TEST_F(launch_test, a_place_on_a_network)
 	EXPECT_EQ(fake.places.size(), 4u) << "without --net there is no place";
 }
 
+TEST_F(launch_test, several_places_limits_and_routers)
+{
+	fake.networks = {{"web", 7}, {"db", 8}};
+	ASSERT_EQ(run({"spawn", "--net", "web,rate=10mbit", "--net", "db,router", "--net=web,rate=8kbit,ip=10.9.0.9"}),
+		  0);
+	ASSERT_EQ(fake.places.size(), 3u);
+	EXPECT_EQ(fake.places[0].ifindex, 7u);
+	EXPECT_EQ(fake.places[0].rate, 1'250'000u) << "bytes a second";
+	EXPECT_EQ(fake.places[0].flags, 0u);
+	EXPECT_EQ(fake.places[1].ifindex, 8u);
+	EXPECT_EQ(fake.places[1].flags, unsigned{MAYFLY_PLACE_ROUTER});
+	EXPECT_EQ(fake.places[1].rate, 0u);
+	EXPECT_EQ(fake.places[2].rate, 1000u);
+	EXPECT_EQ(ntohl(fake.places[2].ip4), 0x0a090009u);
+	EXPECT_EQ(run({"spawn", "--net", "web", "--net", "web", "--net", "web", "--net", "web", "--net", "web"}), 2);
+	EXPECT_EQ(err, "vmctl: spawn: --net: a VM has at most 4 places on networks\n"
+		       "vmctl: try 'vmctl help spawn'\n");
+	EXPECT_EQ(run({"spawn", "--net", "web", "--net", "none"}), 125);
+	EXPECT_EQ(fake.spawns.size(), 1u);
+}
+
 TEST_F(launch_test, spawn_refuses_bad_places)
 {
 	fake.networks["web"] = 7;
-	for (const char *place :
-	     {"", "1web", "we b", "web,", "web,ip=", "web,ip=x", "web,ip=0.0.0.0", "web,ip=1.2.3.4.5", "web,mac=1",
-	      "web,ip=10.9.0.2,ip=10.9.0.3", "web,ip=10.9.0.2,", "web,dns", "sixteen-letters-"})
+	for (const char *place : {"",
+				  "1web",
+				  "we b",
+				  "web,",
+				  "web,ip=",
+				  "web,ip=x",
+				  "web,ip=0.0.0.0",
+				  "web,ip=1.2.3.4.5",
+				  "web,mac=1",
+				  "web,ip=10.9.0.2,ip=10.9.0.3",
+				  "web,ip=10.9.0.2,",
+				  "web,dns",
+				  "sixteen-letters-",
+				  "web,rate",
+				  "web,rate=",
+				  "web,rate=10",
+				  "web,rate=0mbit",
+				  "web,rate=mbit",
+				  "web,rate=-1mbit",
+				  "web,rate=1000001gbit",
+				  "web,rate=1mbit,rate=1mbit",
+				  "web,router=1",
+				  "web,router,router"})
 		EXPECT_EQ(run({"spawn", "--net", place}), 2) << place;
 	EXPECT_EQ(run({"spawn", "-n", "2", "--net", "web,ip=10.9.0.2"}), 2);
 	EXPECT_EQ(err, "vmctl: spawn: --net web,ip=10.9.0.2: 2 VMs cannot have one address\n"

@@ -167,7 +167,7 @@ TEST_F(list_test, ps_json_is_exact)
 		row.detail = 0x80000021;
 	};
 
-	fake.add("one").ip4 = htonl(0x0a090311);
+	fake.add("one").nets[0].ip4 = htonl(0x0a090311);
 	add("two", R"("a\b")", MAYFLY_END_EXITED);
 	add("three", "caf\xe9 \xc3\xa9\x01\n", MAYFLY_END_BAD_ACCESS);
 	add("four", "", MAYFLY_END_ENTRY_FAILED);
@@ -206,11 +206,12 @@ TEST_F(list_test, addresses_show_where_there_are_any)
 
 	ASSERT_EQ(run({"ps"}), 0);
 	EXPECT_EQ(out.find("IP"), std::string::npos) << out;
-	row.ip4 = htonl(0x0a090311);
+	row.nets[0].ip4 = htonl(0x0a090311);
+	row.nets[1].ip4 = htonl(0x0a0a0002);
 	fake.add("two");
 	ASSERT_EQ(run({"ps"}), 0);
 	EXPECT_NE(out.find("  IP\n"), std::string::npos) << out;
-	EXPECT_NE(out.find("  10.9.3.17\n"), std::string::npos) << out;
+	EXPECT_NE(out.find("  10.9.3.17,10.10.0.2\n"), std::string::npos) << out;
 	EXPECT_NE(out.find("  -\n"), std::string::npos) << out;
 }
 

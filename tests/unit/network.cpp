@@ -45,6 +45,35 @@ TEST(network, what_is_no_subnet)
 		EXPECT_EQ(subnet::parse(bad).error().code, EINVAL) << bad;
 }
 
+constexpr std::uint32_t host = 0x0a090001;
+
+TEST(network, subnets_of_ip6)
+{
+	const auto made = subnet6::parse("fd00:9::/64", host);
+
+	ASSERT_TRUE(made);
+	EXPECT_EQ(made->prefix, 64u);
+	EXPECT_EQ(ip6_text(made->host), "fd00:9::a09:1") << "it ends with the IPv4 address";
+	EXPECT_EQ(*subnet6::parse("fd00:9::17/64", host), *made) << "whatever it ended with";
+	EXPECT_EQ(ip6_text(subnet6::parse("2001:db8:1:2:3:4::/96", host)->host), "2001:db8:1:2:3:4:a09:1");
+}
+
+TEST(network, what_is_no_subnet_of_ip6)
+{
+	for (const char *bad : {"", "/", "/64", "fd00::", "fd00::/", "fd00::/x", "fd00::/97", "fd00::/128", "fd00::/15",
+				"fd00::/0", "fe80::/64", "febf::/64", "ff02::/64", "::/64", "::1/96",
+				"::ffff:10.9.0.1/96", "10.9.0.0/16", "fd00::/64/64", "fd00::%eth0/64"})
+		EXPECT_EQ(subnet6::parse(bad, host).error().code, EINVAL) << bad;
+}
+
+TEST(network, policies)
+{
+	EXPECT_EQ(to_string(network_policy::direct), "direct");
+	EXPECT_EQ(to_string(network_policy::host), "host");
+	EXPECT_EQ(to_string(network_policy::isolated), "isolated");
+	EXPECT_EQ(to_string(static_cast<network_policy>(9)), "?");
+}
+
 TEST(network, names)
 {
 	for (const char *good : {"a", "web", "mf0", "a.b_c-9", "fifteen-letters"})

@@ -27,11 +27,16 @@
 namespace vmctl
 {
 
+/// Places that a VM can have.
+inline constexpr std::size_t most_places = 4;
+
 /// A place for a VM on a network of this host's.
 struct network_place {
 	std::uint32_t network = 0; ///< index of its device, in this network namespace
 	std::uint32_t ip4 = 0;     ///< the VM's address, as a number; 0: any that is free
 	std::uint32_t dns4 = 0;    ///< of its name server; 0: the host's address on the network
+	std::uint64_t rate = 0;    ///< bytes a second that it may send, and receive; 0: no limit
+	bool router = false;       ///< it may send with any source
 };
 
 /// What spawn needs to know.
@@ -48,8 +53,8 @@ struct spawn_request {
 	std::optional<std::uint32_t> first{};
 	/// Hand them to the module's workers at once.
 	bool start = true;
-	/// Where each gets a place; with an address \p count is 1.
-	std::optional<network_place> network{};
+	/// Where each gets places, at most most_places; with an address \p count is 1.
+	std::vector<network_place> places{};
 };
 
 /// What an image is besides its file.

@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "address.hpp"
 #include "error.hpp"
 
 struct nl_sock;
@@ -18,29 +20,15 @@ struct nl_sock;
 namespace vmctl
 {
 
-/// IPv4 addresses that begin alike, and the host's own among them.
-struct subnet {
-	std::uint32_t host = 0; ///< as a number: 10.9.0.1 is 0x0a090001
-	unsigned prefix = 0;    ///< bits that are alike
-
-	/// Reads `10.9.0.0/16`, where the host gets the first address, or `10.9.0.7/16`, where it
-	/// gets that one. EINVAL for anything else, and for what has no room for a VM.
-	[[nodiscard]] static result<subnet> parse(std::string_view text);
-
-	/// The lowest address, which nobody has.
-	[[nodiscard]] std::uint32_t base() const { return host & mask(); }
-
-	/// `255.255.0.0`, as a number.
-	[[nodiscard]] std::uint32_t mask() const { return static_cast<std::uint32_t>(~0ull << (32 - prefix)); }
-
-	bool operator==(const subnet &) const = default;
+/// What becomes of a packet from one VM of a network to another.
+enum class network_policy : std::uint32_t {
+	direct = 0,   ///< it goes there, and the host's stack does not see it
+	host = 1,     ///< the host forwards it, or does not
+	isolated = 2, ///< it is dropped
 };
 
-/// `10.9.0.1` of 0x0a090001.
-[[nodiscard]] std::string ip4_text(std::uint32_t address);
-
-/// The reverse. EINVAL.
-[[nodiscard]] result<std::uint32_t> parse_ip4(std::string_view text);
+/// One word: `direct`, `host`, `isolated`; `?` for a policy that this library does not know.
+[[nodiscard]] std::string_view to_string(network_policy policy);
 
 /// May a network be called \p name? Up to 15 letters, digits, '.', '_' or '-', of which the
 /// first is a letter. EINVAL, with a text that does not repeat \p name.
@@ -52,6 +40,9 @@ struct network_options {
 	std::string name{};
 	/// Where its VMs are.
 	subnet addresses{};
+	/// And by IPv6. Nothing: they have IPv4 addresses only.
+	std::optional<subnet6> addresses6{};
+	network_policy policy = network_policy::direct;
 	/// Bytes of a packet at most: 576 to 65,535. Nothing: 65,520.
 	std::optional<std::uint32_t> mtu{};
 	/// Who may attach VMs, besides those with CAP_NET_ADMIN.
@@ -60,11 +51,13 @@ struct network_options {
 
 /// A network, as of when it was asked.
 struct network_info {
-	std::string name{};                ///< of its device
-	std::uint32_t index = 0;           ///< of its device
-	std::optional<subnet> addresses{}; ///< nothing when its device has none
-	std::uint32_t mtu = 0;             ///< bytes of a packet at most
-	bool up = false;                   ///< packets go through
+	std::string name{};                  ///< of its device
+	std::uint32_t index = 0;             ///< of its device
+	std::optional<subnet> addresses{};   ///< nothing when its device has none
+	std::optional<subnet6> addresses6{}; ///< likewise
+	std::uint32_t mtu = 0;               ///< bytes of a packet at most
+	network_policy policy = network_policy::direct;
+	bool up = false; ///< packets go through
 };
 
 /// What has gone through a network since it was made.
@@ -107,8 +100,9 @@ private:
 
 	explicit networks(nl_sock *socket) : socket_(socket) {}
 
-	[[nodiscard]] result<void> make_link(const network_options &options) const;
-	[[nodiscard]] result<void> add_address(const network_info &to, const subnet &what) const;
+	[[nodiscard]] result<void> add_addresses(const network_options &options) const;
+	[[nodiscard]] result<void> add_address(const network_info &to, int family, std::span<const std::uint8_t> bytes,
+					       unsigned prefix) const;
 	[[nodiscard]] result<void> check_free(const subnet &wanted) const;
 
 	std::unique_ptr<nl_sock, closer> socket_;

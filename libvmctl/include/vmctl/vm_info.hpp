@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "address.hpp"
 
 namespace vmctl
 {
@@ -42,6 +45,15 @@ enum class end_reason : std::uint32_t {
 /// `no-memory`, `entry-failed`, `limit`; empty for none, `?` for a reason this
 /// library does not know.
 [[nodiscard]] std::string_view to_string(end_reason reason);
+
+/// Where a VM is on a network.
+struct vm_place {
+	std::uint32_t ip4 = 0;     ///< its address, as a number: 10.9.0.2 is 0x0a090002
+	ip6_address ip6{};         ///< all zero without one
+	std::uint32_t network = 0; ///< interface index; 0 where this network namespace has it not
+
+	[[nodiscard]] bool has_ip6() const { return ip6 != ip6_address{}; }
+};
 
 /// That a VM has ended.
 struct vm_end {
@@ -101,13 +113,14 @@ struct vm_info {
 	bool cold = false;
 	/// Somebody waits for a snapshot until its guest is ready.
 	bool awaited = false;
-	/// Its IPv4 address on a network, as a number (10.9.0.2 is 0x0a090002); 0 without one.
-	std::uint32_t ip4 = 0;
-	/// That network's interface index; 0 where this network namespace has it not.
-	std::uint32_t network = 0;
+	/// Where it is on networks; nothing after its end.
+	std::vector<vm_place> places{};
 
 	/// True when state is ended.
 	[[nodiscard]] bool ended() const { return state == vm_state::ended; }
+
+	/// Where it is on the network with interface \p index; null when it is not there.
+	[[nodiscard]] const vm_place *place_on(std::uint32_t index) const;
 
 	/// How it ended, for people: `triple fault at rip 0xffffffff80020000`,
 	/// `exited with status 3`. Empty while alive.

@@ -8,6 +8,7 @@
 /// different handles of one posix_system are independent.
 #pragma once
 
+#include "address.hpp"
 #include "descriptor.hpp"
 #include "device.hpp"
 #include "elf_image.hpp"

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Network devices of our kind, by netlink: libnl knows nothing of what is in their data.
+#pragma once
+
+#include <vector>
+
+#include "netlink.hpp"
+#include "vmctl/network.hpp"
+
+namespace vmctl
+{
+
+[[nodiscard]] result<void> make_link(nl_sock *socket, const network_options &options);
+
+// All there are, without their addresses.
+[[nodiscard]] result<std::vector<network_info>> list_links(nl_sock *socket);
+
+} // namespace vmctl
