@@ -23,6 +23,15 @@ load with_network
 	[[ $(ip -j -s link show web | jq ".[0].stats64.rx.errors") -eq 0 ]]
 }
 
+@test "several networks, and IPv6" {
+	vmctl net create db --subnet 10.10.0.0/16 --subnet6 fd00:10::/64
+	vmctl spawn -q --net web,ip=10.9.0.9 --net db,ip=10.10.0.9 echo
+	[[ $(asked 10.9.0.9 7 <<<"web") == web ]]
+	[[ $(asked 10.10.0.9 7 <<<"db") == db ]]
+	[[ $(asked fd00:10::a0a:9 7 <<<"IPv6") == IPv6 ]]
+	run -0 ping -q -c 3 -i 0.2 -W 10 fd00:10::a0a:9
+}
+
 @test "VMs of one network reach each other, and the host's stack sees nothing of it" {
 	vmctl spawn -q --net web,ip=10.9.0.9 echo
 	[[ $(net_guest asks ask 10.9.0.9 7 100) == "done in "* ]]
