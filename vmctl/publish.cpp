@@ -6,14 +6,14 @@
 #include <cerrno>
 #include <fstream>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "port_socket.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -74,22 +74,10 @@ result<void> lead_local_packets(const std::string &network)
 // Could a program of this host's have the port now? Who may not ask is told yes.
 result<void> try_port(const context &world, const port_pair &ports)
 {
-	const descriptor probe(world.calls, ::socket(AF_INET, ports.udp ? SOCK_DGRAM : SOCK_STREAM, 0));
-	const int one = 1;
-	sockaddr_in address{};
+	const auto probe = bind_port(world.calls, ports);
 
-	address.sin_family = AF_INET;
-	address.sin_port = htons(ports.outside);
-	address.sin_addr.s_addr = htonl(ports.address);
-	// As a server does: connections of one that has ended are no reason.
-	if (!ports.udp)
-		::setsockopt(probe.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (::bind(probe.fd(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0)
-		return {};
-	if (errno == EADDRINUSE)
-		return fail(errno, fmt::format("a program of this host has {}", outside_text(ports)));
-	if (errno == EADDRNOTAVAIL)
-		return fail(errno, fmt::format("{}: not an address of this host", ip4_text(ports.address)));
+	if (!probe && (probe.error().code == EADDRINUSE || probe.error().code == EADDRNOTAVAIL))
+		return std::unexpected(probe.error());
 	return {};
 }
 
