@@ -337,11 +337,11 @@ outcome<void> judge(const context &world, const invocation &in, spawn_request &r
 	return {};
 }
 
-outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count)
+outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count, lone_ports without_net)
 {
 	std::string word = in.operands.empty() ? default_image : in.operands.front();
 	auto request = parse_request(in, count);
-	auto ports = parse_publish(in, count);
+	auto ports = parse_publish(in, count, without_net);
 
 	if (!ports)
 		return std::unexpected(ports.error());

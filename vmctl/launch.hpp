@@ -19,7 +19,8 @@ struct launch {
 
 // Judges options, image, device and limits, in this order: mistakes of the
 // command line and of a file show without a module.
-outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count);
+outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count,
+			lone_ports without_net = lone_ports::are_refused);
 
 // What the command line says of the VMs, judged without the module.
 outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count);

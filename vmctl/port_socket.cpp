@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 
@@ -45,6 +46,17 @@ result<descriptor> bind_port(system &calls, const port_pair &ports)
 	if (!ports.udp)
 		::setsockopt(made.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (::bind(made.fd(), reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0)
+		return explain(errno, ports);
+	return made;
+}
+
+result<descriptor> open_port(system &calls, const port_pair &ports)
+{
+	auto made = VMCTL_TRY(bind_port(calls, ports));
+
+	::fcntl(made.fd(), F_SETFL, O_NONBLOCK);
+	// Several may be bound to it until one of them listens.
+	if (!ports.udp && ::listen(made.fd(), SOMAXCONN) != 0)
 		return explain(errno, ports);
 	return made;
 }

@@ -13,4 +13,7 @@ namespace vmctl::cli
 // an address of this host, EACCES.
 result<descriptor> bind_port(system &calls, const port_pair &ports);
 
+// The same, but one of TCP listens, and none blocks.
+result<descriptor> open_port(system &calls, const port_pair &ports);
+
 } // namespace vmctl::cli

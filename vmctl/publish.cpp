@@ -26,6 +26,11 @@ constexpr unsigned cap_sys_admin = 21; // linux/capability.h
 // Without it there is no address translation, so no table of ours.
 constexpr const char *connection_tracking = "/proc/sys/net/netfilter/nf_conntrack_max";
 
+bool can_have_firewall(const context &world)
+{
+	return world.calls.exists(connection_tracking);
+}
+
 // While it lives, no other vmctl of root's changes the table. Who is not root does without: few
 // have the rights, and one who could hold the lock could hold up all.
 class table_lock
@@ -81,13 +86,13 @@ result<void> try_port(const context &world, const port_pair &ports)
 	return {};
 }
 
-result<void> check_free(const context &world, const firewall &now, const port_pair &wanted)
+result<void> check_unpublished(const firewall &now, const port_pair &wanted)
 {
 	for (const published_port &other : now.published)
 		if (other.ports.collides(wanted))
 			return fail(EADDRINUSE,
 				    fmt::format("{} leads to VM {} already", outside_text(other.ports), other.vm));
-	return try_port(world, wanted);
+	return {};
 }
 
 // Does the module show us everybody's VMs? Not for the root of a user namespace, nor for one
@@ -159,7 +164,8 @@ result<void> publish_at(const context &world, const vm_info &vm, std::span<const
 
 	const auto add = [&](firewall &wanted) -> result<void> {
 		for (const port_pair &one : ports) {
-			VMCTL_TRY(check_free(world, wanted, one));
+			VMCTL_TRY(check_unpublished(wanted, one));
+			VMCTL_TRY(try_port(world, one));
 			wanted.published.push_back(
 				{.ports = one, .ip4 = vm.places.front().ip4, .vm = vm.id, .uid = ::geteuid()});
 		}
@@ -174,7 +180,7 @@ result<void> publish_at(const context &world, const vm_info &vm, std::span<const
 
 } // namespace
 
-outcome<std::vector<port_pair>> parse_publish(const invocation &in, std::uint32_t count)
+outcome<std::vector<port_pair>> parse_publish(const invocation &in, std::uint32_t count, lone_ports without_net)
 {
 	std::vector<port_pair> all;
 
@@ -190,8 +196,8 @@ outcome<std::vector<port_pair>> parse_publish(const invocation &in, std::uint32_
 	}
 	if (!all.empty() && count > 1)
 		return bad_usage(fmt::format("--publish: {} cannot share a port", count_text(count)));
-	if (!all.empty() && !in.has("net"))
-		return bad_usage("--publish wants --net: a VM without a network has no ports");
+	if (!all.empty() && !in.has("net") && without_net == lone_ports::are_refused)
+		return bad_usage("--publish wants --net where nobody stays to be the proxy");
 	return all;
 }
 
@@ -236,9 +242,18 @@ std::optional<firewall> look_at_firewall(const context &world)
 	return {};
 }
 
+result<void> check_unpublished(const context &world, std::span<const port_pair> ports)
+{
+	const auto now = can_have_firewall(world) ? look_at_firewall(world) : std::nullopt;
+
+	for (const port_pair &one : ports)
+		VMCTL_TRY(check_unpublished(now.value_or(firewall{}), one));
+	return {};
+}
+
 void sweep_firewall(const context &world)
 {
-	if (world.calls.exists(connection_tracking))
+	if (can_have_firewall(world))
 		look_at_firewall(world);
 }
 

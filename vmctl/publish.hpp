@@ -8,12 +8,18 @@
 namespace vmctl::cli
 {
 
+// --publish without --net.
+enum class lone_ports { are_refused, have_a_proxy };
+
 // --publish of `in`, for so many VMs.
-outcome<std::vector<port_pair>> parse_publish(const invocation &in, std::uint32_t count);
+outcome<std::vector<port_pair>> parse_publish(const invocation &in, std::uint32_t count, lone_ports without_net);
 
 // Leads `ports` of this host to a VM of `to` that has a place on a network. After a failure some
 // may lead there until the VM has gone and sweep_firewall() has been called.
 outcome<void> publish(const context &world, const device &to, std::uint64_t id, std::span<const port_pair> ports);
+
+// Do `ports` lead to another VM already? Who may not look is told no.
+result<void> check_unpublished(const context &world, std::span<const port_pair> ports);
 
 // From now on VMs of that network reach the world, by addresses of this host's. After a failure
 // they may, until the network has gone and sweep_firewall() has been called.

@@ -10,6 +10,8 @@
 
 #include "find.hpp"
 #include "launch.hpp"
+#include "private_network.hpp"
+#include "proxy.hpp"
 #include "signals.hpp"
 #include "text.hpp"
 
@@ -223,6 +225,31 @@ int run_attached(const context &world, launch plan, wish wanted)
 	return result;
 }
 
+// On a network of its own, and with this process as the proxy of its ports.
+int run_behind_proxy(const context &world, launch plan, wish wanted)
+{
+	const auto cannot = [](const error &cause) { return failure{status::broken, about("--publish", cause)}; };
+
+	if (const auto free = check_unpublished(world, plan.ports); !free)
+		return world.end(cannot(free.error()));
+
+	// They belong to the namespace that we are in now.
+	auto door = proxy::open(world.calls, plan.ports);
+
+	if (!door)
+		return world.end(cannot(door.error()));
+
+	const auto place = enter_private_network();
+
+	if (!place)
+		return world.end(cannot(about("without --net", place.error())));
+	if (const auto started = door->start(place->ip4); !started)
+		return world.end(cannot(started.error()));
+	plan.request.places = {*place};
+	plan.ports.clear();
+	return run_attached(world, std::move(plan), std::move(wanted));
+}
+
 // Runs it in this thread, until it is ready: so nobody else gets it before.
 outcome<void> run_until_ready(const vm &guest, wish &wanted, const launch &plan)
 {
@@ -283,12 +310,18 @@ int run_detached(const context &world, launch plan, wish wanted)
 
 int verb_run(const context &world, const invocation &in)
 {
+	const bool detached = in.has("detach");
 	wish wanted = CLI_TRY(world, parse_wish(in));
-	launch plan = CLI_TRY(world, prepare(world, in, 1));
+	launch plan = CLI_TRY(world,
+			      prepare(world, in, 1, detached ? lone_ports::are_refused : lone_ports::have_a_proxy));
 
 	CLI_TRY(world, check_wish(wanted, plan.to));
 
-	const bool detached = in.has("detach"), has_ports = !plan.ports.empty();
+	const bool has_ports = !plan.ports.empty();
+
+	if (has_ports && !in.has("net"))
+		return run_behind_proxy(world, std::move(plan), std::move(wanted));
+
 	const int result = detached ? run_detached(world, std::move(plan), std::move(wanted))
 				    : run_attached(world, std::move(plan), std::move(wanted));
 

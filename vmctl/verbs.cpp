@@ -32,12 +32,18 @@ constexpr option publish{
 	"publish,p", "[ADDRESS:]PORT:PORT[/udp]",
 	"lead this port of this host, or of one of its addresses, to that of the VM; several times, if wanted", true};
 
+// Of one who stays to be the proxy.
+constexpr option publish_meanwhile{
+	publish.names, publish.value,
+	"lead this port of this host to that of the VM; several times, if wanted; without --net no rights are needed",
+	true};
+
 constexpr std::array run_options{
 	option{"detach,d", "", "in the background; prints the id"},
 	option{"name", "NAME", "name of the VM"},
 	memory,
 	net,
-	publish,
+	publish_meanwhile,
 	option{"snapshot-when-ready", "NAME", "make an image when the guest says that it is ready"},
 };
 constexpr option how_many{"number,n", "N", "how many (1)"};
