@@ -86,7 +86,13 @@ void set_ip6(netif &interface, const mayfly_net_config &config)
 	netif_ip6_addr_set_state(&interface, 0, IP6_ADDR_PREFERRED);
 }
 
-// The interface's addresses; connections of others that it had are reset.
+void reset_connections(const ip_addr_t *address)
+{
+	tcp_netif_ip_addr_changed(address, address);
+}
+
+// The interface's addresses. Connections of those that it had are reset, even if they are the same:
+// whom this VM goes on from may have said more in them since.
 void set_addresses(netif &interface, const mayfly_net_config &config)
 {
 	const ip4_addr_t address = {config.ip4};
@@ -95,6 +101,8 @@ void set_addresses(netif &interface, const mayfly_net_config &config)
 
 	interface.mtu = std::min(config.mtu, mtu_most);
 	the_stack.is_renumbered = true;
+	reset_connections(netif_ip_addr4(&interface));
+	reset_connections(netif_ip_addr6(&interface, 0));
 	netif_set_addr(&interface, &address, &mask, &gateway);
 	set_ip6(interface, config);
 	the_stack.is_renumbered = false;
