@@ -455,6 +455,7 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 		world.complain(*made.failure);
 		return made.ids.empty() ? status::broken : status::some_failed;
 	}
+	tell_address(world, plan.to, plan.request, made.ids.front());
 	if (quiet || !told)
 		return status::ok;
 	if (const auto summed = summarize(world, plan.to, made.ids, before, start); !summed)

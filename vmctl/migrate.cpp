@@ -8,11 +8,13 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <net/if.h>
 
 #include "channel.hpp"
 #include "cli.hpp"
 #include "handover.hpp"
 #include "launch.hpp"
+#include "place.hpp"
 #include "select.hpp"
 #include "signals.hpp"
 #include "standstill.hpp"
@@ -34,15 +36,19 @@ constexpr int undecided = EINPROGRESS;
 
 // Where the VM goes.
 struct destination {
-	std::string word; // as the user calls it
-	std::vector<std::string> command;
+	std::string word;                 // as the user calls it
+	std::vector<std::string> command; // ssh's lacks what it shall run there
 };
 
 outcome<destination> find_destination(const invocation &in)
 {
+	if (const auto places = check_places(in, 1); !places)
+		return std::unexpected(places.error());
 	if (const auto command = in.value("via")) {
 		if (in.operands.size() != 1)
 			return bad_usage("one VM is needed, and with --via no host");
+		if (in.has("net"))
+			return bad_usage("--net and --via: the command says it");
 		return destination{"the other side", {"/bin/sh", "-c", *command}};
 	}
 	if (in.operands.size() != 2)
@@ -52,7 +58,41 @@ outcome<destination> find_destination(const invocation &in)
 
 	if (host.empty())
 		return bad_usage("which host?");
-	return destination{host, {"ssh", "-T", "--", host, "vmctl restore --incoming -"}};
+	return destination{host, {"ssh", "-T", "--", host}};
+}
+
+// The networks that the VM shall be on there: called as here, where nothing else is said.
+outcome<std::vector<std::string>> find_networks_there(const invocation &in, const vm_info &row)
+{
+	std::vector<std::string> all = in.values("net");
+
+	if (!all.empty())
+		return all;
+	for (const vm_place &place : row.places) {
+		std::array<char, IF_NAMESIZE> name{};
+
+		if (::if_indextoname(place.network, name.data()) == nullptr)
+			continue;
+		// A shell reads it there.
+		if (!check_network_name(name.data()))
+			return give_up(status::some_failed, {EINVAL, row.name + ": its network has a strange name",
+							     "say --net, with a network of that host's"});
+		all.emplace_back(name.data());
+	}
+	return all;
+}
+
+// What runs there.
+outcome<std::string> receiver_for(const invocation &in, const vm_info &row)
+{
+	const auto all = find_networks_there(in, row);
+	std::string command = "vmctl restore --incoming ";
+
+	if (!all)
+		return std::unexpected(all.error());
+	for (const std::string &network : *all)
+		command += fmt::format("--net {} ", network);
+	return command + "-";
 }
 
 outcome<milliseconds> parse_patience(const invocation &in)
@@ -185,6 +225,14 @@ outcome<traveller> find_traveller(const device &from, const invocation &in, dest
 
 	if (!name_there)
 		return std::unexpected(name_there.error());
+
+	if (!in.has("via")) {
+		auto receiver = receiver_for(in, one->row);
+
+		if (!receiver)
+			return std::unexpected(receiver.error());
+		to.command.push_back(std::move(*receiver));
+	}
 
 	auto machine = from.open_vm(one->row.id);
 

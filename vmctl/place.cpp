@@ -150,4 +150,26 @@ outcome<std::vector<network_place>> find_places(const context &world, const invo
 	return all;
 }
 
+void keep_address(spawn_request &request, std::uint32_t ip4)
+{
+	if (ip4 == 0 || request.count != 1 || request.places.empty() || request.places.front().ip4 != 0)
+		return;
+	request.places.front().ip4 = ip4;
+	request.places.front().or_any = true;
+}
+
+void tell_address(const context &world, const device &to, const spawn_request &request, std::uint64_t id)
+{
+	if (request.places.empty() || !request.places.front().or_any)
+		return;
+
+	const std::uint32_t wanted = request.places.front().ip4;
+	const auto opened = to.open_vm(id);
+	const auto row = opened ? opened->info() : std::unexpected(opened.error());
+
+	if (row && !row->places.empty() && row->places.front().ip4 != wanted)
+		world.complain({0, fmt::format("{} is taken, or not of this network: {} has {}", ip4_text(wanted),
+					       row->name, ip4_text(row->places.front().ip4))});
+}
+
 } // namespace vmctl::cli

@@ -12,6 +12,7 @@
 
 #include "handover.hpp"
 #include "launch.hpp"
+#include "place.hpp"
 #include "saved.hpp"
 
 namespace vmctl::cli
@@ -84,18 +85,22 @@ outcome<spawn_request> parse_order(const std::string &line)
 	return request;
 }
 
-outcome<std::uint64_t> make(const device &to, const restored &of, const std::string &order)
+outcome<std::uint64_t> make(const context &world, const device &to, const restored &of, const std::string &order,
+			    std::vector<network_place> places)
 {
 	auto request = parse_order(order);
 
 	if (!request)
 		return std::unexpected(request.error());
 	request->arguments = of.arguments;
+	request->places = std::move(places);
+	keep_address(*request, of.ip4);
 
 	spawn_report made = to.spawn(of.from, *request);
 
 	if (made.failure)
 		return give_up(status::broken, std::move(*made.failure));
+	tell_address(world, to, *request, made.ids.front());
 	return made.ids.front();
 }
 
@@ -111,6 +116,7 @@ int receive(const context &world, const invocation &in)
 		return world.end({status::usage, {EINVAL, "--incoming takes a VM from standard input"}});
 
 	const device to = CLI_TRY(world, open_device(world));
+	auto places = CLI_TRY(world, find_places(world, in));
 
 	CLI_TRY(world, say(world, handover::waiting));
 
@@ -119,7 +125,7 @@ int receive(const context &world, const invocation &in)
 	CLI_TRY(world, say(world, handover::arrived));
 
 	const std::string order = CLI_TRY(world, hear(world));
-	const auto id = make(to, arrived, order);
+	const auto id = make(world, to, arrived, order, std::move(places));
 
 	if (!id) {
 		static_cast<void>(say(world, handover::failed));

@@ -12,6 +12,7 @@
 #include "find.hpp"
 #include "launch.hpp"
 #include "new_file.hpp"
+#include "place.hpp"
 #include "receive.hpp"
 #include "select.hpp"
 #include "signals.hpp"
@@ -214,6 +215,7 @@ int verb_restore(const context &world, const invocation &in)
 
 	if (in.arguments.empty())
 		request.arguments = made.arguments;
+	keep_address(request, made.ip4);
 	return make_all(world, in, launch{std::move(to), std::move(made.from), word, std::move(request)}, true);
 }
 

@@ -28,6 +28,9 @@ constexpr option net{"net", "NAME[,ip=IP][,dns=IP][,rate=RATE][,router]",
 		     "a place on this network: an address there, a name server, a limit as 10mbit; up to four times",
 		     true};
 
+constexpr option net_again{"net", "NAME[,ip=IP][,dns=IP][,rate=RATE][,router]",
+			   "a place on this network; on the first one, a VM keeps its address if that is free", true};
+
 constexpr option publish{
 	"publish,p", "[ADDRESS:]PORT:PORT[/udp]",
 	"lead this port of this host, or of one of its addresses, to that of the VM; several times, if wanted", true};
@@ -54,14 +57,16 @@ constexpr option progress{"progress", "", "tell how far it is, also without a te
 constexpr std::array spawn_options{how_many, prefix, memory, net, publish, only_ids, progress};
 constexpr std::array clone_options{how_many, prefix, net, only_ids, progress};
 constexpr std::array restore_options{
-	how_many, prefix,
-	net,      only_ids,
-	progress, option{"incoming", "", "what migrate calls: wait for the sender to say that the VM is ours"},
+	how_many,  prefix,
+	net_again, only_ids,
+	progress,  option{"incoming", "", "what migrate calls: wait for the sender to say that the VM is ours"},
 };
 constexpr std::array migrate_options{
 	option{"via", "COMMAND",
 	       "instead of ssh to a host: a shell command that runs 'vmctl restore --incoming -' there"},
 	option{"name", "NAME", "its name there (the same as here)"},
+	option{"net", "NAME[,ip=IP][,dns=IP][,rate=RATE][,router]",
+	       "its networks there (called as here); on the first it keeps its address if that is free", true},
 	option{"timeout", "SECONDS", "give up when nothing has moved for so long (60)"},
 };
 constexpr std::array ps_options{
@@ -134,7 +139,7 @@ constexpr std::array table{
 	     "Start VMs that go on from where another one is", clone_options, 1, true, verb_clone},
 	verb{"restore", "", life, "restore [-n N] [--name PREFIX] [--net NET] [-q] FILE|- [-- ARGS…]",
 	     "Start VMs that go on from a saved one", restore_options, 1, true, verb_restore},
-	verb{"migrate", "", life, "migrate [--name NAME] VM HOST | migrate --via COMMAND VM",
+	verb{"migrate", "", life, "migrate [--name NAME] [--net NET] VM HOST | migrate --via COMMAND VM",
 	     "Move a VM to another host, by ssh; prints its id there", migrate_options, 2, false,
 	     verb_migrate},
 	verb{"start", "", life, "start VM… | --all", "Start VMs that were created", control_options, any, false,

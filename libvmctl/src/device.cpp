@@ -71,6 +71,17 @@ struct spawn_call {
 	spawn_call(const spawn_call &) = delete;
 	spawn_call &operator=(const spawn_call &) = delete;
 
+	// SPAWN, as often as it takes.
+	int make(const descriptor &handle, const spawn_request &request)
+	{
+		const int ret = handle.calls().ioctl(handle.fd(), MAYFLY_SPAWN, &argument);
+
+		if ((ret != -EADDRINUSE && ret != -EINVAL) || request.places.empty() || !request.places.front().or_any)
+			return ret;
+		nets.front().ip4 = 0;
+		return handle.calls().ioctl(handle.fd(), MAYFLY_SPAWN, &argument);
+	}
+
 	mayfly_spawn argument{};
 
 private:
@@ -244,7 +255,7 @@ spawn_report device::spawn(const image &from, const spawn_request &request) cons
 	argument.count = request.count;
 	argument.ids = address_of(report.ids.data());
 
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_SPAWN, &argument);
+	const int ret = call.make(handle_, request);
 
 	if (ret < 0)
 		report.failure = spawn_error(-ret, request, request.count - argument.created);
@@ -261,7 +272,7 @@ result<vm> device::spawn_attached(const image &from, const spawn_request &reques
 
 	argument.count = 1;
 
-	const int ret = handle_.calls().ioctl(handle_.fd(), MAYFLY_SPAWN, &argument);
+	const int ret = call.make(handle_, request);
 
 	if (ret < 0)
 		return std::unexpected(spawn_error(-ret, request, argument.count));

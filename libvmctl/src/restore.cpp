@@ -64,7 +64,7 @@ result<void> judge(const saved::header &header)
 	if (header.cpu_vendor != std::to_underlying(cpu_vendor::amd) &&
 	    header.cpu_vendor != std::to_underlying(cpu_vendor::intel))
 		return fail(ENOTSUP, "a CPU of a vendor that this vmctl does not know");
-	if ((header.flags & ~saved::flag_same_tsc) != 0 || header.reserved != 0)
+	if ((header.flags & ~saved::flag_same_tsc) != 0)
 		return fail(ENOTSUP, "has a property that this vmctl does not know");
 	if (header.tsc_khz == 0 || header.arguments_size > max_argument_bytes ||
 	    header.registers_size > MAYFLY_ROW_MAX || header.registers_size % 8 != 0 ||
@@ -432,7 +432,7 @@ result<restored> device::restore(const byte_source &from, const restore_options 
 		VMCTL_TRY(expect_end(records, next, options.to_the_end));
 		if (!options.name.empty())
 			VMCTL_TRY(whole.tag(options.name, options.replace));
-		return restored{std::move(whole), start.arguments};
+		return restored{std::move(whole), start.arguments, start.header.ip4};
 	}
 
 	const module_info here = VMCTL_TRY(info());
@@ -445,7 +445,7 @@ result<restored> device::restore(const byte_source &from, const restore_options 
 	VMCTL_TRY(read_own(pieces, next, scratch));
 	VMCTL_TRY(expect_end(records, next, options.to_the_end));
 	VMCTL_TRY(set_registers(scratch, *start.state, start.header, here.tsc_khz));
-	return restored{VMCTL_TRY(scratch.snapshot(options.name, options.replace)), start.arguments};
+	return restored{VMCTL_TRY(scratch.snapshot(options.name, options.replace)), start.arguments, start.header.ip4};
 }
 
 } // namespace vmctl

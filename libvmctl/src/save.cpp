@@ -24,6 +24,7 @@ struct plan {
 	image_info info;
 	std::optional<vcpu_state> state; // nothing: the base is all there is
 	std::vector<std::string> arguments;
+	std::uint32_t ip4; // the VM's; 0 if there is none
 	const image &base; // has the base's pages
 	vcpu_state base_state;
 	image_info base_info;
@@ -84,6 +85,7 @@ saved::header header_of(const plan &plan, const std::string &arguments, std::uin
 	header.extended_size = plan.state ? MAYFLY_FXSAVE_SIZE : 0;
 	header.arguments_size = static_cast<std::uint32_t>(arguments.size());
 	header.flags = plan.info.same_tsc ? saved::flag_same_tsc : 0;
+	header.ip4 = plan.ip4;
 	header.memory = plan.info.memory_default;
 	header.tsc_khz = plan.state && plan.state->tsc_khz != 0 ? plan.state->tsc_khz : host_khz;
 	header.base_rip = plan.base_state.rip;
@@ -240,7 +242,7 @@ result<image> oldest(const device &from, std::uint64_t id)
 } // namespace
 
 result<void> device::save_beyond(const image &what, const image &root, std::vector<std::string> arguments,
-				 const byte_sink &to) const
+				 std::uint32_t ip4, const byte_sink &to) const
 {
 	const image_info info = VMCTL_TRY(what.info()), root_info = VMCTL_TRY(root.info());
 	// Only what an ELF file was loaded into is something that others may have, too.
@@ -248,6 +250,7 @@ result<void> device::save_beyond(const image &what, const image &root, std::vect
 	plan plan{.info = info,
 		  .state = VMCTL_TRY(what.state()),
 		  .arguments = std::move(arguments),
+		  .ip4 = ip4,
 		  .base = shared ? root : what,
 		  .base_state = VMCTL_TRY((shared ? root : what).state()),
 		  .base_info = shared ? root_info : info,
@@ -270,7 +273,7 @@ result<void> device::save(const image &what, const byte_sink &to) const
 {
 	const image_info info = VMCTL_TRY(what.info());
 
-	return save_beyond(what, VMCTL_TRY(oldest(*this, info.id)), {}, to);
+	return save_beyond(what, VMCTL_TRY(oldest(*this, info.id)), {}, 0, to);
 }
 
 result<void> device::save(const vm &what, const byte_sink &to) const
@@ -281,7 +284,8 @@ result<void> device::save(const vm &what, const byte_sink &to) const
 	const auto root = oldest(*this, info.image_id);
 	const image taken = VMCTL_TRY(what.snapshot());
 
-	return save_beyond(taken, root ? *root : taken, std::move(arguments), to);
+	return save_beyond(taken, root ? *root : taken, std::move(arguments),
+			   info.places.empty() ? 0 : info.places.front().ip4, to);
 }
 
 } // namespace vmctl

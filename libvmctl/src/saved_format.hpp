@@ -44,7 +44,7 @@ struct header {
 	std::uint32_t extended_size = 0;
 	std::uint32_t arguments_size = 0;
 	std::uint32_t flags = 0; // flag_*
-	std::uint32_t reserved = 0;
+	std::uint32_t ip4 = 0;   // the VM's on the first of its networks; 0: it had none
 	std::uint64_t memory = 0;
 	std::uint64_t tsc_khz = 0;
 	std::uint64_t base_rip = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The library over a pretended module.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 
 #include "elf_builder.hpp"
@@ -9,6 +10,7 @@ namespace
 {
 
 using vmctl::device;
+using vmctl::network_place;
 using vmctl::operation;
 
 class device_test : public testing::Test
@@ -187,6 +189,25 @@ TEST_F(device_test, reports_what_a_failed_batch_made)
 	ASSERT_TRUE(made.failure);
 	EXPECT_EQ(made.failure->code, ENOMEM);
 	EXPECT_EQ(made.ids.size(), 312u);
+}
+
+TEST_F(device_test, asks_for_any_address_where_one_cannot_be_had)
+{
+	for (const int code : {EADDRINUSE, EINVAL, EPERM}) {
+		const device to = open();
+
+		fake.places.clear();
+		fake.spawn_most = 0;
+		fake.spawn_error = code;
+		EXPECT_TRUE(to.spawn(load(to), {.network = network_place{.network = 7, .ip4 = 9}}).failure);
+		EXPECT_EQ(fake.places.size(), 1u);
+		EXPECT_TRUE(
+			to.spawn(load(to), {.network = network_place{.network = 7, .ip4 = 9, .or_any = true}}).failure);
+		ASSERT_EQ(fake.places.size(), code == EPERM ? 2u : 3u);
+		EXPECT_EQ(ntohl(fake.places[1].ip4), 9u);
+		EXPECT_EQ(fake.places.back().ip4 == 0, code != EPERM);
+		EXPECT_EQ(fake.places.back().ifindex, 7u);
+	}
 }
 
 TEST_F(device_test, names_the_owner_of_a_busy_cpu)

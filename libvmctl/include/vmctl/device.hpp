@@ -37,6 +37,7 @@ struct network_place {
 	std::uint32_t dns4 = 0;    ///< of its name server; 0: the host's address on the network
 	std::uint64_t rate = 0;    ///< bytes a second that it may send, and receive; 0: no limit
 	bool router = false;       ///< it may send with any source
+	bool or_any = false;       ///< any that is free, if another VM has `ip4`, or no VM can
 };
 
 /// What spawn needs to know.
@@ -195,7 +196,7 @@ private:
 	explicit device(descriptor handle) : handle_(std::move(handle)) {}
 
 	[[nodiscard]] result<void> save_beyond(const image &what, const image &root, std::vector<std::string> arguments,
-					       const byte_sink &to) const;
+					       std::uint32_t ip4, const byte_sink &to) const;
 	[[nodiscard]] error spawn_error(int code, const spawn_request &request, std::uint64_t missing) const;
 	[[nodiscard]] result<vm> open_vm(std::uint64_t id, std::string_view name) const;
 	[[nodiscard]] result<descriptor> open_by(unsigned long request, const char *what, std::uint64_t id,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -28,6 +29,8 @@ struct restored {
 	image from;
 	/// The arguments of the VM that was saved.
 	std::vector<std::string> arguments{};
+	/// Its address on the first of its networks, as a number; 0: it had none.
+	std::uint32_t ip4 = 0;
 };
 
 /// What a restored image shall be.
