@@ -12,6 +12,8 @@
 //	net-guest try ADDRESS PORT           connects, and waits until that ends
 //	net-guest answer PORT                64 bytes for each byte of any connection; and sends
 //	                                     datagrams back
+//	net-guest serve PORT                 gives back what any connection sends, and prints how each
+//	                                     ended, and in a clone its generation
 
 #include <algorithm>
 #include <array>
@@ -19,6 +21,8 @@
 #include <mayfly/clock.hpp>
 #include <mayfly/console.hpp>
 #include <mayfly/net.hpp>
+#include <mayfly/ready.hpp>
+#include <mayfly/vm.hpp>
 #include <string_view>
 
 namespace
@@ -278,6 +282,44 @@ void answer(std::uint16_t port)
 					answer_stream(connection.release());
 }
 
+// Gives back all there is.
+void serve_stream(net::stream *connection)
+{
+	for (auto came = connection->peek(); !came.empty(); came = connection->peek()) {
+		const auto sent = connection->send(came);
+		if (sent <= 0)
+			break;
+		connection->consume(static_cast<std::size_t>(sent));
+	}
+	if (!connection->has_ended())
+		return;
+	mayfly::print("ended: %d\n", connection->error());
+	delete connection;
+}
+
+mayfly::generation_hook next_hook;
+
+void tell_generation()
+{
+	if (next_hook != nullptr)
+		next_hook();
+	mayfly::print("generation %lu\n", mayfly::generation());
+}
+
+void serve(std::uint16_t port)
+{
+	const auto from = net::listener::listen(port);
+
+	next_hook = mayfly::set_generation_hook(tell_generation);
+	while (!net::poll().stop())
+		while (auto *ready = net::next_ready())
+			if (ready != from.get())
+				serve_stream(static_cast<net::stream *>(ready));
+			else
+				while (auto connection = from->accept())
+					serve_stream(connection.release());
+}
+
 void try_to_connect(net::endpoint peer)
 {
 	const auto connection = connected_to(peer);
@@ -312,6 +354,8 @@ int main(int argc, char **argv)
 		drain(static_cast<std::uint16_t>(number_of(argv[2])));
 	else if (what == "answer" && argc == 3)
 		answer(static_cast<std::uint16_t>(number_of(argv[2])));
+	else if (what == "serve" && argc == 3)
+		serve(static_cast<std::uint16_t>(number_of(argv[2])));
 	else if (what == "try" && argc == 4)
 		try_to_connect(endpoint_of(argv + 2));
 	else
