@@ -117,13 +117,14 @@ result<std::vector<std::byte>> posix_system::read_file(const std::string &path, 
 	if (!S_ISREG(status.st_mode))
 		return fail(EINVAL, path + ": not a regular file");
 
-	// st_size is only a hint: procfs says 0, and a file may grow under us.
+	// st_size is only a hint: procfs says 0, and a file may grow under us. Files below /proc/sys give
+	// no more than the first read takes.
 	const auto hint = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
 
 	if (hint > limit)
 		return fail(EFBIG, path + ": larger than " + std::to_string(limit >> 20) + " MiB");
 
-	std::vector<std::byte> bytes(hint + 1);
+	std::vector<std::byte> bytes(hint == 0 ? 4096 : hint + 1);
 	std::size_t used = 0;
 
 	for (;;) {
