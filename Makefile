@@ -161,6 +161,7 @@ install: libvmctl vmctl guest-unikernel
 	+@for part in $^; do $(MAKE) -C $$part install DESTDIR=$(abspath $(DESTDIR)) || exit; done
 	$(install_data) -t $(headers)/mayfly kmod/uapi/*.h
 	$(install_data) -t $(udev) kmod/60-mayfly.rules
+	$(install_data) -t $(network_manager) kmod/60-mayfly.conf
 
 # The version is the library's, where all of Mayfly takes it from.
 install-dkms:

@@ -123,6 +123,15 @@ bundled()
 	[[ $rule == *'KERNEL=="mayfly", GROUP="kvm", MODE="0660"' ]]
 }
 
+# It does not look below /usr/local.
+@test "NetworkManager is kept from networks of VMs, by a file where it looks" {
+	local places
+	places=$(MAKEFLAGS='' make -n -C "$repository" install PREFIX=/usr DESTDIR=/packed | grep -o '/[^ ]*NetworkManager/conf.d')
+	[[ $places == /packed/usr/lib/NetworkManager/conf.d ]]
+	[[ $(grep -v -e '^#' -e '^$' "$root/etc/NetworkManager/conf.d/60-mayfly.conf") == \
+		$'[device-mayfly]\nmatch-device=driver:mayfly\nmanaged=0' ]]
+}
+
 # --- programs ---------------------------------------------------------------
 
 # With the module it does what it is for; without, it says why not, as vmctl does.
