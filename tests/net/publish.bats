@@ -8,36 +8,19 @@ load with_network
 setup()
 {
 	vmctl net create web --subnet 10.9.0.0/16
-	ip link set lo up
-	# A machine elsewhere, and this host's address there.
-	ip netns add far
-	ip link add near type veth peer name far netns far
-	ip address add 192.168.9.1/24 dev near
-	ip link set near up
-	ip -n far address add 192.168.9.2/24 dev far
-	ip -n far link set far up
+	add_far
 }
 
 teardown()
 {
 	chmod 600 /dev/mayfly
-	# What nobody turns off, and other tests do without.
-	echo 0 >/proc/sys/net/ipv4/ip_forward
 	remove_all
-	ip netns delete far
+	remove_far
 	[[ ! -e /usr/sbin/nft.away ]] || mv /usr/sbin/nft.away /usr/sbin/nft
 	run ! nft list table inet mayfly
 }
 
 page='<!doctype html><title>Mayfly</title><p>It works.</p>'
-
-# What a browser here gets from $1, or somewhere else if words come before.
-fetched()
-{
-	"${@:2}" curl -sS -m 20 "http://$1/"
-}
-
-far=(ip netns exec far)
 
 vm_as_nobody()
 {

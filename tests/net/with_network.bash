@@ -34,6 +34,33 @@ teardown()
 	ip link delete ifb0 2>/dev/null || true
 }
 
+far=(ip netns exec far)
+
+# A machine elsewhere, and this host's address there.
+add_far()
+{
+	ip link set lo up
+	ip netns add far
+	ip link add near type veth peer name far netns far
+	ip address add 192.168.9.1/24 dev near
+	ip link set near up
+	ip -n far address add 192.168.9.2/24 dev far
+	ip -n far link set far up
+}
+
+# And what nobody turns off, while other tests do without.
+remove_far()
+{
+	echo 0 >/proc/sys/net/ipv4/ip_forward
+	ip netns delete far
+}
+
+# What a browser here gets from $1, or somewhere else if words come before.
+fetched()
+{
+	"${@:2}" curl -sS -m 20 "http://$1/"
+}
+
 # What port $2 of $1 answers to the words on standard input, a line.
 asked()
 {
