@@ -236,6 +236,11 @@ result<firewall> read_firewall(system &calls)
 	return found;
 }
 
+result<std::string> read_all_rules(system &calls)
+{
+	return run_nft(calls, {"-j", "list", "ruleset"}, "");
+}
+
 result<void> change_firewall(system &calls, const firewall &now, const firewall &wanted)
 {
 	const bool is_empty = wanted.published.empty() && wanted.translated.empty();

@@ -47,6 +47,9 @@ struct firewall {
 // EPERM: only who has CAP_NET_ADMIN may look. ENOENT: nft is not installed.
 result<firewall> read_firewall(system &calls);
 
+// Everybody's rules, as `nft -j list ruleset` prints them. EPERM, ENOENT as above.
+result<std::string> read_all_rules(system &calls);
+
 // Makes the difference between `now`, as it was read, and `wanted`, at once or not at all. Nobody
 // else may change the table in between.
 result<void> change_firewall(system &calls, const firewall &now, const firewall &wanted);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // info and doctor: the module and what it stands on.
+#include <algorithm>
+#include <span>
+
 #include <fmt/format.h>
 
 #include "json.hpp"
+#include "packets.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -28,6 +32,36 @@ std::string held_text(std::uint64_t bytes, std::uint64_t limit)
 {
 	return limit == 0 ? fmt::format("{}, no limit", size_text(bytes))
 			  : fmt::format("{} of {} at most", size_text(bytes), size_text(limit));
+}
+
+bool is_healthy(std::span<const host_check::finding> findings)
+{
+	return std::ranges::none_of(findings, [](const host_check::finding &found) {
+		return found.outcome == host_check::verdict::bad;
+	});
+}
+
+void print_json(const context &world, std::span<const host_check::finding> findings)
+{
+	json_array array(world.out);
+
+	for (const auto &found : findings)
+		array.add({{"check", found.subject},
+			   {"result", word(found.outcome)},
+			   {"text", found.text},
+			   {"fix", found.fix.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(found.fix)}});
+}
+
+void print_findings(const context &world, std::span<const host_check::finding> findings)
+{
+	table lines({"CHECK", "RESULT", "FOUND"}, {false, false, false});
+
+	for (const auto &found : findings) {
+		lines.add({found.subject, std::string(word(found.outcome)), found.text});
+		if (!found.fix.empty())
+			lines.add({"", "", "to mend it: " + found.fix});
+	}
+	lines.print(world.out);
 }
 
 } // namespace
@@ -96,31 +130,23 @@ int verb_info(const context &world, const invocation &in)
 
 int verb_doctor(const context &world, const invocation &in)
 {
-	const auto findings = host_check(world.calls).report();
-	bool healthy = true;
-	table lines({"CHECK", "RESULT", "FOUND"}, {false, false, false});
+	auto findings = host_check(world.calls).report();
+	const bool can_run = is_healthy(findings);
+	const auto packets = check_packets(world.calls);
+	const bool loses_packets = !is_healthy(packets);
 
-	for (const auto &found : findings) {
-		healthy &= found.outcome != host_check::verdict::bad;
-		lines.add({found.subject, std::string(word(found.outcome)), found.text});
-		if (!found.fix.empty())
-			lines.add({"", "", "to mend it: " + found.fix});
-	}
+	findings.insert(findings.end(), packets.begin(), packets.end());
 	if (in.has("json")) {
-		json_array array(world.out);
-
-		for (const auto &found : findings)
-			array.add({{"check", found.subject},
-				   {"result", word(found.outcome)},
-				   {"text", found.text},
-				   {"fix",
-				    found.fix.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(found.fix)}});
+		print_json(world, findings);
 	} else {
-		lines.print(world.out);
+		print_findings(world, findings);
 		world.out.print("{}\n",
-				healthy ? "Mayfly can run here." : "Mayfly cannot run here: mend the first bad line.");
+				!can_run ? "Mayfly cannot run here: mend the first bad line."
+				: loses_packets
+					? "Mayfly can run here, but packets of VMs get lost: mend the bad lines."
+					: "Mayfly can run here.");
 	}
-	return healthy ? status::ok : status::some_failed;
+	return can_run && !loses_packets ? status::ok : status::some_failed;
 }
 
 } // namespace vmctl::cli

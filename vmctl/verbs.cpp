@@ -195,7 +195,7 @@ constexpr std::array table{
 	     "Print all there is to know about networks, as JSON",
 	     json_options, any, false, verb_net_inspect},
 	verb{"net rm", "", wires, "net rm [-f] NAME…", "Remove networks", net_rm_options, any, false, verb_net_rm},
-	verb{"doctor", "", host, "doctor [--json]", "Say what keeps Mayfly from running here", json_options, 0,
+	verb{"doctor", "", host, "doctor [--json]", "Say what keeps Mayfly from running here, and what swallows packets of networks", json_options, 0,
 	     false, verb_doctor},
 	verb{"info", "host", host, "info [--json]", "Print the module's numbers", json_options, 0, false, verb_info},
 	verb{"version", "", host, "version", "Print vmctl's version", {}, 0, false, verb_version},
