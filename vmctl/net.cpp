@@ -10,6 +10,7 @@
 #include <pwd.h>
 
 #include "json.hpp"
+#include "namespace.hpp"
 #include "publish.hpp"
 #include "screen.hpp"
 #include "text.hpp"
@@ -331,6 +332,9 @@ outcome<void> lead_packets(const context &world, const invocation &in, const net
 int verb_net_create(const context &world, const invocation &in)
 {
 	const network_options options = CLI_TRY(world, parse_options(in));
+
+	CLI_TRY(world, enter_namespace(world, in));
+
 	const networks all = CLI_TRY(world, open_networks());
 
 	// Of one that was called so too, perhaps.

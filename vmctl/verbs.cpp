@@ -122,6 +122,7 @@ constexpr std::array net_create_options{
 	option{"mtu", "BYTES", "of a packet at most (65520)"},
 	option{"nat", "", "its VMs reach the world, by addresses of this host's"},
 	option{"owner", "USER", "who may attach VMs, besides root"},
+	option{"netns", "NAME", "make it in this network namespace, as ip netns add has made it"},
 };
 constexpr std::array net_ls_options{option{"quiet,q", "", "only names"}, json};
 constexpr std::array net_rm_options{option{"force,f", "", "also with VMs, which live on without it"}};

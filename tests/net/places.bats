@@ -155,12 +155,34 @@ answered()
 	ip -6 route add fd00:77::/64 dev web
 	run ! ping -q -c 1 -W 60 fd00:77::a09:7
 	[[ $output == *"+1 errors"* ]]
+	[[ $(dropped web from_vm_malformed) -eq 0 && $(dropped web from_vm_false_sender) -eq 0 ]]
 	vmctl snapshot back warm
 	vmctl spawn -q --name clone --net web,ip=10.9.0.9 warm
 	[[ $(asked fd00:9::a09:9 7 <<<hello) == hello ]]
 	[[ $(asked fd00:9::a09:7 7 <<<hello) == hello ]]
 	vmctl image rm warm
-	[[ $(dropped web from_vm_malformed) -eq 0 && $(dropped web from_vm_false_sender) -eq 0 ]]
+}
+
+@test "net create --netns: a network of another namespace" {
+	ip netns add apart
+	vmctl net create web --subnet 10.9.0.0/16 --netns apart
+	run ! ip link show web
+	ip -n apart link show web
+	run --separate-stderr vmctl spawn -q --net web echo
+	expect_status 125
+	ip netns exec apart vmctl spawn -q --name there --net web,ip=10.9.0.7 echo
+	[[ $(vmctl ip there) == 10.9.0.7 ]]
+	ip netns exec apart ping -q -c 3 -i 0.01 10.9.0.7
+	ip netns exec apart vmctl net create other --subnet 10.10.0.0/16 --netns apart
+	[[ $(ip netns exec apart vmctl net ls -q) == $'web\nother' ]]
+	ip netns delete apart
+	[[ $(field there state) != ended ]]
+	for name in none . .. a/b ''; do
+		run --separate-stderr vmctl net create web --subnet 10.9.0.0/16 --netns "$name"
+		((status == 1 || status == 2))
+		[[ $stderr == "vmctl: net create: --netns $name: "* ]]
+	done
+	[[ -z $(vmctl net ls -q) ]]
 }
 
 @test "IPv6: none where the network has none" {
