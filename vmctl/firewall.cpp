@@ -75,6 +75,8 @@ result<std::string> run_nft(system &calls, std::vector<std::string> words, std::
 		return fail(EEXIST, "somebody else has changed the table of nftables meanwhile");
 	if (script.empty() && says("No such file or directory"))
 		return fail(ENODATA, "no such table");
+	if (said.empty())
+		return fail(EIO, "nft has failed, and does not say why");
 	return fail(EIO, fmt::format("nft: {}", said.substr(0, said.find('\n'))));
 }
 

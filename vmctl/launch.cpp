@@ -447,7 +447,7 @@ int make_all(const context &world, const invocation &in, launch plan, bool start
 	const bool told = (world.out_is_terminal && !quiet) || tell_ids(world, plan.to, made.ids);
 
 	if (!plan.ports.empty() && (made.failure || !told))
-		sweep_firewall(world);
+		sweep_silently(world);
 	if (made.failure) {
 		if (count > 1)
 			made.failure->what = fmt::format("made {} of {}: {}", made.ids.size(), count,

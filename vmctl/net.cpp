@@ -337,13 +337,14 @@ int verb_net_create(const context &world, const invocation &in)
 
 	const networks all = CLI_TRY(world, open_networks());
 
-	// Of one that was called so too, perhaps.
-	sweep_firewall(world);
+	// Of one that was called so too, perhaps. translate() does so itself.
+	if (!in.has("nat"))
+		sweep_firewall(world);
 	if (const auto made = all.create(options); !made)
 		return world.end({status_of(made.error()), about(options.name, made.error())});
 	if (const auto done = lead_packets(world, in, options); !done) {
 		static_cast<void>(all.remove({.name = options.name}));
-		sweep_firewall(world);
+		sweep_silently(world);
 		return world.end(done.error());
 	}
 	return status::ok;

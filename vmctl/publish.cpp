@@ -155,6 +155,11 @@ result<firewall> edit(const context &world, auto add)
 	return wanted;
 }
 
+result<firewall> sweep(const context &world)
+{
+	return edit(world, [](firewall &) { return result<void>(); });
+}
+
 result<void> publish_at(const context &world, const vm_info &vm, std::span<const port_pair> ports)
 {
 	std::array<char, IF_NAMESIZE> network{};
@@ -233,7 +238,7 @@ outcome<void> let_host_forward()
 
 std::optional<firewall> look_at_firewall(const context &world)
 {
-	auto left = edit(world, [](firewall &) { return result<void>(); });
+	auto left = sweep(world);
 
 	if (left)
 		return *std::move(left);
@@ -255,6 +260,12 @@ void sweep_firewall(const context &world)
 {
 	if (can_have_firewall(world))
 		look_at_firewall(world);
+}
+
+void sweep_silently(const context &world)
+{
+	if (world.calls.exists(connection_tracking))
+		static_cast<void>(sweep(world));
 }
 
 } // namespace vmctl::cli

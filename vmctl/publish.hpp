@@ -35,4 +35,7 @@ std::optional<firewall> look_at_firewall(const context &world);
 // Takes that away, where there can be a table. Who may not, does not.
 void sweep_firewall(const context &world);
 
+// The same after a failure that has been told, and is likely to be why this fails, too.
+void sweep_silently(const context &world);
+
 } // namespace vmctl::cli

@@ -327,7 +327,7 @@ int verb_run(const context &world, const invocation &in)
 
 	// One that stays has been told of, and keeps its ports.
 	if (has_ports && (!detached || result != status::ok))
-		sweep_firewall(world);
+		result == status::broken ? sweep_silently(world) : sweep_firewall(world);
 	return result;
 }
 

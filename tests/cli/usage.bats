@@ -63,6 +63,63 @@ load common
 	expect_error "vmctl: run: --memory 4mm: not a size such as 512K, 16M or 1.5G"
 }
 
+# Each word list of a line, and what vmctl says of it after the verb's name.
+@test "net, --net and -p: mistakes of the command line" {
+	local words says
+	local name="a network's name is a letter, then letters, digits, '.', '_' or '-', 15 in all at most"
+	local place="not NAME[,ip=ADDRESS][,dns=ADDRESS]" address="not an IPv4 address such as 10.9.0.2"
+	while IFS='|' read -r words says; do
+		# shellcheck disable=SC2086
+		vm $words
+		expect_status 2
+		[[ ${stderr%%$'\n'*} == "vmctl: $says" ]]
+	done <<-END
+		net create|net create: a name for the network is needed
+		net create web db|net create: db: one operand too many
+		net create 1web --subnet 10.9.0.0/16|net create: 1web: $name
+		net create a/b --subnet 10.9.0.0/16|net create: a/b: $name
+		net create sixteen-letters- --subnet 10.9.0.0/16|net create: sixteen-letters-: $name
+		net create web|net create: --subnet is needed, such as --subnet 10.9.0.0/16
+		net create web --subnet 10.9.0.0|net create: --subnet 10.9.0.0: not a subnet such as 10.9.0.0/16
+		net create web --subnet fd00::/64|net create: --subnet fd00::/64: not a subnet such as 10.9.0.0/16
+		net create web --subnet 10.9.0.0/31|net create: --subnet 10.9.0.0/31: a subnet has from /8 to /30
+		net create web --subnet 10.9.255.255/16|net create: --subnet 10.9.255.255/16: the last address is for broadcasts
+		net create web --subnet 127.1.0.0/16|net create: --subnet 127.1.0.0/16: no host may have such an address
+		net create web --subnet 10.9.0.0/16 --mtu 575|net create: --mtu 575: not a number from 576 to 65535
+		net create web --subnet 10.9.0.0/16 --mtu 65536|net create: --mtu 65536: not a number from 576 to 65535
+		net create web --subnet 10.9.0.0/16 --mtu x|net create: --mtu x: not a number from 576 to 65535
+		net create web --subnet 10.9.0.0/16 --owner nobody-such|net create: --owner nobody-such: no such user
+		net create web --subnet 10.9.0.0/16 --owner 4294967295|net create: --owner 4294967295: no such user
+		net ls web|net ls: web: one operand too many
+		net rm|net rm: the name of a network is needed
+		net inspect|net inspect: the name of a network is needed
+		net hosts|net hosts: the name of a network is needed
+		spawn --net 1web|spawn: --net 1web: $name
+		spawn --net web,|spawn: --net web,: $place
+		spawn --net web,ip|spawn: --net web,ip: $place
+		spawn --net web,mac=1|spawn: --net web,mac=1: $place
+		spawn --net web,dns=|spawn: --net web,dns=: $address
+		spawn --net web,dns=0.0.0.0|spawn: --net web,dns=0.0.0.0: $address
+		spawn --net web,ip=10.9.0.256|spawn: --net web,ip=10.9.0.256: $address
+		spawn --net web,ip=10.9.0.2,ip=10.9.0.3|spawn: --net web,ip=10.9.0.2,ip=10.9.0.3: $place
+		spawn --net web,dns=1.1.1.1,dns=1.1.1.1|spawn: --net web,dns=1.1.1.1,dns=1.1.1.1: $place
+		spawn -n 2 --net web,ip=10.9.0.2|spawn: --net web,ip=10.9.0.2: 2 VMs cannot have one address
+		spawn --net web -p 80|spawn: --publish 80: not [ADDRESS:]PORT:PORT[/tcp|/udp], as 8080:80
+		spawn --net web -p 80:0|spawn: --publish 80:0: a port is a number from 1 to 65535
+		spawn --net web -p x:1:2|spawn: --publish x:1:2: $address
+		spawn --net web -p 80:80 -p 127.0.0.1:80:1|spawn: --publish 127.0.0.1:80:1: twice
+		spawn -n 2 --net web -p 80:80|spawn: --publish: 2 VMs cannot share a port
+	END
+	for words in "net create web --bogus" "net ls --bogus" "net rm --bogus web" "net inspect --bogus web" \
+		"net hosts --bogus web" "net create web --subnet" "net create web --mtu" "spawn --net" "spawn -p" \
+		"net bogus" "net create web --subnet 10.9.0.0/16 --subnet 10.8.0.0/16" "spawn --net a --net b"; do
+		# shellcheck disable=SC2086
+		vm $words
+		expect_status 2
+		[[ $stderr == "vmctl: "* ]]
+	done
+}
+
 @test "no such image: 127" {
 	vm_without_image spawn nothing
 	[[ $stderr == "vmctl: spawn: nothing: no image and no file of this name; bundled are daytime, echo, hello, "* ]]
@@ -208,6 +265,32 @@ completed()
 		expect_error "vmctl: ${verb%% *}: the mayfly module is not loaded"
 		[[ $stderr == *"to mend it: "*"insmod"* ]]
 	done
+}
+
+@test "without the module there are no networks, and none is made" {
+	vm net create web --subnet 10.9.0.0/16
+	expect_status 1
+	expect_error "vmctl: net create: web: making the network: the kernel knows no networks of Mayfly's"
+	[[ $stderr == *"to mend it: load the module: insmod mayfly.ko" ]]
+	run ! ip link show web
+	vm net ls
+	expect_status 0
+	[[ ${#lines[@]} -eq 1 && $output == "NAME  SUBNET  HOST  MTU  STATE  VMS" ]]
+	[[ $(vmctl net ls --json | jq -c .) == "[]" ]]
+	for verb in rm inspect hosts; do
+		vm net $verb web
+		expect_status 1
+		expect_error "vmctl: net $verb: web: no such network"
+	done
+	vm spawn --net web
+	expect_status 125
+	expect_error "vmctl: spawn: the mayfly module is not loaded"
+}
+
+@test "net: a process without a descriptor to spare" {
+	run --separate-stderr bash -c 'ulimit -n 3; exec vmctl net ls'
+	expect_status 125
+	[[ $stderr == "vmctl: net ls: asking for networks: "* ]]
 }
 
 @test "doctor without the module" {

@@ -22,26 +22,118 @@ bsd_guest=$BATS_TEST_DIRNAME/../../build/tests/bsd-guest
 	run ! ip link show db
 }
 
+# expect_refusal TEXT STATUS
+expect_refusal()
+{
+	expect_status "$2"
+	expect_error "vmctl: $1"
+}
+
 @test "net create: what is wrong leaves nothing behind" {
-	vm net create
-	expect_status 2
-	vm net create other
-	expect_status 2
-	expect_error "vmctl: net create: --subnet is needed, such as --subnet 10.9.0.0/16"
-	vm net create other --subnet 10.9.0.0
-	expect_status 2
-	vm net create other --subnet 10.11.0.0/16 --mtu 100
-	expect_status 2
 	vm net create other --subnet 10.11.0.0/16 --owner nobody-such
-	expect_status 2
+	expect_refusal "net create: --owner nobody-such: no such user" 2
 	vm net create web --subnet 10.11.0.0/16
-	expect_status 1
-	expect_error "vmctl: net create: web: a network device is called web already"
+	expect_refusal "net create: web: a network device is called web already" 1
+	vm net create lo --subnet 10.11.0.0/16
+	expect_refusal "net create: lo: a network device is called lo already" 1
 	vm net create other --subnet 10.0.0.0/8
-	expect_status 1
-	expect_error "vmctl: net create: other: this host has 10.9.0.1/16 already"
+	expect_refusal "net create: other: this host has 10.9.0.1/16 already" 1
+	[[ $stderr == *"to mend it: choose another subnet" ]]
+	ip link add ifb0 type ifb
+	ip address add 10.11.3.1/24 dev ifb0
+	vm net create other --subnet 10.11.0.0/16 --nat
+	expect_refusal "net create: other: this host has 10.11.3.1/24 already" 1
+	vm net create other --subnet 10.11.3.0/30
+	expect_refusal "net create: other: this host has 10.11.3.1/24 already" 1
 	[[ $(vmctl net ls -q) == web ]]
 	run ! ip link show other
+	run ! nft list table inet mayfly
+}
+
+@test "net: who may not, does not" {
+	run --separate-stderr as_nobody vmctl net ls
+	expect_refusal "net ls: no right to open /dev/mayfly" 125
+	chmod 666 /dev/mayfly
+	run --separate-stderr as_nobody vmctl net create other --subnet 10.11.0.0/16
+	expect_refusal "net create: other: making the network: not permitted" 1
+	[[ $stderr == *"to mend it: run as root, or with CAP_NET_ADMIN" ]]
+	run --separate-stderr as_nobody vmctl net rm web
+	expect_refusal "net rm: web: removing the network: not permitted" 1
+	run --separate-stderr as_nobody vmctl net rm -f web
+	expect_refusal "net rm: web: removing the network: not permitted" 1
+	# Where the project lies may be nobody else's to read.
+	install -m 644 "$BATS_TEST_DIRNAME/../../build/guests/hello" /run/hello
+	run --separate-stderr as_nobody vmctl spawn --net web /run/hello
+	expect_refusal "spawn: someone else's network" 125
+	run --separate-stderr as_nobody vmctl net ls -q
+	chmod 600 /dev/mayfly
+	expect_status 0
+	expect_output web
+	[[ -z $(vmctl ps -aq) ]]
+}
+
+@test "net: other devices are no networks, and what is one is done" {
+	ip link add ifb0 type ifb
+	for verb in inspect hosts rm "rm -f"; do
+		for name in ifb0 lo none; do
+			# shellcheck disable=SC2086
+			vm net $verb $name
+			expect_refusal "net ${verb% -f}: $name: no such network" 1
+		done
+	done
+	vm spawn --net ifb0
+	expect_refusal "spawn: no such network" 125
+	ip link show ifb0
+	vmctl net create db --subnet 10.10.0.0/16
+	vm net inspect none web lo db
+	expect_refusal "net inspect: none: no such network" 1
+	[[ $(jq -c '[.[].name]' <<<"$output") == '["web","db"]' ]]
+	vmctl spawn -q --name one --net db hello
+	vm net hosts web none db
+	expect_refusal "net hosts: none: no such network" 1
+	expect_output "10.10.0.2 one.mayfly"
+	vm net rm none db web
+	expect_refusal "net rm: none: no such network" 1
+	[[ $stderr == *"vmctl: net rm: db: has 1 VM"* && $(vmctl net ls -q) == db ]]
+}
+
+@test "--net: places that there are not, for every verb that takes it" {
+	local address
+	vmctl spawn -q --name first hello
+	vmctl save first "$BATS_TEST_TMPDIR/first.mayfly"
+	for verb in run "run -d" spawn create "clone first" "restore $BATS_TEST_TMPDIR/first.mayfly"; do
+		# shellcheck disable=SC2086
+		vm $verb --net none
+		expect_refusal "${verb%% *}: --net none: no such network" 125
+		[[ $stderr == *"to mend it: make it: vmctl net create none --subnet 10.9.0.0/16" ]]
+		# shellcheck disable=SC2086
+		vm $verb --net web,ip=10.10.0.1
+		expect_refusal "${verb%% *}: 10.10.0.1: not an address for a VM of this network" 125
+		# shellcheck disable=SC2086
+		vm $verb --net web,ip=10.9
+		expect_refusal "${verb%% *}: --net web,ip=10.9: not an IPv4 address such as 10.9.0.2" 2
+	done
+	# The network's, the host's, that of all.
+	for address in 10.9.0.0 10.9.0.1 10.9.255.255; do
+		vm spawn --net "web,ip=$address"
+		expect_refusal "spawn: $address: not an address for a VM of this network" 125
+	done
+	[[ $(vmctl ps -a --json | jq -c '[.[].name]') == '["first"]' ]]
+}
+
+@test "--net: a network that is full, or has no address" {
+	vmctl net create small --subnet 10.11.0.0/30
+	vm spawn -q -n 3 --net small hello
+	expect_refusal "spawn: made 1 of 3: the network has no address left, or none at all" 1
+	[[ $(vmctl ps -a --json | jq -c '[.[].ip]') == '["10.11.0.2"]' ]]
+	vm spawn -q --net small hello
+	expect_refusal "spawn: the network has no address left, or none at all" 125
+	ip link add bare type mayfly
+	ip link set bare up
+	vm spawn --net bare hello
+	expect_refusal "spawn: the network has no address left, or none at all" 125
+	[[ $(vmctl net ls --json | jq -c '.[-1] | [.name, .subnet, .host]') == '["bare",null,null]' ]]
+	[[ $(vmctl ps -aq | wc -l) -eq 1 ]]
 }
 
 @test "net rm: VMs are a reason not to" {

@@ -17,7 +17,10 @@ teardown()
 	remove_all
 	remove_far
 	[[ ! -e /usr/sbin/nft.away ]] || mv /usr/sbin/nft.away /usr/sbin/nft
-	run ! nft list table inet mayfly
+	if nft delete table inet mayfly 2>/dev/null; then
+		echo "something was left in the table"
+		return 1
+	fi
 }
 
 page='<!doctype html><title>Mayfly</title><p>It works.</p>'
@@ -159,6 +162,66 @@ published()
 	expect_status 125
 	expect_error "vmctl: spawn: --publish: there is no program nft"
 	[[ $(vmctl ps -a -q | wc -l) -eq 2 && $(published) -eq 3 ]]
+}
+
+# Has a script in the place of nft, which is $NFT there.
+nft_says()
+{
+	mkdir -p "$BATS_TEST_TMPDIR/bin"
+	printf '#!/bin/sh\n%s\n' "$1" >"$BATS_TEST_TMPDIR/bin/nft"
+	chmod 755 "$BATS_TEST_TMPDIR/bin/nft"
+}
+
+# Nothing comes of it, and TEXT is why: refused TEXT WORDS-BEFORE-VMCTL…
+refused()
+{
+	run --separate-stderr "${@:2}" vmctl spawn --net web -p 9000:80 http
+	expect_status 125
+	expect_error "vmctl: spawn: --publish: $1"
+	run --separate-stderr "${@:2}" vmctl run -d --net web -p 9000:80 http
+	expect_status 125
+	expect_error "vmctl: run: --publish: $1"
+	[[ -z $(vmctl ps -aq) ]]
+	run --separate-stderr "${@:2}" vmctl net create more --subnet 10.11.0.0/24 --nat
+	expect_status 1
+	expect_error "vmctl: net create: --nat: $1"
+	run ! ip link show more
+}
+
+@test "publish and nat: whatever fails, nothing stays" {
+	NFT=$(command -v nft)
+	export NFT
+	nft_says 'echo "Error: it is broken" >&2; echo "more" >&2; exit 1'
+	refused "nft: Error: it is broken" env PATH="$BATS_TEST_TMPDIR/bin:$PATH"
+	# shellcheck disable=SC2016
+	nft_says '[ "$1" = -j ] && exec "$NFT" "$@"; echo "Error: Could not process rule: File exists" >&2; exit 1'
+	refused "somebody else has changed the table of nftables meanwhile" env PATH="$BATS_TEST_TMPDIR/bin:$PATH"
+	# shellcheck disable=SC2016
+	nft_says '[ "$1" = -j ] && exec "$NFT" "$@"; kill -9 $$'
+	refused "nft has failed, and does not say why" env PATH="$BATS_TEST_TMPDIR/bin:$PATH"
+	nft_says 'echo nonsense'
+	refused "the table mayfly of nftables is not as it was made" env PATH="$BATS_TEST_TMPDIR/bin:$PATH"
+	run ! nft list table inet mayfly
+	# As in a container.
+	refused "/proc/sys/net/ipv4/ip_forward: cannot be written" unshare -m sh -c \
+		'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"' sh
+	run ! nft list table inet mayfly
+}
+
+@test "publish: a table that is not ours is left as it is" {
+	nft 'add table inet mayfly'
+	nft 'add map inet mayfly published { type ipv4_addr : ipv4_addr; elements = { 1.2.3.4 : 5.6.7.8 }; }'
+	refused "the table mayfly of nftables is not as it was made"
+	[[ $stderr == *"to mend it: nft delete table inet mayfly"* ]]
+	nft list table inet mayfly | grep -qF '1.2.3.4 : 5.6.7.8'
+	# It is told of, but is no reason not to look.
+	vm net ls
+	expect_status 0
+	expect_error "vmctl: net ls: the table mayfly of nftables is not as it was made"
+	vm net inspect web
+	expect_status 0
+	jq -e '.[0] | .published == null and .nat == null' <<<"$output"
+	nft delete table inet mayfly
 }
 
 @test "publish: who may not, does not" {
