@@ -185,7 +185,7 @@ constexpr std::array table{
 	verb{"image rm", "rmi", stock, "image rm LOADED… | --all",
 	     "Forget names of images; an image goes with the last VM made from it", image_rm_options, any, false,
 	     verb_image_rm},
-	verb{"net create", "", wires, "net create NAME --subnet CIDR [--mtu BYTES] [--nat] [--owner USER]",
+	verb{"net create", "", wires, "net create NAME --subnet CIDR [--subnet6 CIDR] [--policy POLICY] [--mtu BYTES] [--nat] [--owner USER]",
 	     "Make a network for VMs: a device of this host's", net_create_options, 1, false,
 	     verb_net_create},
 	verb{"net ls", "", wires, "net ls [-q] [--json]", "List the networks", net_ls_options, 0, false, verb_net_ls},

@@ -199,10 +199,9 @@ TEST_F(device_test, asks_for_any_address_where_one_cannot_be_had)
 		fake.places.clear();
 		fake.spawn_most = 0;
 		fake.spawn_error = code;
-		EXPECT_TRUE(to.spawn(load(to), {.network = network_place{.network = 7, .ip4 = 9}}).failure);
+		EXPECT_TRUE(to.spawn(load(to), {.places = {{.network = 7, .ip4 = 9}}}).failure);
 		EXPECT_EQ(fake.places.size(), 1u);
-		EXPECT_TRUE(
-			to.spawn(load(to), {.network = network_place{.network = 7, .ip4 = 9, .or_any = true}}).failure);
+		EXPECT_TRUE(to.spawn(load(to), {.places = {{.network = 7, .ip4 = 9, .or_any = true}}}).failure);
 		ASSERT_EQ(fake.places.size(), code == EPERM ? 2u : 3u);
 		EXPECT_EQ(ntohl(fake.places[1].ip4), 9u);
 		EXPECT_EQ(fake.places.back().ip4 == 0, code != EPERM);
