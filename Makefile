@@ -15,6 +15,8 @@
 #               test-debug-vmx: the same on the emulated Intel machine, slower
 # make test-kernels  more on Debian 12's 6.12; the kernels of Debian 13 and its backports,
 #               the newest of which has SVM only; DKMS. An hour, and 1.5 GB of downloads
+# make test-network  VMs and programs of Debian's that speak with them, unchanged: curl, wrk,
+#               redis-benchmark, iperf3, nmap, fping, scapy; installs them
 # make test-fuzz  a million saved images that somebody has changed: half an hour
 # make density  a hundred thousand VMs at once, and as many that come and go: 8 GiB
 # make million  a million VMs at once: 20 GiB, and nothing else on the machine
@@ -45,7 +47,7 @@ test_programs := $(addprefix $(build)/tests/,unit guest-unit live faults)
 .PHONY: all help kmod kmod-plain kmod-debug kmod-running kmod-debug-kernel kernel \
 	$(other_kernels:%=kmod-%) \
 	libvmctl vmctl guest-unikernel tests $(test_programs) compile_commands.json deps \
-	demo test test-svm test-vmx test-fuzz test-kernels test-debug test-debug-vmx test-one check density \
+	demo test test-svm test-vmx test-fuzz test-network test-kernels test-debug test-debug-vmx test-one check density \
 	million install install-dkms clean
 
 all: kmod vmctl guest-unikernel tests
@@ -130,6 +132,11 @@ test-vmx: deps
 test-fuzz: deps
 	+@$(MAKE) tests guest-unikernel kmod
 	@scripts/run-tests long-files
+
+test-network: deps
+	@scripts/install-deps --network
+	+@$(MAKE) all
+	@scripts/run-tests net peers
 
 test-debug test-debug-vmx: deps
 	+@$(MAKE) tests guest-unikernel kmod-debug-kernel
