@@ -71,12 +71,13 @@ outcome<std::vector<std::string>> find_networks_there(const invocation &in, cons
 	for (const vm_place &place : row.places) {
 		std::array<char, IF_NAMESIZE> name{};
 
-		if (::if_indextoname(place.network, name.data()) == nullptr)
-			continue;
+		const bool is_here = ::if_indextoname(place.network, name.data()) != nullptr;
+
 		// A shell reads it there.
-		if (!check_network_name(name.data()))
-			return give_up(status::some_failed, {EINVAL, row.name + ": its network has a strange name",
-							     "say --net, with a network of that host's"});
+		if (!is_here || !check_network_name(name.data()))
+			return give_up(status::some_failed,
+				       {EINVAL, row.name + ": one of its networks is not here, or has a strange name",
+					"say --net, with networks of that host's"});
 		all.emplace_back(name.data());
 	}
 	return all;

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <set>
 
 #include <fmt/format.h>
 #include <pwd.h>
@@ -192,6 +193,16 @@ outcome<std::vector<vm_info>> list_vms(const context &world)
 	return *std::move(rows);
 }
 
+// Each once.
+std::set<std::uint32_t> networks_of(const vm_info &row)
+{
+	std::set<std::uint32_t> all;
+
+	for (const vm_place &place : row.places)
+		all.insert(place.network);
+	return all;
+}
+
 // VMs of the caller's that each network has.
 using counts = std::map<std::uint32_t, std::size_t>;
 
@@ -203,8 +214,8 @@ outcome<counts> count_vms(const context &world)
 	if (!rows)
 		return std::unexpected(rows.error());
 	for (const vm_info &row : *rows)
-		for (const vm_place &place : row.places)
-			by_network[place.network]++;
+		for (const std::uint32_t network : networks_of(row))
+			by_network[network]++;
 	return by_network;
 }
 
@@ -238,17 +249,25 @@ json to_json(const network_info &row, std::size_t vms)
 	};
 }
 
-// The rows of VMs that the caller may see.
+// Calls `show` with each place on a network of VMs that the caller may see.
+void for_each_place(const network_info &network, std::span<const vm_info> rows, auto show)
+{
+	for (const vm_info &row : rows)
+		for (const vm_place &place : row.places)
+			if (place.network == network.index)
+				show(row, place);
+}
+
 json vms_of(const network_info &network, std::span<const vm_info> rows)
 {
 	json array = json::array();
 
-	for (const vm_info &row : rows)
-		if (const vm_place *place = row.place_on(network.index))
-			array.push_back({{"id", row.id},
-					 {"name", row.name},
-					 {"ip", ip4_text(place->ip4)},
-					 {"state", to_string(row.state)}});
+	for_each_place(network, rows, [&](const vm_info &row, const vm_place &place) {
+		array.push_back({{"id", row.id},
+				 {"name", row.name},
+				 {"ip", ip4_text(place.ip4)},
+				 {"state", to_string(row.state)}});
+	});
 	return array;
 }
 
@@ -379,9 +398,8 @@ int verb_net_hosts(const context &world, const invocation &in)
 	const std::vector<vm_info> rows = CLI_TRY(world, list_vms(world));
 
 	return show_named(world, in, all, [&](const network_info &network) {
-		for (const vm_info &row : rows)
-			if (const vm_place *place = row.place_on(network.index))
-				print_host(world, *place, row.name);
+		for_each_place(network, rows,
+			       [&](const vm_info &row, const vm_place &place) { print_host(world, place, row.name); });
 		return result<void>();
 	});
 }

@@ -290,6 +290,17 @@ mayfly::net::endpoint endpoint_of(const ip_addr_t &address, std::uint16_t port)
 	return {.address = mayfly::net::address(bytes), .port = port};
 }
 
+namespace
+{
+
+// VMs of one network differ in the last 32 bits.
+bool has_prefix_of(const ip6_addr_t &one, const ip6_addr_t &other)
+{
+	return std::equal(one.addr, one.addr + 3, other.addr);
+}
+
+}
+
 extern "C" {
 
 netif *net_route_ip4(const ip4_addr_t *source, const ip4_addr_t *)
@@ -302,14 +313,22 @@ netif *net_route_ip4(const ip4_addr_t *source, const ip4_addr_t *)
 	return nullptr;
 }
 
-netif *net_route_ip6(const ip6_addr_t *source, const ip6_addr_t *)
+// lwIP would compare 64 bits, of which the first networks may have more in common.
+netif *net_route_ip6(const ip6_addr_t *source, const ip6_addr_t *to)
 {
-	if (source == nullptr || ip6_addr_isany_val(*source))
-		return nullptr;
-	for (auto *there : the_stack.networks)
-		if (there != nullptr && ip6_addr_cmp(source, netif_ip6_addr(&there->interface, 0)))
+	const bool is_bound = source != nullptr && !ip6_addr_isany_val(*source);
+	netif *first = nullptr;
+
+	for (auto *there : the_stack.networks) {
+		if (there == nullptr || !ip6_addr_isvalid(netif_ip6_addr_state(&there->interface, 0)))
+			continue;
+		const auto *own = netif_ip6_addr(&there->interface, 0);
+		if (is_bound ? ip6_addr_cmp(source, own) : has_prefix_of(*to, *own))
 			return &there->interface;
-	return nullptr;
+		if (first == nullptr)
+			first = &there->interface;
+	}
+	return is_bound || ip6_addr_isloopback(to) ? nullptr : first;
 }
 }
 
@@ -344,14 +363,14 @@ mayfly::events mayfly::net::poll(std::uint64_t deadline)
 		const bool is_due = some_are_ready() || std::exchange(the_stack.has_called, false);
 		const bool burst_is_behind = has_burst_behind();
 		auto until = std::min(deadline, next_tick());
-		if (burst_is_behind)
-			until = std::min(until, now_ns() + burst_end);
+		const auto end_of_burst = burst_is_behind ? now_ns() + burst_end : MAYFLY_FOREVER;
+		until = std::min(until, end_of_burst);
 		auto came = wait_until(is_due ? 0 : until);
 
 		const auto now = now_ns();
 		advance_ticks(now);
 		receive_all();
-		if (burst_is_behind && came.ports == 0)
+		if (came.ports == 0 && now >= end_of_burst)
 			give_back_buffers();
 		came.ports &= ~ports_of_networks();
 		if (came || is_due || some_are_ready() || now >= deadline)

@@ -212,17 +212,10 @@ static bool exception_is_valid(const struct mayfly_vcpu_state *state)
 	return state->error_code <= 0xffff;
 }
 
-/* Only hypercall wait has a deadline of its own. */
+/* HLT has one too: when a device whose rate is limited can send more. */
 static bool deadline_is_valid(const struct mayfly_vcpu_state *state)
 {
-	switch (state->waiting) {
-	case MAYFLY_WAITING_NOT:
-		return !state->deadline;
-	case MAYFLY_WAITING_HLT:
-		return state->deadline == MAYFLY_FOREVER;
-	default:
-		return true;
-	}
+	return state->waiting != MAYFLY_WAITING_NOT || !state->deadline;
 }
 
 /**

@@ -28,7 +28,7 @@
 #include "net/switch.h"
 #include "vm/vm.h"
 
-/* Of what one look at a guest sends, and gives it. */
+/* Of what one look at a guest sends, and gives it, by all of its networks. */
 #define BATCH_PACKETS	32
 #define BATCH_BYTES	(256 * 1024)
 /* So much of a packet is in one piece, which its headers must be. */
@@ -120,8 +120,9 @@ static bool is_from(const struct sk_buff *skb, const struct port *port)
 {
 	if (port->router || mutation_is(MUTATION_SENDER))
 		return true;
-	return skb->protocol == htons(ETH_P_IP) ? ip_hdr(skb)->saddr == port->ip4 :
-						  ipv6_addr_equal(&ipv6_hdr(skb)->saddr, &port->ip6);
+	if (skb->protocol == htons(ETH_P_IP))
+		return ip_hdr(skb)->saddr == port->ip4;
+	return port_has_ip6(port, &ipv6_hdr(skb)->saddr);
 }
 
 /* Where route_localnet is set, as for published ports, the host would take it. */
@@ -190,6 +191,12 @@ static bool has_size_of_packet(const struct ring_chain *chain)
 	       chain->bytes <= HEADER + FRAME_MAX;
 }
 
+/* For each of a VM's networks. */
+static u32 share_of(const struct vm *vm, u32 batch)
+{
+	return batch / vm->memory.rings;
+}
+
 static u64 time_until_send(const struct port *port)
 {
 	return likely(!port->rate) ? 0 : rate_wait(port->sent, ktime_get_ns());
@@ -213,7 +220,7 @@ static int send_all(struct vm *vm, struct port *port, struct mayfly_net_page *pa
 	u32 bytes = 0;
 	int ret = 1;
 
-	while (done < BATCH_PACKETS && bytes < BATCH_BYTES) {
+	while (done < share_of(vm, BATCH_PACKETS) && bytes < share_of(vm, BATCH_BYTES)) {
 		struct sk_buff *skb = NULL;
 
 		ret = ring_look(&ring, done, &chain);
@@ -365,7 +372,7 @@ static int receive_all(struct vm *vm, struct port *port, struct mayfly_net_page 
 	struct sk_buff *skb;
 	int ret = 0;
 
-	for (; received < BATCH_PACKETS && (skb = port_first(port)); port_drop_first(port)) {
+	for (; received < share_of(vm, BATCH_PACKETS) && (skb = port_first(port)); port_drop_first(port)) {
 		if (!undress(&packet, skb))
 			continue;
 		ret = fill_ring(&vm->memory, &ring, done, &packet, gpa);
@@ -447,7 +454,7 @@ enum verdict nic_serve(struct vm *vm, u64 *again)
 
 /**
  * nic_receive - give a guest that has waited what has come
- * @vm: claimed, warm, out of guest mode; it has nothing to send
+ * @vm: claimed, warm, out of guest mode
  *
  * Context: preemption may be off, interrupts are on.
  * Return: as nic_serve().

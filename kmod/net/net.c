@@ -47,7 +47,7 @@ static void strip(struct sk_buff *skb)
 	skb->dev = NULL;
 }
 
-/* Whether it is for one receiver, of whom we can know. */
+/* Broadcasts and multicasts of IPv4 find nobody by their address. */
 static bool is_for_one(struct sk_buff *skb)
 {
 	if (skb->protocol == htons(ETH_P_IP))
@@ -65,10 +65,16 @@ static void tell_unreachable(struct sk_buff *skb)
 		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH, 0);
 }
 
-/* From one VM to another, by the host's routes or by a published port. */
+/*
+ * From one VM to another, by the host's routes or by a published port. The host forgets where
+ * some of what it forwards has come from, and changes the sender of some.
+ */
 static bool is_forbidden(const struct sk_buff *skb, const struct net_device *dev)
 {
-	return switch_of(dev)->policy == MAYFLY_POLICY_ISOLATED && skb->skb_iif == dev->ifindex;
+	struct net_switch *net = switch_of(dev);
+
+	return net->policy == MAYFLY_POLICY_ISOLATED &&
+	       (skb->skb_iif == dev->ifindex || port_find_sender(net, skb));
 }
 
 /* Returns SWITCH_DROPS, or why it was dropped. */

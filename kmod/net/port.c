@@ -114,14 +114,17 @@ static int insert_at(struct xarray *ports, struct port *port, u32 address)
 	return ret == -EBUSY ? -EADDRINUSE : ret;
 }
 
-/* Its IPv4 address after the host's prefix. */
-static struct in6_addr make_ip6(const struct net_subnet *subnet, __be32 ip4)
+/* Its IPv4 address after the host's prefix; none where that is the host's own. */
+static void take_ip6(struct port *port)
 {
-	struct in6_addr made = subnet->ip6;
+	struct net_subnet *subnet = &port->subnet;
 
-	if (subnet->prefix6)
-		made.s6_addr32[3] = ip4;
-	return made;
+	port->ip6 = subnet->ip6;
+	port->ip6.s6_addr32[3] = port->ip4;
+	if (!subnet->prefix6 || ipv6_addr_equal(&port->ip6, &subnet->ip6)) {
+		subnet->prefix6 = 0;
+		port->ip6 = in6addr_any;
+	}
 }
 
 /**
@@ -162,7 +165,7 @@ struct port *port_open(const struct port_place *place, unsigned int i, struct vm
 		kfree(port);
 		return ERR_PTR(ret);
 	}
-	port->ip6 = make_ip6(&port->subnet, port->ip4);
+	take_ip6(port);
 	kref_get(&net->ref);
 	port->net = net;
 	return port;
@@ -173,25 +176,33 @@ static bool has_route(const struct sk_buff *skb, unsigned short family)
 	return skb_dst(skb) && skb_dst(skb)->ops->family == family;
 }
 
+static struct port *find_ip4(struct net_switch *net, __be32 address)
+{
+	return xa_load(&net->ports, ntohl(address));
+}
+
+static struct port *find_ip6(struct net_switch *net, const struct in6_addr *address)
+{
+	struct port *port = find_ip4(net, address->s6_addr32[3]);
+
+	return port && port_has_ip6(port, address) ? port : NULL;
+}
+
 /* Where it goes next: its destination, or the VM that its route leads by. */
-static struct port *find_ip4(struct net_switch *net, const struct sk_buff *skb)
+static struct port *find_next_ip4(struct net_switch *net, const struct sk_buff *skb)
 {
 	__be32 to = ip_hdr(skb)->daddr;
 
-	if (has_route(skb, AF_INET))
-		to = rt_nexthop(skb_rtable(skb), to);
-	return xa_load(&net->ports, ntohl(to));
+	return find_ip4(net, has_route(skb, AF_INET) ? rt_nexthop(skb_rtable(skb), to) : to);
 }
 
-static struct port *find_ip6(struct net_switch *net, const struct sk_buff *skb)
+static struct port *find_next_ip6(struct net_switch *net, const struct sk_buff *skb)
 {
-	const struct in6_addr *to = &ipv6_hdr(skb)->daddr;
-	struct port *port;
+	struct in6_addr *to = &ipv6_hdr(skb)->daddr;
 
-	if (has_route(skb, AF_INET6))
-		to = rt6_nexthop((struct rt6_info *)skb_dst(skb), (struct in6_addr *)to);
-	port = xa_load(&net->ports, ntohl(to->s6_addr32[3]));
-	return port && port->subnet.prefix6 && ipv6_addr_equal(&port->ip6, to) ? port : NULL;
+	return find_ip6(net, has_route(skb, AF_INET6) ?
+				     rt6_nexthop((struct rt6_info *)skb_dst(skb), to) :
+				     to);
 }
 
 /**
@@ -204,7 +215,22 @@ static struct port *find_ip6(struct net_switch *net, const struct sk_buff *skb)
  */
 struct port *port_find(struct net_switch *net, const struct sk_buff *skb)
 {
-	return skb->protocol == htons(ETH_P_IP) ? find_ip4(net, skb) : find_ip6(net, skb);
+	return skb->protocol == htons(ETH_P_IP) ? find_next_ip4(net, skb) :
+						  find_next_ip6(net, skb);
+}
+
+/**
+ * port_find_sender - which VM says that it has sent a packet?
+ * @net: where it is
+ * @skb: the packet, with its network header in one piece
+ *
+ * Context: under RCU.
+ * Return: the VM's port, or NULL.
+ */
+struct port *port_find_sender(struct net_switch *net, const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP) ? find_ip4(net, ip_hdr(skb)->saddr) :
+						  find_ip6(net, &ipv6_hdr(skb)->saddr);
 }
 
 static void close(struct port *port)

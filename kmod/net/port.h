@@ -8,6 +8,7 @@
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
+#include <net/ipv6.h>
 
 #include "net/place.h"
 #include "net/switch.h"
@@ -43,11 +44,18 @@ struct port {
 	struct rcu_head rcu;
 };
 
+/* A VM without an IPv6 address has all zero there, which is nobody's. */
+static inline bool port_has_ip6(const struct port *port, const struct in6_addr *address)
+{
+	return port->subnet.prefix6 && ipv6_addr_equal(&port->ip6, address);
+}
+
 typedef void port_arrived_fn(struct vm *vm, u32 port);
 
 struct port *port_open(const struct port_place *place, unsigned int i, struct vm *vm,
 		       struct owner *owner);
 struct port *port_find(struct net_switch *net, const struct sk_buff *skb);
+struct port *port_find_sender(struct net_switch *net, const struct sk_buff *skb);
 void port_close_all(struct port *first);
 void port_shut(struct port *port);
 void port_free_all(struct port *first);

@@ -18,7 +18,7 @@
  * @bucket: of its direction
  * @now: nanoseconds
  *
- * Return: in so many nanoseconds; 0 now: one packet of any length.
+ * Return: nanoseconds until a packet may pass; 0: one of any length may pass now.
  */
 static inline u64 rate_wait(u64 bucket, u64 now)
 {

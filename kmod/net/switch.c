@@ -84,7 +84,8 @@ static void read_ip6(const struct net_device *dev, struct net_subnet *subnet)
 	if (!in)
 		return;
 	read_lock_bh(&in->lock);
-	list_for_each_entry(one, &in->addr_list, if_list) {
+	/* The newest of a scope comes first. */
+	list_for_each_entry_reverse(one, &in->addr_list, if_list) {
 		if (one->scope == IFA_LINK || one->prefix_len > IP6_PREFIX_MAX)
 			continue;
 		subnet->ip6 = one->addr;

@@ -340,8 +340,8 @@ struct mayfly_attachment {
  *	sends waits, what it would receive is dropped
  *
  * The guest finds it on its device page, see mayfly_net.h. Its place ends with the VM. If
- * the device has an IPv6 address but the link's own, the VM has one too: the first 96 bits of
- * that, and then its IPv4 address.
+ * the device has an IPv6 address other than its link-local one, with a prefix of 1 to 96 bits, the
+ * VM has one too: the first 96 bits of that, and then its IPv4 address.
  */
 struct mayfly_attach_net {
 	__u32 ifindex;
@@ -767,7 +767,7 @@ struct mayfly_vcpu_state {
 
 #define MAYFLY_WAITING_NOT	0
 #define MAYFLY_WAITING_CALL	1	/* in hypercall wait; rax will be its answer */
-#define MAYFLY_WAITING_HLT	2	/* has no deadline */
+#define MAYFLY_WAITING_HLT	2	/* its deadline is MAYFLY_FOREVER, or when it can send more */
 
 #define MAYFLY_STATE_EXCEPTION	1	/* @exception is pending */
 #define MAYFLY_STATE_SHADOW	2	/* interrupt shadow after STI or MOV SS */

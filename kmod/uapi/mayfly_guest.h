@@ -40,7 +40,7 @@
  */
 #define MAYFLY_HC_WAIT		2
 /*
- * notify(rdi = port): Mayfly serves the device with that port, as at each wait. Returns 0;
+ * notify(rdi = port): Mayfly serves the devices, as at each wait. Of that with the port: returns 0;
  * -ENOENT (-2) when there is none; -EPIPE (-32) when it is shut.
  */
 #define MAYFLY_HC_NOTIFY	3

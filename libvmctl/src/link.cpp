@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <net/if.h>
+#include <netlink/errno.h>
 #include <netlink/handlers.h>
 #include <netlink/msg.h>
 
@@ -123,10 +124,15 @@ result<std::vector<network_info>> list_links(nl_sock *socket)
 		return netlink_no_memory();
 	nl_cb_set(ours.get(), NL_CB_VALID, NL_CB_CUSTOM, take_link, &all);
 
-	int code = nl_send_simple(socket, RTM_GETLINK, NLM_F_DUMP, &header, sizeof header);
+	int code;
 
-	if (code >= 0)
-		code = nl_recvmsgs(socket, ours.get());
+	// Until none comes or goes meanwhile.
+	do {
+		all.clear();
+		code = nl_send_simple(socket, RTM_GETLINK, NLM_F_DUMP, &header, sizeof header);
+		if (code >= 0)
+			code = nl_recvmsgs(socket, ours.get());
+	} while (code == -NLE_DUMP_INTR);
 	if (code < 0)
 		return netlink_failed(code, "listing networks");
 	return all;

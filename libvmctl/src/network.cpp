@@ -64,6 +64,15 @@ bool overlap(const subnet &a, const subnet &b)
 	return ((a.host ^ b.host) & common) == 0;
 }
 
+bool overlap(const subnet6 &a, const subnet6 &b)
+{
+	const unsigned common = std::min(a.prefix, b.prefix), bytes = common / 8, bits = common % 8;
+
+	if (!std::equal(a.host.begin(), a.host.begin() + bytes, b.host.begin()))
+		return false;
+	return bits == 0 || ((a.host[bytes] ^ b.host[bytes]) >> (8 - bits)) == 0;
+}
+
 // Each object of a cache.
 template <class Object> void for_each(const cache &all, auto visit)
 {
@@ -198,7 +207,7 @@ result<void> networks::add_addresses(const network_options &options) const
 	return {};
 }
 
-result<void> networks::check_free(const subnet &wanted) const
+result<void> networks::check_free(const network_options &wanted) const
 {
 	nl_cache *raw = nullptr;
 
@@ -206,25 +215,26 @@ result<void> networks::check_free(const subnet &wanted) const
 		return netlink_failed(code, "listing addresses");
 
 	const cache all(raw);
-	std::optional<subnet> other;
+	std::string other;
 
 	for_each<rtnl_addr>(all, [&](rtnl_addr *row) {
 		const auto there = subnet_of(row);
+		const auto there6 = subnet6_of(row);
 
-		if (there && there->prefix != 0 && overlap(*there, wanted))
-			other = there;
+		if (there && there->prefix != 0 && overlap(*there, wanted.addresses))
+			other = fmt::format("{}/{}", ip4_text(there->host), there->prefix);
+		if (there6 && there6->prefix != 0 && wanted.addresses6 && overlap(*there6, *wanted.addresses6))
+			other = fmt::format("{}/{}", ip6_text(there6->host), there6->prefix);
 	});
-	if (other)
-		return fail(EADDRINUSE,
-			    fmt::format("this host has {}/{} already", ip4_text(other->host), other->prefix),
-			    "choose another subnet");
+	if (!other.empty())
+		return fail(EADDRINUSE, fmt::format("this host has {} already", other), "choose another subnet");
 	return {};
 }
 
 result<void> networks::create(const network_options &options) const
 {
 	VMCTL_TRY(check_network_name(options.name));
-	VMCTL_TRY(check_free(options.addresses));
+	VMCTL_TRY(check_free(options));
 	if (const auto made = make_link(socket_.get(), options); !made) {
 		if (made.error().code == EEXIST)
 			return fail(EEXIST, fmt::format("a network device is called {} already", options.name));
@@ -257,8 +267,9 @@ result<std::vector<network_info>> networks::list() const
 			return;
 		if (!of->addresses)
 			of->addresses = subnet_of(row);
-		if (!of->addresses6)
-			of->addresses6 = subnet6_of(row);
+		// Of these the newest comes first.
+		if (const auto found = subnet6_of(row))
+			of->addresses6 = found;
 	});
 	std::ranges::sort(all, {}, &network_info::index);
 	return all;

@@ -80,13 +80,6 @@ vm_info info_of(const mayfly_vm_info &raw)
 	};
 }
 
-const vm_place *vm_info::place_on(std::uint32_t index) const
-{
-	const auto found = std::ranges::find(places, index, &vm_place::network);
-
-	return found == places.end() ? nullptr : &*found;
-}
-
 std::string_view to_string(vm_state state)
 {
 	switch (state) {

@@ -182,7 +182,6 @@ TEST_F(State, WhatHardwareWouldRefuseIsRefused)
 		{"unknown flag", [](auto &s) { s.flags = 8; }},
 		{"waiting for what?", [](auto &s) { s.waiting = 3; }},
 		{"a deadline without waiting", [](auto &s) { s.deadline = 1; }},
-		{"HLT with a deadline", [](auto &s) { s.waiting = MAYFLY_WAITING_HLT; }},
 		{"cr0 without PG", [](auto &s) { s.cr0 &= ~0x80000000ull; }},
 		{"cr0 without PE", [](auto &s) { s.cr0 &= ~1ull; }},
 		{"cr0 with CD", [](auto &s) { s.cr0 |= 1u << 30; }},

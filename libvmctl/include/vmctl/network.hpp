@@ -103,7 +103,7 @@ private:
 	[[nodiscard]] result<void> add_addresses(const network_options &options) const;
 	[[nodiscard]] result<void> add_address(const network_info &to, int family, std::span<const std::uint8_t> bytes,
 					       unsigned prefix) const;
-	[[nodiscard]] result<void> check_free(const subnet &wanted) const;
+	[[nodiscard]] result<void> check_free(const network_options &wanted) const;
 
 	std::unique_ptr<nl_sock, closer> socket_;
 };

@@ -83,8 +83,8 @@ struct vcpu_state {
 	std::uint32_t error_code = 0;                 ///< of exception, where the vector has one
 	std::uint64_t tsc_offset = 0;                 ///< guest TSC = host TSC (times the ratio of tsc_khz) + this
 	std::uint64_t events = 0;                     ///< pending events, a bit for each port
-	std::uint64_t deadline = 0;                   ///< of vcpu_waiting::hypercall: guest clock in ns; all ones: none
-	vcpu_waiting waiting = vcpu_waiting::nothing; ///< what it waits in; all ones is the deadline of HLT
+	std::uint64_t deadline = 0;                   ///< of what it waits in: guest clock in ns; all ones: none
+	vcpu_waiting waiting = vcpu_waiting::nothing; ///< what it waits in
 	std::uint64_t generation = 0;                 ///< on the device page: how many VMs it goes on from
 	std::uint32_t clock_seq = 0;                  ///< on the device page: even; how often the clock was written
 	std::uint32_t tsc_khz = 0;        ///< the guest's TSC, with module_info::tsc_scaling; 0: as the host's

@@ -119,9 +119,6 @@ struct vm_info {
 	/// True when state is ended.
 	[[nodiscard]] bool ended() const { return state == vm_state::ended; }
 
-	/// Where it is on the network with interface \p index; null when it is not there.
-	[[nodiscard]] const vm_place *place_on(std::uint32_t index) const;
-
 	/// How it ended, for people: `triple fault at rip 0xffffffff80020000`,
 	/// `exited with status 3`. Empty while alive.
 	[[nodiscard]] std::string end_text() const;
