@@ -14,6 +14,7 @@
 #include "namespace.hpp"
 #include "publish.hpp"
 #include "screen.hpp"
+#include "signals.hpp"
 #include "text.hpp"
 
 namespace vmctl::cli
@@ -355,6 +356,8 @@ int verb_net_create(const context &world, const invocation &in)
 	CLI_TRY(world, enter_namespace(world, in));
 
 	const networks all = CLI_TRY(world, open_networks());
+	// Nobody ends us while there is half a network.
+	const delayed_signals lasting(ending_signals);
 
 	// Of one that was called so too, perhaps. translate() does so itself.
 	if (!in.has("nat"))

@@ -241,6 +241,25 @@ refused()
 	[[ $(published) -eq 1 && $(fetched 127.0.0.1:8080) == "$page" ]]
 }
 
+@test "net create: who is told to end in the midst of it leaves a whole network" {
+	local bin=$BATS_TEST_TMPDIR/bin status=0
+	mkdir "$bin"
+	cat >"$bin/nft" <<-END
+		#!/bin/sh
+		touch $bin/asked
+		until [ -e $bin/go ]; do sleep 0.1; done
+		exec /usr/sbin/nft "\$@"
+	END
+	chmod +x "$bin/nft"
+	PATH=$bin:$PATH vmctl net create more --subnet 10.10.0.0/16 --nat 3>&- &
+	eventually test -e "$bin/asked"
+	kill -TERM $!
+	touch "$bin/go"
+	wait $! || status=$?
+	[[ $status -eq 143 ]]
+	[[ $(vmctl net inspect more | jq '.[0].nat') == true ]]
+}
+
 @test "nat: VMs reach the world by the host's address, those of other networks do not" {
 	vmctl net create out --subnet 10.10.0.0/24 --nat
 	# There is no way back to 10.9 or 10.10.
