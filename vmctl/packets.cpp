@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -97,7 +98,7 @@ void add_forwarding(std::vector<finding> &to, bool forwards, const packet_paths 
 			      "sudo sysctl -w net.ipv4.ip_forward=1"});
 	else if (!paths.ours)
 		to.push_back({subject, verdict::unknown,
-			      "off, and only root sees whether ports are published, which wants it on", ""});
+			      "off: published ports and --nat want it on; " + paths.ours.error().what, ""});
 	else
 		to.push_back({subject, verdict::good, "off: VMs are reached from this host alone", ""});
 }
@@ -136,7 +137,8 @@ void add_firewalls(std::vector<finding> &to, const packet_paths &paths)
 
 	if (!paths.ours || !paths.shut) {
 		to.push_back({"firewall", verdict::unknown,
-			      paths.shut ? "only root sees whether one drops packets of VMs" : paths.shut.error().what,
+			      "cannot tell whether one drops packets of VMs: " +
+				      (paths.shut ? paths.ours.error() : paths.shut.error()).what,
 			      ""});
 		return;
 	}
@@ -172,14 +174,14 @@ bool publishes_everywhere(const firewall &ours)
 	return std::ranges::any_of(ours.published, [](const published_port &one) { return one.ports.address == 0; });
 }
 
-finding judge_uplink(const std::string &device, const std::string &taken, bool is_known)
+finding judge_uplink(const std::string &device, const std::string &taken, const packet_paths &paths)
 {
 	const std::string text = fmt::format("strict on {}, while answers leave by {}: it drops what comes for "
 					     "published ports by {} from afar",
 					     device, taken, device);
 
-	if (!is_known)
-		return {"rp_filter", verdict::unknown, text + ", but only root sees whether there are any", ""};
+	if (!paths.ours)
+		return {"rp_filter", verdict::unknown, text + "; " + paths.ours.error().what, ""};
 	return {"rp_filter", verdict::bad, text, fmt::format("sudo sysctl -w net/ipv4/conf/{}/rp_filter=2", device)};
 }
 
@@ -195,7 +197,7 @@ void add_uplinks(std::vector<finding> &to, system &calls, const packet_paths &pa
 		const bool is_new = std::ranges::find(seen, one.device) == seen.end();
 
 		if (is_new && !seen.empty() && is_strict(calls, one.device))
-			to.push_back(judge_uplink(one.device, seen.front(), paths.ours.has_value()));
+			to.push_back(judge_uplink(one.device, seen.front(), paths));
 		if (is_new)
 			seen.push_back(one.device);
 	}
@@ -255,14 +257,14 @@ result<std::string> read_legacy_rules(system &calls)
 	const auto names = calls.read_file(tables, 4096);
 
 	if (!names)
-		return fail(EPERM, "only root sees whether one drops packets of VMs");
+		return fail(EPERM, "only root sees rules");
 	if (text_of(calls, tables).find("filter") == std::string::npos)
 		return "";
 
 	auto ended = run_program(calls, {"iptables-legacy", "-S"}, "");
 
 	if (!ended || !WIFEXITED(ended->status) || WEXITSTATUS(ended->status) != 0)
-		return fail(ENOENT, "there are rules of iptables-legacy, which cannot be asked for them");
+		return fail(ENOENT, "iptables-legacy has rules, and cannot be asked for them");
 	return std::move(ended->out);
 }
 
@@ -271,9 +273,9 @@ result<std::vector<shut_chain>> find_shut_chains(system &calls)
 	const auto text = read_all_rules(calls);
 
 	if (!text && text.error().code == EPERM)
-		return fail(EPERM, "only root sees whether one drops packets of VMs");
+		return fail(EPERM, "only root sees rules");
 	if (!text)
-		return fail(text.error().code, "cannot see whether one drops packets of VMs: " + text.error().what);
+		return std::unexpected(text.error());
 
 	auto shut = VMCTL_TRY(shut_chains_of_nft(*text));
 	const std::string legacy = VMCTL_TRY(read_legacy_rules(calls));
@@ -285,7 +287,7 @@ result<std::vector<shut_chain>> find_shut_chains(system &calls)
 
 // Without connection tracking there is no address translation, so no table of ours; without nft
 // nobody has made it.
-std::optional<firewall> find_ours(system &calls)
+result<firewall> find_ours(system &calls)
 {
 	if (!calls.exists("/proc/sys/net/netfilter/nf_conntrack_max"))
 		return firewall{};
@@ -294,7 +296,9 @@ std::optional<firewall> find_ours(system &calls)
 
 	if (!found && found.error().code == ENOENT)
 		return firewall{};
-	return found ? std::optional(*std::move(found)) : std::nullopt;
+	if (!found && found.error().code == EPERM)
+		return fail(EPERM, "only root sees whether there are any");
+	return found;
 }
 
 } // namespace

@@ -2,7 +2,6 @@
 // What will swallow packets of networks: the other half of what doctor says.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "firewall.hpp"
@@ -14,7 +13,7 @@ namespace vmctl::cli
 // What is known of a host besides its files.
 struct packet_paths {
 	std::vector<network_info> networks;
-	std::optional<firewall> ours;         // nothing: we may not read it
+	result<firewall> ours;                // which ports, and whose VMs by our addresses
 	result<std::vector<shut_chain>> shut; // of all firewalls
 };
 

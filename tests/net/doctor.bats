@@ -14,9 +14,11 @@ setup()
 teardown()
 {
 	chmod 600 /dev/mayfly
+	[[ ! -e /usr/sbin/nft.away ]] || mv /usr/sbin/nft.away /usr/sbin/nft
 	remove_all
 	remove_far
 	nft delete table inet strict 2>/dev/null || true
+	nft delete table inet mayfly 2>/dev/null || true
 	ip link delete tun0 2>/dev/null || true
 	rm -rf /run/NetworkManager
 }
@@ -130,7 +132,7 @@ mend()
 	chmod 666 /dev/mayfly
 	run --separate-stderr as_nobody vmctl doctor
 	expect_status 0
-	[[ $output == *"firewall           unknown  only root sees whether one drops packets of VMs"* ]]
+	[[ $output == *"firewall           unknown  cannot tell whether one drops packets of VMs: only root sees rules"* ]]
 }
 
 @test "doctor: rp_filter on an uplink that answers do not take" {
@@ -202,6 +204,19 @@ mend()
 	exec {one}<&- {other}<&-
 	fetched_far http://192.168.9.1:8080/
 	expect_content
+}
+
+@test "doctor: what it cannot read is not known" {
+	modprobe nf_conntrack
+	nft 'add table inet mayfly; add map inet mayfly published { type ipv4_addr : ipv4_addr; elements = { 1.2.3.4 : 5.6.7.8 }; }'
+	expect_content
+	[[ $(row ip_forward result) == unknown ]]
+	[[ $(row ip_forward text) == *"; the table mayfly of nftables is not as it was made" ]]
+	nft delete table inet mayfly
+	mv /usr/sbin/nft /usr/sbin/nft.away
+	sysctl -qw net.ipv4.ip_forward=1
+	expect_content
+	[[ $(row firewall text) == *": there is no program nft" ]]
 }
 
 # There is none here: something answers as nmcli does.

@@ -97,8 +97,9 @@ TEST_F(packets, forwarding_that_is_off)
 	// Of a network that is gone, or somebody else's.
 	paths.ours->translated = {"other"};
 	EXPECT_EQ(bad(), 0u);
-	paths.ours.reset();
+	paths.ours = vmctl::fail(EPERM, "only root sees it");
 	EXPECT_EQ(found("ip_forward").outcome, verdict::unknown);
+	EXPECT_EQ(found("ip_forward").text, "off: published ports and --nat want it on; only root sees it");
 	EXPECT_EQ(bad(), 0u);
 }
 
@@ -127,7 +128,7 @@ TEST_F(packets, firewalls)
 	fake.files["/proc/sys/net/ipv4/ip_forward"] = "1\n";
 	paths.shut = vmctl::fail(EPERM, "only root sees it");
 	EXPECT_EQ(found("firewall").outcome, verdict::unknown);
-	EXPECT_EQ(found("firewall").text, "only root sees it");
+	EXPECT_EQ(found("firewall").text, "cannot tell whether one drops packets of VMs: only root sees it");
 	EXPECT_EQ(bad(), 0u);
 }
 
@@ -155,7 +156,7 @@ TEST_F(packets, rp_filter_on_an_uplink_that_answers_do_not_take)
 	fake.files[of_all] = "2\n";
 	EXPECT_EQ(bad(), 0u);
 	fake.files[of_all] = "1\n";
-	paths.ours.reset();
+	paths.ours = vmctl::fail(EPERM, "only root sees it");
 	EXPECT_EQ(found("rp_filter").outcome, verdict::unknown);
 	// Two halves come before the default.
 	paths.ours = firewall{};
