@@ -90,10 +90,9 @@ public:
 	}
 	vmctl::vm start(const char *address, const std::vector<std::string> &words)
 	{
-		return must(device_.spawn_attached(image_,
-						   {.arguments = words,
-						    .network = vmctl::network_place{if_nametoindex("web"),
-										    must(vmctl::parse_ip4(address))}}));
+		return must(device_.spawn_attached(image_, {.arguments = words,
+							    .places = {{.network = if_nametoindex("web"),
+									.ip4 = must(vmctl::parse_ip4(address))}}}));
 	}
 	/// Makes many.
 	std::vector<std::uint64_t> create(std::uint32_t count, bool with_network, bool start = false)
@@ -101,7 +100,7 @@ public:
 		vmctl::spawn_request request{.count = count, .start = start};
 
 		if (with_network)
-			request.network = vmctl::network_place{if_nametoindex("web")};
+			request.places = {{.network = if_nametoindex("web")}};
 
 		const auto made = device_.spawn(image_, request);
 
