@@ -67,7 +67,7 @@ load common
 @test "net, --net and -p: mistakes of the command line" {
 	local words says
 	local name="a network's name is a letter, then letters, digits, '.', '_' or '-', 15 in all at most"
-	local place="not NAME[,ip=ADDRESS][,dns=ADDRESS]" address="not an IPv4 address such as 10.9.0.2"
+	local place="not NAME[,ip=ADDRESS][,dns=ADDRESS][,rate=RATE][,router]" address="not an IPv4 address such as 10.9.0.2"
 	while IFS='|' read -r words says; do
 		# shellcheck disable=SC2086
 		vm $words
@@ -85,6 +85,8 @@ load common
 		net create web --subnet 10.9.0.0/31|net create: --subnet 10.9.0.0/31: a subnet has from /8 to /30
 		net create web --subnet 10.9.255.255/16|net create: --subnet 10.9.255.255/16: the last address is for broadcasts
 		net create web --subnet 127.1.0.0/16|net create: --subnet 127.1.0.0/16: no host may have such an address
+		net create web --subnet 10.9.0.0/16 --subnet6 fe80::/64|net create: --subnet6 fe80::/64: no VM may have such an address
+		net create web --subnet 10.9.0.0/16 --policy open|net create: --policy open: not direct, host or isolated
 		net create web --subnet 10.9.0.0/16 --mtu 575|net create: --mtu 575: not a number from 576 to 65535
 		net create web --subnet 10.9.0.0/16 --mtu 65536|net create: --mtu 65536: not a number from 576 to 65535
 		net create web --subnet 10.9.0.0/16 --mtu x|net create: --mtu x: not a number from 576 to 65535
@@ -96,7 +98,8 @@ load common
 		net hosts|net hosts: the name of a network is needed
 		spawn --net 1web|spawn: --net 1web: $name
 		spawn --net web,|spawn: --net web,: $place
-		spawn --net web,ip|spawn: --net web,ip: $place
+		spawn --net web,ip|spawn: --net web,ip: $address
+		spawn --net web,rate=10|spawn: --net web,rate=10: not a rate such as 100kbit, 10mbit or 1gbit
 		spawn --net web,mac=1|spawn: --net web,mac=1: $place
 		spawn --net web,dns=|spawn: --net web,dns=: $address
 		spawn --net web,dns=0.0.0.0|spawn: --net web,dns=0.0.0.0: $address
@@ -112,7 +115,7 @@ load common
 	END
 	for words in "net create web --bogus" "net ls --bogus" "net rm --bogus web" "net inspect --bogus web" \
 		"net hosts --bogus web" "net create web --subnet" "net create web --mtu" "spawn --net" "spawn -p" \
-		"net bogus" "net create web --subnet 10.9.0.0/16 --subnet 10.8.0.0/16" "spawn --net a --net b"; do
+		"net bogus" "net create web --subnet 10.9.0.0/16 --subnet 10.8.0.0/16" "spawn --net a --net a --net a --net a --net a"; do
 		# shellcheck disable=SC2086
 		vm $words
 		expect_status 2
