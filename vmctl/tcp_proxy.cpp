@@ -26,10 +26,10 @@ template <class Value> void set_option(int fd, int level, int name, const Value 
 	::setsockopt(fd, level, name, &value, sizeof value);
 }
 
-// Closing it will tell the peer that something is wrong.
-void spoil(int fd)
+// Closing it will tell the peer that something is wrong, or not.
+void spoil(int fd, bool wrong = true)
 {
-	set_option(fd, SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0});
+	set_option(fd, SOL_SOCKET, SO_LINGER, linger{.l_onoff = wrong, .l_linger = 0});
 }
 
 // One direction. What is not taken is not read, beyond one buffer.
@@ -92,10 +92,9 @@ public:
 	~connection() override
 	{
 		if (is_complete_)
-			return;
-		spoil(outside_.fd());
-		if (inside_)
-			spoil(inside_.fd());
+			spoil(inside_.fd(), false);
+		else
+			spoil(outside_.fd());
 	}
 
 	// False when there can be no connection.
@@ -141,6 +140,9 @@ private:
 		inside_ = {outside_.calls(), ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
 		if (!inside_)
 			return false;
+		// Or else, when this process is killed, it would stay and ask a guest that has gone,
+		// and its namespace with it.
+		spoil(inside_.fd());
 		set_option(inside_.fd(), IPPROTO_TCP, TCP_NODELAY, 1);
 		if (::connect(inside_.fd(), to, sizeof to_.address) == 0 || errno == EINPROGRESS)
 			return loop_.watch(inside_.fd(), *this, event_loop::both);
