@@ -343,7 +343,7 @@ outcome<void> lead_packets(const context &world, const invocation &in, const net
 	if (in.has("nat"))
 		return translate(world, options.name);
 	if (options.policy == network_policy::host)
-		return let_host_forward();
+		return let_host_forward("--policy host");
 	return {};
 }
 

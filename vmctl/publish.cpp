@@ -226,13 +226,13 @@ outcome<void> translate(const context &world, const std::string &network)
 
 	if (!changed)
 		return give_up(status::some_failed, about("--nat", changed.error()));
-	return let_host_forward();
+	return let_host_forward("--nat");
 }
 
-outcome<void> let_host_forward()
+outcome<void> let_host_forward(const std::string &option)
 {
 	if (const auto done = forward_packets(); !done)
-		return give_up(status::some_failed, done.error());
+		return give_up(status::some_failed, about(option, done.error()));
 	return {};
 }
 

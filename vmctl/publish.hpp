@@ -25,8 +25,8 @@ result<void> check_unpublished(const context &world, std::span<const port_pair> 
 // they may, until the network has gone and sweep_firewall() has been called.
 outcome<void> translate(const context &world, const std::string &network);
 
-// Turns this host into a router.
-outcome<void> let_host_forward();
+// Turns this host into a router, as `option` wants it.
+outcome<void> let_host_forward(const std::string &option);
 
 // What is in the table once what led to VMs and networks that are gone has been taken away. Nothing
 // for who may not look.
