@@ -434,6 +434,18 @@ void life_close(struct vm *vm)
 		life_remove(vm);
 }
 
+/* Its record may be read already, while whoever ends it has the lock. */
+static bool ends_now(struct vm *vm)
+{
+	unsigned long flags;
+	bool ended;
+
+	spin_lock_irqsave(&vm->pool->lock, flags);
+	ended = vm->run_state == MAYFLY_ENDED;
+	spin_unlock_irqrestore(&vm->pool->lock, flags);
+	return ended;
+}
+
 /**
  * life_remove - forget a VM that has ended
  * @vm: the VM
@@ -443,7 +455,7 @@ void life_close(struct vm *vm)
  */
 int life_remove(struct vm *vm)
 {
-	if (!vm_has_ended(vm))
+	if (!vm_has_ended(vm) && !ends_now(vm))
 		return -EBUSY;
 	if (atomic_xchg(&vm->removed, 1))
 		return -ENOENT;
