@@ -183,6 +183,11 @@ result<std::uint16_t> parse_port(std::string_view text)
 
 } // namespace
 
+bool port_pair::is_for_this_host_alone() const
+{
+	return address >> 24 == IN_LOOPBACKNET;
+}
+
 bool port_pair::collides(const port_pair &other) const
 {
 	return udp == other.udp && outside == other.outside &&
@@ -214,6 +219,11 @@ result<port_pair> parse_port_pair(std::string_view text)
 std::string outside_text(const port_pair &ports)
 {
 	return fmt::format("{}:{}/{}", ip4_text(ports.address), ports.outside, ports.udp ? "udp" : "tcp");
+}
+
+bool can_have_firewall(system &calls)
+{
+	return calls.exists("/proc/sys/net/netfilter/nf_conntrack_max");
 }
 
 result<firewall> read_firewall(system &calls)

@@ -19,6 +19,8 @@ struct port_pair {
 	bool udp = false;
 
 	bool operator==(const port_pair &) const = default;
+	// Nobody elsewhere can come to it.
+	[[nodiscard]] bool is_for_this_host_alone() const;
 	// Could a packet be meant for both?
 	[[nodiscard]] bool collides(const port_pair &other) const;
 };
@@ -43,6 +45,9 @@ struct firewall {
 	std::vector<published_port> published;
 	std::vector<std::string> translated; // networks whose VMs speak by the host's addresses
 };
+
+// False without connection tracking: then nothing translates addresses, and there is no table.
+bool can_have_firewall(system &calls);
 
 // EPERM: only who has CAP_NET_ADMIN may look. ENOENT: nft is not installed.
 result<firewall> read_firewall(system &calls);

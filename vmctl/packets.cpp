@@ -9,7 +9,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sys/wait.h>
 
 #include "network_manager.hpp"
@@ -44,15 +43,10 @@ std::optional<std::uint64_t> number_of(system &calls, const std::string &path)
 
 // --- what networks want -----------------------------------------------------
 
-bool is_for_others(const published_port &one)
-{
-	return one.ports.address >> 24 != IN_LOOPBACKNET;
-}
-
 bool publishes(const firewall &ours, const network_info &network)
 {
 	return std::ranges::any_of(ours.published, [&](const published_port &one) {
-		return is_for_others(one) && network.addresses &&
+		return !one.ports.is_for_this_host_alone() && network.addresses &&
 		       ((one.ip4 ^ network.addresses->host) & network.addresses->mask()) == 0;
 	});
 }
@@ -285,11 +279,10 @@ result<std::vector<shut_chain>> find_shut_chains(system &calls)
 	return shut;
 }
 
-// Without connection tracking there is no address translation, so no table of ours; without nft
-// nobody has made it.
+// Without nft nobody has made the table.
 result<firewall> find_ours(system &calls)
 {
-	if (!calls.exists("/proc/sys/net/netfilter/nf_conntrack_max"))
+	if (!can_have_firewall(calls))
 		return firewall{};
 
 	auto found = read_firewall(calls);

@@ -23,14 +23,6 @@ namespace
 {
 
 constexpr unsigned cap_sys_admin = 21; // linux/capability.h
-// Without it there is no address translation, so no table of ours.
-constexpr const char *connection_tracking = "/proc/sys/net/netfilter/nf_conntrack_max";
-
-bool can_have_firewall(const context &world)
-{
-	return world.calls.exists(connection_tracking);
-}
-
 // While it lives, no other vmctl of root's changes the table. Who is not root does without: few
 // have the rights, and one who could hold the lock could hold up all.
 class table_lock
@@ -62,11 +54,6 @@ result<void> turn_on(const std::string &path)
 result<void> forward_packets()
 {
 	return turn_on("/proc/sys/net/ipv4/ip_forward");
-}
-
-bool is_for_this_host_alone(const port_pair &ports)
-{
-	return ports.address >> 24 == IN_LOOPBACKNET;
 }
 
 // This host's own packets for 127.0.0.1 may leave by the network. The module lets no VM send any
@@ -178,7 +165,7 @@ result<void> publish_at(const context &world, const vm_info &vm, std::span<const
 	};
 
 	VMCTL_TRY(edit(world, add));
-	if (!std::ranges::all_of(ports, is_for_this_host_alone))
+	if (!std::ranges::all_of(ports, &port_pair::is_for_this_host_alone))
 		VMCTL_TRY(forward_packets());
 	return lead_local_packets(network.data());
 }
@@ -249,7 +236,7 @@ std::optional<firewall> look_at_firewall(const context &world)
 
 result<void> check_unpublished(const context &world, std::span<const port_pair> ports)
 {
-	const auto now = can_have_firewall(world) ? look_at_firewall(world) : std::nullopt;
+	const auto now = can_have_firewall(world.calls) ? look_at_firewall(world) : std::nullopt;
 
 	for (const port_pair &one : ports)
 		VMCTL_TRY(check_unpublished(now.value_or(firewall{}), one));
@@ -258,13 +245,13 @@ result<void> check_unpublished(const context &world, std::span<const port_pair> 
 
 void sweep_firewall(const context &world)
 {
-	if (can_have_firewall(world))
+	if (can_have_firewall(world.calls))
 		look_at_firewall(world);
 }
 
 void sweep_silently(const context &world)
 {
-	if (world.calls.exists(connection_tracking))
+	if (can_have_firewall(world.calls))
 		static_cast<void>(sweep(world));
 }
 

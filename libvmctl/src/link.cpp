@@ -58,7 +58,7 @@ bool put_link(nl_msg *to, const network_options &options)
 	return put_data(to, options);
 }
 
-// The attributes of one that is of our kind; nothing for another.
+// The policy of a link of our kind; nothing for another.
 std::optional<network_policy> policy_of(nlattr *link_info)
 {
 	std::array<nlattr *, IFLA_INFO_MAX + 1> info{};
