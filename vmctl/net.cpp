@@ -277,7 +277,7 @@ json ports_of(const network_info &network, const firewall &rules)
 	json array = json::array();
 
 	for (const published_port &one : rules.published)
-		if (network.addresses && ((one.ip4 ^ network.addresses->host) & network.addresses->mask()) == 0)
+		if (network.addresses && network.addresses->has(one.ip4))
 			array.push_back({{"host", outside_text(one.ports)},
 					 {"vm", one.vm},
 					 {"ip", ip4_text(one.ip4)},

@@ -25,9 +25,7 @@ bool is_in(std::string_view text, const subnet &addresses)
 	if (!address || !bits || *bits > 32)
 		return false;
 
-	const subnet other{.host = *address, .prefix = static_cast<unsigned>(*bits)};
-
-	return ((other.host ^ addresses.host) & other.mask() & addresses.mask()) == 0;
+	return addresses.overlaps({.host = *address, .prefix = static_cast<unsigned>(*bits)});
 }
 
 bool is_named(std::string_view name, const network_info &network)

@@ -46,8 +46,7 @@ std::optional<std::uint64_t> number_of(system &calls, const std::string &path)
 bool publishes(const firewall &ours, const network_info &network)
 {
 	return std::ranges::any_of(ours.published, [&](const published_port &one) {
-		return !one.ports.is_for_this_host_alone() && network.addresses &&
-		       ((one.ip4 ^ network.addresses->host) & network.addresses->mask()) == 0;
+		return !one.ports.is_for_this_host_alone() && network.addresses && network.addresses->has(one.ip4);
 	});
 }
 
@@ -203,7 +202,7 @@ void add_strays(std::vector<finding> &to, const packet_paths &paths, const std::
 	for (const network_info &network : paths.networks)
 		for (const route &one : routes)
 			if (network.addresses && one.device != network.name && one.mask > network.addresses->mask() &&
-			    ((one.base ^ network.addresses->host) & network.addresses->mask()) == 0)
+			    network.addresses->has(one.base))
 				to.push_back({"routes", verdict::bad,
 					      fmt::format("{}/{} of {} leads to {}", ip4_text(one.base),
 							  std::popcount(one.mask), network.name, one.device),

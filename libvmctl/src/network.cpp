@@ -57,13 +57,6 @@ std::optional<subnet6> subnet6_of(rtnl_addr *row)
 	return found;
 }
 
-bool overlap(const subnet &a, const subnet &b)
-{
-	const std::uint32_t common = a.mask() & b.mask();
-
-	return ((a.host ^ b.host) & common) == 0;
-}
-
 bool overlap(const subnet6 &a, const subnet6 &b)
 {
 	const unsigned common = std::min(a.prefix, b.prefix), bytes = common / 8, bits = common % 8;
@@ -221,7 +214,7 @@ result<void> networks::check_free(const network_options &wanted) const
 		const auto there = subnet_of(row);
 		const auto there6 = subnet6_of(row);
 
-		if (there && there->prefix != 0 && overlap(*there, wanted.addresses))
+		if (there && there->prefix != 0 && there->overlaps(wanted.addresses))
 			other = fmt::format("{}/{}", ip4_text(there->host), there->prefix);
 		if (there6 && there6->prefix != 0 && wanted.addresses6 && overlap(*there6, *wanted.addresses6))
 			other = fmt::format("{}/{}", ip6_text(there6->host), there6->prefix);

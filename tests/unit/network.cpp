@@ -36,6 +36,20 @@ TEST(network, subnets)
 	EXPECT_TRUE(subnet::parse("10.0.0.0/8"));
 }
 
+TEST(network, what_is_in_a_subnet)
+{
+	const subnet wide{.host = 0x0a090001, .prefix = 16}, narrow{.host = 0x0a090381, .prefix = 25};
+	const subnet all{.host = 0x01020304, .prefix = 0}, other{.host = 0x0a0a0001, .prefix = 16};
+
+	EXPECT_TRUE(wide.has(0x0a090000) && wide.has(0x0a09ffff));
+	EXPECT_FALSE(wide.has(0x0a08ffff) || wide.has(0x0a0a0000));
+	EXPECT_TRUE(narrow.has(0x0a0903ff));
+	EXPECT_FALSE(narrow.has(0x0a09037f));
+	EXPECT_TRUE(wide.overlaps(narrow) && narrow.overlaps(wide) && wide.overlaps(wide));
+	EXPECT_FALSE(wide.overlaps(other) || other.overlaps(wide) || narrow.overlaps(other));
+	EXPECT_TRUE(all.overlaps(narrow) && narrow.overlaps(all));
+}
+
 TEST(network, what_is_no_subnet)
 {
 	for (const char *bad :

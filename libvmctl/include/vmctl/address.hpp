@@ -34,6 +34,15 @@ struct subnet {
 	/// `255.255.0.0`, as a number.
 	[[nodiscard]] std::uint32_t mask() const { return static_cast<std::uint32_t>(~0ull << (32 - prefix)); }
 
+	/// Is \p address one of these?
+	[[nodiscard]] bool has(std::uint32_t address) const { return ((address ^ host) & mask()) == 0; }
+
+	/// Is one of these one of \p other's?
+	[[nodiscard]] bool overlaps(const subnet &other) const
+	{
+		return prefix < other.prefix ? has(other.host) : other.has(host);
+	}
+
 	bool operator==(const subnet &) const = default;
 };
 
