@@ -123,7 +123,7 @@ test: deps
 
 test-svm: deps
 	+@$(MAKE) all kmod-6.12
-	@scripts/run-tests cli net nested moved live live-6.12 live-la57 low-memory fair host boots memory density fuzz
+	@scripts/run-tests cli net outside nested moved live live-6.12 live-la57 low-memory fair host boots memory density fuzz
 
 test-vmx: deps
 	+@$(MAKE) all kmod-6.12
@@ -136,7 +136,7 @@ test-fuzz: deps
 test-network: deps
 	@scripts/install-deps --network
 	+@$(MAKE) all
-	@scripts/run-tests net peers
+	@scripts/run-tests net outside peers
 
 test-debug test-debug-vmx: deps
 	+@$(MAKE) tests guest-unikernel kmod-debug-kernel

@@ -51,21 +51,21 @@ expect_refusal()
 }
 
 @test "net: who may not, does not" {
-	run --separate-stderr as_nobody vmctl net ls
+	vm_as_nobody net ls
 	expect_refusal "net ls: no right to open /dev/mayfly" 125
 	chmod 666 /dev/mayfly
-	run --separate-stderr as_nobody vmctl net create other --subnet 10.11.0.0/16
+	vm_as_nobody net create other --subnet 10.11.0.0/16
 	expect_refusal "net create: other: making the network: not permitted" 1
 	[[ $stderr == *"to mend it: run as root, or with CAP_NET_ADMIN" ]]
-	run --separate-stderr as_nobody vmctl net rm web
+	vm_as_nobody net rm web
 	expect_refusal "net rm: web: removing the network: not permitted" 1
-	run --separate-stderr as_nobody vmctl net rm -f web
+	vm_as_nobody net rm -f web
 	expect_refusal "net rm: web: removing the network: not permitted" 1
 	# Where the project lies may be nobody else's to read.
 	install -m 644 "$BATS_TEST_DIRNAME/../../build/guests/hello" /run/hello
-	run --separate-stderr as_nobody vmctl spawn --net web /run/hello
+	vm_as_nobody spawn --net web /run/hello
 	expect_refusal "spawn: someone else's network" 125
-	run --separate-stderr as_nobody vmctl net ls -q
+	vm_as_nobody net ls -q
 	chmod 600 /dev/mayfly
 	expect_status 0
 	expect_output web
@@ -252,7 +252,7 @@ expect_refusal()
 	wait "${streams[@]}"
 	cmp "$BATS_TEST_TMPDIR/sent" "$BATS_TEST_TMPDIR/came.2"
 	cmp "$BATS_TEST_TMPDIR/sent" "$BATS_TEST_TMPDIR/came.3"
-	has_state asks parked || has_state asks running || has_state asks ready
+	[[ $(field asks state) == @(parked|running|ready) ]]
 }
 
 @test "a cold VM wakes for a connection" {

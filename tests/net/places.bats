@@ -127,7 +127,7 @@ answered()
 	run ! ping -q -c 3 -i 0.01 -W 1 10.77.0.1
 	[[ $(dropped web to_vm_no_such_address) -ge 1 ]]
 	chmod 666 /dev/mayfly
-	run --separate-stderr as_nobody vmctl spawn -q --net web,router echo
+	vm_as_nobody spawn -q --net web,router echo
 	chmod 600 /dev/mayfly
 	expect_status 125
 	expect_error "vmctl: spawn: a router may send with any source"
@@ -168,7 +168,7 @@ answered()
 	vmctl net create web --subnet 10.9.0.0/16 --netns apart
 	run ! ip link show web
 	ip -n apart link show web
-	run --separate-stderr vmctl spawn -q --net web echo
+	vm spawn -q --net web echo
 	expect_status 125
 	ip netns exec apart vmctl spawn -q --name there --net web,ip=10.9.0.7 echo
 	[[ $(vmctl ip there) == 10.9.0.7 ]]
@@ -178,7 +178,7 @@ answered()
 	ip netns delete apart
 	[[ $(field there state) != ended ]]
 	for name in none . .. a/b ''; do
-		run --separate-stderr vmctl net create web --subnet 10.9.0.0/16 --netns "$name"
+		vm net create web --subnet 10.9.0.0/16 --netns "$name"
 		((status == 1 || status == 2))
 		[[ $stderr == "vmctl: net create: --netns $name: "* ]]
 	done
@@ -188,7 +188,7 @@ answered()
 @test "IPv6: none where the network has none" {
 	vmctl net create web --subnet 10.9.0.0/16
 	vmctl spawn -q --name back --net web echo
-	run --separate-stderr vmctl ip -6 back
+	vm ip -6 back
 	expect_status 1
 	expect_error "vmctl: ip: back: has no IPv6 address on a network"
 	[[ $(vmctl inspect back | jq '.[0].places[0].ip6') == null ]]

@@ -55,6 +55,27 @@ remove_far()
 	ip netns delete far
 }
 
+# What the bundled http serves.
+# shellcheck disable=SC2034
+page='<!doctype html><title>Mayfly</title><p>It works.</p>'
+
+# As vm, for somebody without rights.
+vm_as_nobody()
+{
+	run --separate-stderr as_nobody vmctl "$@"
+}
+
+# Until restore_nft, nft is not installed.
+hide_nft()
+{
+	mv /usr/sbin/nft /usr/sbin/nft.away
+}
+
+restore_nft()
+{
+	[[ ! -e /usr/sbin/nft.away ]] || mv /usr/sbin/nft.away /usr/sbin/nft
+}
+
 # What a browser here gets from $1, or somewhere else if words come before.
 fetched()
 {

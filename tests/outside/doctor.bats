@@ -3,7 +3,7 @@
 # What swallows packets of networks: each is so, doctor names it, and its fix mends it.
 
 # shellcheck disable=SC2154 # stderr is set by bats
-load with_network
+load ../net/with_network
 
 setup()
 {
@@ -14,7 +14,7 @@ setup()
 teardown()
 {
 	chmod 600 /dev/mayfly
-	[[ ! -e /usr/sbin/nft.away ]] || mv /usr/sbin/nft.away /usr/sbin/nft
+	restore_nft
 	remove_all
 	remove_far
 	nft delete table inet strict 2>/dev/null || true
@@ -130,7 +130,7 @@ mend()
 	[[ $(row firewall result) == unknown ]]
 	# Only root sees it.
 	chmod 666 /dev/mayfly
-	run --separate-stderr as_nobody vmctl doctor
+	vm_as_nobody doctor
 	expect_status 0
 	[[ $output == *"firewall           unknown  cannot tell whether one drops packets of VMs: only root sees rules"* ]]
 }
@@ -213,7 +213,7 @@ mend()
 	[[ $(row ip_forward result) == unknown ]]
 	[[ $(row ip_forward text) == *"; the table mayfly of nftables is not as it was made" ]]
 	nft delete table inet mayfly
-	mv /usr/sbin/nft /usr/sbin/nft.away
+	hide_nft
 	sysctl -qw net.ipv4.ip_forward=1
 	expect_content
 	[[ $(row firewall text) == *": there is no program nft" ]]

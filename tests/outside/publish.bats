@@ -3,7 +3,7 @@
 # What leads from this host and beyond to VMs, and from VMs to the world.
 
 # shellcheck disable=SC2154 # stderr is set by bats
-load with_network
+load ../net/with_network
 
 setup()
 {
@@ -16,18 +16,11 @@ teardown()
 	chmod 600 /dev/mayfly
 	remove_all
 	remove_far
-	[[ ! -e /usr/sbin/nft.away ]] || mv /usr/sbin/nft.away /usr/sbin/nft
+	restore_nft
 	if nft delete table inet mayfly 2>/dev/null; then
 		echo "something was left in the table"
 		return 1
 	fi
-}
-
-page='<!doctype html><title>Mayfly</title><p>It works.</p>'
-
-vm_as_nobody()
-{
-	run --separate-stderr as_nobody vmctl "$@"
 }
 
 none_left()
@@ -38,9 +31,9 @@ none_left()
 # vmctl without nft.
 vm_alone()
 {
-	mv /usr/sbin/nft /usr/sbin/nft.away
+	hide_nft
 	run --separate-stderr vmctl "$@"
-	mv /usr/sbin/nft.away /usr/sbin/nft
+	restore_nft
 }
 
 published()

@@ -3,7 +3,7 @@
 # Published ports of somebody who may not change this host's network.
 
 # shellcheck disable=SC2154 # stderr is set by bats
-load with_network
+load ../net/with_network
 
 setup()
 {
@@ -24,17 +24,10 @@ teardown()
 	remove_all
 }
 
-page='<!doctype html><title>Mayfly</title><p>It works.</p>'
-
 # vmctl run ARGS… of somebody without rights, in the background.
 run_as_nobody()
 {
 	in_background setpriv --reuid=65534 --regid=65534 --clear-groups vmctl run "$@"
-}
-
-vm_as_nobody()
-{
-	run --separate-stderr as_nobody vmctl "$@"
 }
 
 # The last of its ports is open, tcp or udp.
