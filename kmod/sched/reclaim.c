@@ -38,12 +38,12 @@ static void look_again_after(unsigned int ms)
 }
 
 /**
- * struct demand - how much should go cold
+ * struct goal - how much should go cold
  * @before: only VMs that parked at or before this time, in jiffies
  * @vms: how many at most
  * @pages: how many pages have been given back
  */
-struct demand {
+struct goal {
 	unsigned long before;
 	unsigned long vms;
 	unsigned int pages;
@@ -52,30 +52,30 @@ struct demand {
 /* Makes the VMs of a pool that have slept longest cold. */
 static void chill_pool(struct pool *pool, void *context)
 {
-	struct demand *demand = context;
+	struct goal *goal = context;
 	unsigned int got;
 
-	while (demand->vms && (got = cold_chill_first(pool, demand->before))) {
-		demand->pages += got;
-		demand->vms--;
+	while (goal->vms && (got = cold_chill_first(pool, goal->before))) {
+		goal->pages += got;
+		goal->vms--;
 	}
 }
 
 /* The same for all pools. Returns true when there may be more. */
-static bool chill_all(struct demand *demand)
+static bool chill_all(struct goal *goal)
 {
-	return pool_visit_in_turn(chill_pool, demand) && !demand->vms;
+	return pool_visit_in_turn(chill_pool, goal) && !goal->vms;
 }
 
 /* Those that are old enough now, not those that become so meanwhile. */
 static void chill_older_than(unsigned int ms)
 {
-	struct demand demand = { .before = jiffies - msecs_to_jiffies(ms) };
+	struct goal goal = { .before = jiffies - msecs_to_jiffies(ms) };
 
 	do {
-		demand.vms = BATCH;
+		goal.vms = BATCH;
 		cond_resched();
-	} while (chill_all(&demand));
+	} while (chill_all(&goal));
 }
 
 static void on_age_work(struct work_struct *work)
@@ -112,12 +112,12 @@ void reclaim_begin(void)
  */
 bool reclaim_from_sleepers(struct pool *pool)
 {
-	struct demand demand = { .before = jiffies - MIN_SLEEP, .vms = BATCH };
+	struct goal goal = { .before = jiffies - MIN_SLEEP, .vms = BATCH };
 
-	chill_pool(pool, &demand);
-	if (!demand.pages && pages_host_is_short())
-		chill_all(&demand);
-	return demand.pages;
+	chill_pool(pool, &goal);
+	if (!goal.pages && pages_host_is_short())
+		chill_all(&goal);
+	return goal.pages;
 }
 
 static void count_pool(struct pool *pool, void *context)
@@ -139,13 +139,13 @@ static unsigned long count_objects(struct shrinker *shrinker,
 static unsigned long scan_objects(struct shrinker *shrinker,
 				  struct shrink_control *control)
 {
-	struct demand demand = {
+	struct goal goal = {
 		.before = jiffies - MIN_SLEEP,
 		.vms = DIV_ROUND_UP(control->nr_to_scan, PAGES_PER_VM),
 	};
 
-	chill_all(&demand);
-	return demand.pages ?: SHRINK_STOP;
+	chill_all(&goal);
+	return goal.pages ?: SHRINK_STOP;
 }
 
 static struct shrinker *shrinker;
