@@ -16,6 +16,8 @@
 #include "mem/pages.h"
 #include "net/net.h"
 #include "net/port.h"
+#include "net/range.h"
+#include "sched/demand.h"
 #include "sched/fetch.h"
 #include "sched/reclaim.h"
 #include "sched/worker.h"
@@ -64,6 +66,7 @@ static int __init mayfly_init(void)
 	ret = pool_setup(&pool_events);
 	if (ret)
 		goto out_owner;
+	range_setup(&demand_events);
 	ret = port_setup(life_packet_arrived);
 	if (ret)
 		goto out_pool;
@@ -88,12 +91,17 @@ static int __init mayfly_init(void)
 	ret = hardware_setup();
 	if (ret)
 		goto out_reclaim;
-	ret = dev_setup();
+	ret = demand_setup();
 	if (ret)
 		goto out_hardware;
+	ret = dev_setup();
+	if (ret)
+		goto out_demand;
 	pr_info("mayfly: ready, %s\n", backend->name);
 	return 0;
 
+out_demand:
+	demand_teardown();
 out_hardware:
 	hardware_teardown();
 out_reclaim:
@@ -128,6 +136,8 @@ out_backend:
 static void __exit mayfly_exit(void)
 {
 	dev_teardown();
+	net_teardown();
+	demand_teardown();
 	hardware_teardown();
 	reclaim_teardown();
 	pool_teardown();
@@ -135,7 +145,6 @@ static void __exit mayfly_exit(void)
 	catalog_teardown();
 	table_teardown();
 	vm_teardown();
-	net_teardown();
 	port_teardown();
 	image_teardown();
 	owner_teardown();

@@ -30,6 +30,9 @@
 #include "debug/tlbmodel.h"
 #include "mem/image.h"
 #include "mem/owner.h"
+#include "sched/demand.h"
+#include "uapi/mayfly.h"
+#include "uapi/mayfly_demand.h"
 #include "vm/cold.h"
 #include "vm/devpage.h"
 #include "vm/ends.h"
@@ -53,7 +56,8 @@ static long do_info(void __user *user)
 		.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
 			    MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY |
 			    MAYFLY_FEATURE_SNAPSHOTS | MAYFLY_FEATURE_READY |
-			    MAYFLY_FEATURE_SAVE | MAYFLY_FEATURE_NET,
+			    MAYFLY_FEATURE_SAVE | MAYFLY_FEATURE_NET |
+			    MAYFLY_FEATURE_DEMAND,
 		.cpu_vendor = backend->cpu_vendor,
 		.cpu_level = backend_cpu_level(),
 		.images = image_count(),
@@ -159,6 +163,17 @@ static long do_control_many(void __user *user)
 	return ret;
 }
 
+static long do_demand_remove(void __user *user)
+{
+	struct mayfly_demand_remove args;
+
+	if (copy_from_user(&args, user, sizeof(args)))
+		return -EFAULT;
+	if (args.flags || memchr_inv(args.reserved, 0, sizeof(args.reserved)))
+		return -EINVAL;
+	return demand_remove(args.id);
+}
+
 static long dev_ioctl(struct file *file, unsigned int command, unsigned long arg)
 {
 	void __user *user = (void __user *)arg;
@@ -180,6 +195,10 @@ static long dev_ioctl(struct file *file, unsigned int command, unsigned long arg
 		return do_open(user);
 	case MAYFLY_CONTROL:
 		return do_control_many(user);
+	case MAYFLY_DEMAND_LIST:
+		return list_demands(user);
+	case MAYFLY_DEMAND_REMOVE:
+		return do_demand_remove(user);
 	default:
 		return -ENOTTY;
 	}

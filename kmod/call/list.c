@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * list.c - the LIST calls: all VMs, or all images, that the caller may see.
+ * list.c - the LIST calls: all VMs, images, or registrations, that the caller may see.
  */
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -10,6 +10,9 @@
 #include "call/row.h"
 #include "mem/image.h"
 #include "mem/owner.h"
+#include "sched/demand.h"
+#include "uapi/mayfly.h"
+#include "uapi/mayfly_demand.h"
 #include "vm/inspect.h"
 #include "vm/table.h"
 #include "vm/vm.h"
@@ -58,8 +61,25 @@ static int visit_image(u64 *id, bool all, u64 row, u32 row_size)
 	return ret;
 }
 
+static int visit_demand(u64 *id, bool all, u64 row, u32 row_size)
+{
+	struct demand *demand = demand_find_from(id);
+	struct mayfly_demand_info info = {};
+	int ret = 0;
+
+	if (!demand)
+		return -ENOENT;
+	if (all || vm_is_callers(demand_uid(demand))) {
+		demand_inspect(demand, &info);
+		ret = row_put(row, row_size, &info, sizeof(info)) ?: 1;
+	}
+	demand_put(demand);
+	return ret;
+}
+
 static const struct listing vms = { sizeof(struct mayfly_vm_info), visit_vm };
 static const struct listing images = { sizeof(struct mayfly_image_info), visit_image };
+static const struct listing registrations = { sizeof(struct mayfly_demand_info), visit_demand };
 
 static int fill_rows(struct mayfly_list *list, const struct listing *what)
 {
@@ -125,4 +145,16 @@ long list_vms(void __user *user)
 long list_images(void __user *user)
 {
 	return list_all(user, &images);
+}
+
+/**
+ * list_demands - the DEMAND_LIST call
+ * @user: the caller's argument
+ *
+ * Context: may sleep.
+ * Return: as MAYFLY_DEMAND_LIST documents.
+ */
+long list_demands(void __user *user)
+{
+	return list_all(user, &registrations);
 }

@@ -7,5 +7,6 @@
 
 long list_vms(void __user *user);
 long list_images(void __user *user);
+long list_demands(void __user *user);
 
 #endif

@@ -19,8 +19,11 @@
 #include "mem/pages.h"
 #include "net/net.h"
 #include "net/switch.h"
+#include "sched/demand.h"
 #include "sched/reclaim.h"
 #include "sched/worker.h"
+#include "uapi/mayfly.h"
+#include "uapi/mayfly_demand.h"
 #include "vm/life.h"
 #include "vm/names.h"
 #include "vm/pool.h"
@@ -131,23 +134,62 @@ static int take_net(struct vm_template *template, const struct mayfly_spawn *spa
 	return 0;
 }
 
-/* Networks are all that there can be. */
-static int take_attachments(struct vm_template *template, const struct mayfly_spawn *spawn)
+/* What an attachment that asks for VMs on demand says; or none has. */
+struct on_demand {
+	struct mayfly_attach_demand wanted;
+	bool given;
+};
+
+static int take_demand(struct on_demand *demand, const struct mayfly_attachment *attachment)
+{
+	if (demand->given || attachment->flags || attachment->reserved ||
+	    attachment->size != sizeof(demand->wanted))
+		return -EINVAL;
+	if (copy_from_user(&demand->wanted, u64_to_user_ptr(attachment->payload),
+			   sizeof(demand->wanted)))
+		return -EFAULT;
+	demand->given = true;
+	return 0;
+}
+
+static int take_attachment(struct vm_template *template, struct on_demand *demand,
+			   const struct mayfly_spawn *spawn,
+			   const struct mayfly_attachment *attachment)
+{
+	switch (attachment->type) {
+	case MAYFLY_ATTACH_NET:
+		return template->nr_places < MAYFLY_MAX_NETS ?
+			       take_net(template, spawn, attachment) : -EOPNOTSUPP;
+	case MAYFLY_ATTACH_DEMAND:
+		return take_demand(demand, attachment);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static int take_attachments(struct vm_template *template, struct on_demand *demand,
+			    const struct mayfly_spawn *spawn)
 {
 	struct mayfly_attachment __user *user = u64_to_user_ptr(spawn->attachments);
 	struct mayfly_attachment one;
 	int ret = 0;
 	u32 i;
 
-	if (spawn->nr_attachments > MAYFLY_MAX_NETS)
+	if (spawn->nr_attachments > MAYFLY_MAX_NETS + 1)
 		return -EOPNOTSUPP;
 	for (i = 0; !ret && i < spawn->nr_attachments; i++) {
 		if (copy_from_user(&one, user + i, sizeof(one)))
 			return -EFAULT;
-		ret = one.type == MAYFLY_ATTACH_NET ? take_net(template, spawn, &one) :
-						      -EOPNOTSUPP;
+		ret = take_attachment(template, demand, spawn, &one);
 	}
 	return ret;
+}
+
+static bool demand_is_sane(const struct mayfly_spawn *spawn, const struct vm_template *template)
+{
+	return spawn->flags == (MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED) &&
+	       spawn->count == 1 && !spawn->name[0] && !spawn->ids &&
+	       template->nr_places == 1 && !template->places[0].ip4;
 }
 
 static void put_places(const struct vm_template *template)
@@ -254,7 +296,7 @@ static int make_owned(const struct vm_template *template,
 }
 
 /**
- * spawn - make VMs
+ * spawn - make VMs, or have packets make them
  * @spawn: copied from the caller, @created 0; it counts the VMs made, even when an
  *	error follows
  * @image: what they start from
@@ -271,13 +313,16 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 		.memory = spawn->memory ?: image->memory_default,
 		.detached = spawn->flags & MAYFLY_SPAWN_DETACHED,
 	};
+	struct on_demand demand = {};
 	int ret;
 
 	if (!spawn_is_sane(spawn, image))
 		return -EINVAL;
 	ret = take_args(&template, spawn);
 	if (!ret)
-		ret = take_attachments(&template, spawn);
+		ret = take_attachments(&template, &demand, spawn);
+	if (!ret && demand.given && !demand_is_sane(spawn, &template))
+		ret = -EINVAL;
 	if (ret)
 		goto out_args;
 	ret = -ENOMEM;
@@ -287,11 +332,13 @@ int spawn(struct mayfly_spawn *spawn, struct image *image, struct file **file)
 	template.owner = owner_get_current();
 	if (!template.owner)
 		goto out_pool;
-	if (template.detached)
+	if (demand.given)
+		ret = demand_add(&template, &demand.wanted);
+	else if (template.detached)
 		ret = make_detached(&template, spawn);
 	else
 		ret = make_owned(&template, spawn, file);
-	if (spawn->created)
+	if (spawn->created || demand.given)
 		reclaim_begin();
 	owner_put(template.owner);
 out_pool:

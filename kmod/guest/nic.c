@@ -22,6 +22,7 @@
 #include "guest/verdict.h"
 #include "mem/memory.h"
 #include "net/frame.h"
+#include "net/pass.h"
 #include "net/port.h"
 #include "net/rate.h"
 #include "net/ring.h"
@@ -199,7 +200,7 @@ static u32 share_of(const struct vm *vm, u32 batch)
 
 static u64 time_until_send(const struct port *port)
 {
-	return likely(!port->rate) ? 0 : rate_wait(port->sent, ktime_get_ns());
+	return likely(!port->rate) ? 0 : rate_wait(port->sent, ktime_get_ns(), RATE_BURST);
 }
 
 static void count_sent(struct port *port, u32 bytes)
@@ -245,7 +246,7 @@ static int send_all(struct vm *vm, struct port *port, struct mayfly_net_page *pa
 	}
 	ring_publish(&ring, done);
 	if (!list_empty(&batch))
-		port_send(port, &batch);
+		pass_on(port, &batch);
 	if (ret == -EPROTO)
 		port_shut(port);
 	if (ret > 0)
@@ -419,6 +420,7 @@ static int serve(struct vm *vm, struct port *port, u64 *gpa, u64 *again)
 	if (!ret && !port->shut)
 		ret = receive_all(vm, port, page, gpa);
 	WRITE_ONCE(page->link, !port->shut);
+	WRITE_ONCE(port->open, READ_ONCE(page->open));
 	return ret;
 }
 

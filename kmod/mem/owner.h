@@ -33,6 +33,7 @@ struct owner {
 	struct tally tally;		/* [a] of this user alone */
 	atomic_long_t threads;		/* [a] workers that count as this user's */
 	atomic_long_t queued;		/* [a] bytes of packets that wait for this user's VMs */
+	u64 births;			/* range.c's: of VMs that packets have made */
 };
 
 struct owner *owner_get_current(void);

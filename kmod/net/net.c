@@ -23,6 +23,7 @@
 #include "net/frame.h"
 #include "net/net.h"
 #include "net/port.h"
+#include "net/range.h"
 #include "net/switch.h"
 #include "uapi/mayfly.h"
 
@@ -78,20 +79,20 @@ static bool is_forbidden(const struct sk_buff *skb, const struct net_device *dev
 }
 
 /* Returns SWITCH_DROPS, or why it was dropped. */
-static enum switch_drop pass_on(struct sk_buff *skb, struct net_device *dev)
+static enum switch_drop pass_to_vm(struct sk_buff *skb, struct net_device *dev)
 {
-	struct port *port = port_find(switch_of(dev), skb);
-	enum switch_drop why = SWITCH_DROP_POLICY;
+	struct net_switch *net = switch_of(dev);
+	bool forbidden = is_forbidden(skb, dev);
+	struct port *port = forbidden ? port_find(net, skb) : range_find_port(net, skb);
 
-	if (!port) {
-		why = SWITCH_DROP_NOBODY;
+	if (IS_ERR_OR_NULL(port)) {
 		tell_unreachable(skb);
-	} else if (!is_forbidden(skb, dev)) {
-		strip(skb);
-		return port_deliver(port, skb);
+		return port ? SWITCH_DROP_BIRTH : SWITCH_DROP_NOBODY;
 	}
-	kfree_skb(skb);
-	return why;
+	if (forbidden)
+		return SWITCH_DROP_POLICY;
+	strip(skb);
+	return range_deliver(port, skb);
 }
 
 /* Bottom halves are off, so under RCU. */
@@ -102,11 +103,13 @@ static netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	if (!is_for_one(skb) || skb_orphan_frags_rx(skb, GFP_ATOMIC))
 		goto drop;
-	why = pass_on(skb, dev);
-	if (why == SWITCH_DROPS)
+	why = pass_to_vm(skb, dev);
+	if (why == SWITCH_DROPS) {
 		dev_sw_netstats_tx_add(dev, 1, length);
-	else
+	} else {
+		kfree_skb(skb);
 		switch_count_lost(switch_of(dev), dev, why);
+	}
 	return NETDEV_TX_OK;
 drop:
 	DEV_STATS_INC(dev, tx_dropped);
@@ -128,7 +131,7 @@ static int net_init(struct net_device *dev)
 /* No packet is on its way to a guest any more, and none will come from one. */
 static void net_uninit(struct net_device *dev)
 {
-	RCU_INIT_POINTER(switch_of(dev)->dev, NULL);
+	range_close_all(switch_of(dev));
 }
 
 static const struct net_device_ops device_ops = {
@@ -146,6 +149,7 @@ static const char drop_names[SWITCH_DROPS][ETH_GSTRING_LEN] = {
 	[SWITCH_DROP_NOBODY] = "to_vm_no_such_address",
 	[SWITCH_DROP_RATE] = "to_vm_over_rate",
 	[SWITCH_DROP_POLICY] = "from_vm_to_vm_forbidden",
+	[SWITCH_DROP_BIRTH] = "to_vm_not_made",
 };
 
 static int count_statistics(struct net_device *dev, int set)

@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 struct net_switch;
+struct port;
 
 /**
  * struct port_place - where a VM shall be
@@ -16,6 +17,7 @@ struct net_switch;
  * @dns4: of the name server that it is told; 0: the host's address
  * @rate: bytes a second each way; 0: no limit
  * @router: it may send with any source
+ * @reserved: a port of that address, which becomes the VM's and is NULL then; or NULL
  */
 struct port_place {
 	struct net_switch *net;
@@ -23,6 +25,7 @@ struct port_place {
 	__be32 dns4;
 	u64 rate;
 	bool router;
+	struct port **reserved;
 };
 
 #endif

@@ -8,6 +8,7 @@
 #include <linux/err.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/jiffies.h>
 #include <linux/percpu_counter.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -24,6 +25,11 @@
 /* For one VM. */
 #define QUEUE_PACKETS	64
 #define QUEUE_BYTES	(256 * 1024)
+/* For one that is not there yet. */
+#define UNBORN_PACKETS	8
+#define UNBORN_BYTES	(64 * 1024)
+/* Somebody else would have to close his port, or to take it away, as often in between. */
+#define INSERT_TRIES	4
 /* For all, about: what VMs that do not read can cost the host, whoever has made them. */
 #define QUEUED_MAX	(64 << 20)
 /* For the VMs of any user but root, so that one cannot take it all. */
@@ -50,12 +56,15 @@ static bool all_have_room(const struct port *port)
 
 static bool has_room(const struct port *port, const struct sk_buff *skb)
 {
-	if (!port->vm || port->shut || !all_have_room(port))
+	u32 packets = port->vm ? QUEUE_PACKETS : UNBORN_PACKETS;
+	u32 bytes = port->vm ? QUEUE_BYTES : UNBORN_BYTES;
+
+	if (port->shut || !all_have_room(port))
 		return false;
 	/* One of any size. */
 	return skb_queue_empty(&port->queue) ||
-	       (skb_queue_len(&port->queue) < QUEUE_PACKETS &&
-		port->bytes + skb->truesize <= QUEUE_BYTES);
+	       (skb_queue_len(&port->queue) < packets &&
+		port->bytes + skb->truesize <= bytes);
 }
 
 /* Returns SWITCH_DROPS, or why it must be dropped. */
@@ -63,12 +72,14 @@ static enum switch_drop admit(struct port *port, const struct sk_buff *skb)
 {
 	u64 now;
 
-	if (!has_room(port, skb))
+	if (port->closed)
+		return SWITCH_DROP_NOBODY;
+	if ((!port->vm && !port->expects_vm) || !has_room(port, skb))
 		return SWITCH_DROP_FULL;
 	if (likely(!port->rate))
 		return SWITCH_DROPS;
 	now = ktime_get_ns();
-	if (rate_wait(port->received, now))
+	if (rate_wait(port->received, now, RATE_BURST))
 		return SWITCH_DROP_RATE;
 	rate_take(&port->received, now, skb->len, port->rate);
 	return SWITCH_DROPS;
@@ -86,31 +97,57 @@ static bool is_of_subnet(u32 address, u32 gateway, u32 mask)
 	       address & ~mask && ~(address | mask);
 }
 
-/* The next free one, so that an address is not used again soon. */
-static int insert_anywhere(struct xarray *ports, struct port *port, u32 *next)
+/* Where it was somebody else may be by now. */
+static void withdraw(struct port *port)
+{
+	xa_cmpxchg_bh(&port->net->ports, ntohl(port->ip4), port, NULL, 0);
+}
+
+/*
+ * The next free one, so that an address is not used again soon. Those of ranges get their VMs
+ * when a packet comes.
+ */
+static int insert_anywhere(struct net_switch *net, struct port *port)
 {
 	u32 gateway = ntohl(port->subnet.gateway), mask = ntohl(port->subnet.mask), address;
 	struct xa_limit limit = XA_LIMIT((gateway & mask) + 1, (gateway | ~mask) - 1);
+	u32 tries = SWITCH_RANGES_MAX + 2;
 	int ret;
 
 	if (limit.min > limit.max)
 		return -EADDRNOTAVAIL;
-	ret = xa_reserve(ports, gateway, MEMORY_SLEEP);
-	if (!ret)
-		ret = xa_alloc_cyclic(ports, &address, port, limit, next, MEMORY_SLEEP);
-	if (ret < 0)
-		return ret == -EBUSY ? -EADDRNOTAVAIL : ret;
-	port->ip4 = htonl(address);
-	return 0;
+	ret = xa_reserve_bh(&net->ports, gateway, MEMORY_SLEEP);
+	while (!ret && tries--) {
+		ret = xa_alloc_cyclic_bh(&net->ports, &address, port, limit, &net->next,
+					 MEMORY_SLEEP);
+		if (ret < 0)
+			break;
+		port->ip4 = htonl(address);
+		if (!switch_skip_range(net, &address))
+			return 0;
+		withdraw(port);
+		xa_lock_bh(&net->ports);
+		net->next = address;
+		xa_unlock_bh(&net->ports);
+		ret = 0;
+	}
+	return ret && ret != -EBUSY ? ret : -EADDRNOTAVAIL;
 }
 
-static int insert_at(struct xarray *ports, struct port *port, u32 address)
+static bool has_place_in_subnet(const struct port *port)
+{
+	const struct net_subnet *subnet = &port->subnet;
+
+	return is_of_subnet(ntohl(port->ip4), ntohl(subnet->gateway), ntohl(subnet->mask));
+}
+
+static int insert_at(struct xarray *ports, struct port *port)
 {
 	int ret;
 
-	if (!is_of_subnet(address, ntohl(port->subnet.gateway), ntohl(port->subnet.mask)))
+	if (!has_place_in_subnet(port))
 		return -EINVAL;
-	ret = xa_insert(ports, address, port, MEMORY_SLEEP);
+	ret = xa_insert_bh(ports, ntohl(port->ip4), port, MEMORY_SLEEP);
 	return ret == -EBUSY ? -EADDRINUSE : ret;
 }
 
@@ -127,9 +164,63 @@ static void take_ip6(struct port *port)
 	}
 }
 
+/* Without what depends on its address. */
+static struct port *make_port(const struct port_place *place, unsigned int i,
+			      struct owner *owner, gfp_t gfp)
+{
+	struct port *port = kzalloc(sizeof(*port), gfp);
+	int ret;
+
+	if (!port)
+		return ERR_PTR(-ENOMEM);
+	ret = switch_read_subnet(place->net, &port->subnet);
+	if (ret) {
+		kfree(port);
+		return ERR_PTR(ret);
+	}
+	spin_lock_init(&port->lock);
+	__skb_queue_head_init(&port->queue);
+	INIT_LIST_HEAD(&port->by_range);
+	kref_get(&place->net->ref);
+	port->net = place->net;
+	port->ip4 = place->ip4;
+	port->dns4 = place->dns4 ?: port->subnet.gateway;
+	port->event = 1 + i;
+	port->rings = MAYFLY_GPA_RINGS + i * PAGE_SIZE;
+	port->rate = place->rate;
+	port->router = place->router;
+	port->owner = owner;
+	port->active = jiffies;
+	return port;
+}
+
+/* A port that has nobody's packets. */
+static void drop_port(struct port *port)
+{
+	switch_put(port->net);
+	kfree_rcu(port, rcu);
+}
+
+/* From now on packets that come for it are the VM's. */
+static void adopt(struct port *port, struct vm *vm)
+{
+	spin_lock_bh(&port->lock);
+	port->vm = vm;
+	spin_unlock_bh(&port->lock);
+}
+
+static struct port *take_reserved(const struct port_place *place, struct vm *vm)
+{
+	struct port *port = *place->reserved;
+
+	*place->reserved = NULL;
+	adopt(port, vm);
+	return port;
+}
+
 /**
  * port_open - give a VM a place on a switch
- * @place: where
+ * @place: where; a port that has been reserved there becomes the VM's
  * @i: which one of the VM's it is
  * @vm: the VM, which may be found already, or will be
  * @owner: the VM's
@@ -141,34 +232,97 @@ struct port *port_open(const struct port_place *place, unsigned int i, struct vm
 		       struct owner *owner)
 {
 	struct net_switch *net = place->net;
-	struct port *port = kzalloc(sizeof(*port), MEMORY_SLEEP);
+	struct port *port;
 	int ret;
 
-	if (!port)
-		return ERR_PTR(-ENOMEM);
-	spin_lock_init(&port->lock);
-	__skb_queue_head_init(&port->queue);
-	port->ip4 = place->ip4;
-	port->event = 1 + i;
-	port->rings = MAYFLY_GPA_RINGS + i * PAGE_SIZE;
-	port->rate = place->rate;
-	port->router = place->router;
-	port->vm = vm;
-	port->owner = owner;
-	ret = switch_read_subnet(net, &port->subnet);
-	port->dns4 = place->dns4 ?: port->subnet.gateway;
-	if (!ret && port->ip4)
-		ret = insert_at(&net->ports, port, ntohl(port->ip4));
-	else if (!ret)
-		ret = insert_anywhere(&net->ports, port, &net->next);
+	if (place->reserved)
+		return take_reserved(place, vm);
+	port = make_port(place, i, owner, MEMORY_SLEEP);
+	if (IS_ERR(port))
+		return port;
+	ret = port->ip4 ? insert_at(&net->ports, port) : insert_anywhere(net, port);
 	if (ret) {
-		kfree(port);
+		drop_port(port);
 		return ERR_PTR(ret);
 	}
 	take_ip6(port);
-	kref_get(&net->ref);
-	port->net = net;
+	adopt(port, vm);
 	return port;
+}
+
+/**
+ * port_prepare - a port whose VM will be made
+ * @place: where, with the address
+ * @owner: who will be the VM's
+ * @on_close: called once, when it is closed
+ * @range: for the caller
+ *
+ * Context: under RCU.
+ * Return: the port, which is in no table; NULL when no VM can have that address; or ERR_PTR(-ENOMEM).
+ */
+struct port *port_prepare(const struct port_place *place, struct owner *owner,
+			  port_closed_fn *on_close, void *range)
+{
+	struct port *port = make_port(place, 0, owner, MEMORY_ATOMIC);
+
+	if (IS_ERR(port))
+		return PTR_ERR(port) == -ENOMEM ? port : NULL;
+	port->on_close = on_close;
+	port->range = range;
+	port->expects_vm = true;
+	take_ip6(port);
+	if (has_place_in_subnet(port))
+		return port;
+	port_discard(port);
+	return NULL;
+}
+
+/**
+ * port_discard - undo port_prepare()
+ * @port: has never been in the table
+ */
+void port_discard(struct port *port)
+{
+	switch_put(port->net);
+	kfree(port);
+}
+
+/* Returns @port, the one that is there, or NULL; ERR_PTR(-EAGAIN) if that has changed meanwhile. */
+static struct port *try_insert(struct xarray *ports, struct port *port)
+{
+	u32 address = ntohl(port->ip4);
+	struct port *old = xa_load(ports, address);
+	void *before;
+	int ret;
+
+	if (!old) {
+		/* Not in the place of one that is reserved. */
+		ret = xa_insert_bh(ports, address, port, MEMORY_ATOMIC);
+		return !ret ? port : ret == -EBUSY ? ERR_PTR(-EAGAIN) : NULL;
+	}
+	if (!READ_ONCE(old->closed))
+		return old;
+	before = xa_cmpxchg_bh(ports, address, old, port, MEMORY_ATOMIC);
+	if (before == old)
+		return port;
+	return xa_is_err(before) ? NULL : ERR_PTR(-EAGAIN);
+}
+
+/**
+ * port_insert - from now on a port is found
+ * @port: after port_prepare()
+ *
+ * Context: bottom halves off, under RCU.
+ * Return: @port; the one that is there already; or NULL when there can be none.
+ */
+struct port *port_insert(struct port *port)
+{
+	struct port *there = ERR_PTR(-EAGAIN);
+	int tries;
+
+	for (tries = 0; tries < INSERT_TRIES && IS_ERR(there); tries++)
+		there = try_insert(&port->net->ports, port);
+	return IS_ERR(there) ? NULL : there;
 }
 
 static bool has_route(const struct sk_buff *skb, unsigned short family)
@@ -176,33 +330,66 @@ static bool has_route(const struct sk_buff *skb, unsigned short family)
 	return skb_dst(skb) && skb_dst(skb)->ops->family == family;
 }
 
-static struct port *find_ip4(struct net_switch *net, __be32 address)
+/**
+ * port_at - which VM has an address?
+ * @net: the switch
+ * @address: IPv4, in network order
+ *
+ * Context: under RCU.
+ * Return: the VM's port, or NULL. One that is closed may still be in the table.
+ */
+struct port *port_at(struct net_switch *net, __be32 address)
 {
-	return xa_load(&net->ports, ntohl(address));
+	struct port *port = xa_load(&net->ports, ntohl(address));
+
+	return port && !READ_ONCE(port->closed) ? port : NULL;
 }
 
 static struct port *find_ip6(struct net_switch *net, const struct in6_addr *address)
 {
-	struct port *port = find_ip4(net, address->s6_addr32[3]);
+	struct port *port = port_at(net, address->s6_addr32[3]);
 
 	return port && port_has_ip6(port, address) ? port : NULL;
 }
 
-/* Where it goes next: its destination, or the VM that its route leads by. */
-static struct port *find_next_ip4(struct net_switch *net, const struct sk_buff *skb)
+static __be32 next_ip4(const struct sk_buff *skb)
 {
 	__be32 to = ip_hdr(skb)->daddr;
 
-	return find_ip4(net, has_route(skb, AF_INET) ? rt_nexthop(skb_rtable(skb), to) : to);
+	return has_route(skb, AF_INET) ? rt_nexthop(skb_rtable(skb), to) : to;
 }
 
-static struct port *find_next_ip6(struct net_switch *net, const struct sk_buff *skb)
+static const struct in6_addr *next_ip6(const struct sk_buff *skb)
 {
 	struct in6_addr *to = &ipv6_hdr(skb)->daddr;
 
-	return find_ip6(net, has_route(skb, AF_INET6) ?
-				     rt6_nexthop((struct rt6_info *)skb_dst(skb), to) :
-				     to);
+	return has_route(skb, AF_INET6) ? rt6_nexthop((struct rt6_info *)skb_dst(skb), to) : to;
+}
+
+/**
+ * port_next_hop - where does a packet go next?
+ * @skb: the packet, with its network header in one piece
+ *
+ * Context: under RCU.
+ * Return: its destination, or the VM that its route leads by: an IPv4 address, or what an IPv6
+ * address ends with.
+ */
+__be32 port_next_hop(const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP) ? next_ip4(skb) : next_ip6(skb)->s6_addr32[3];
+}
+
+/**
+ * port_is_for - is a packet for a port?
+ * @port: has the IPv4 address that port_next_hop() says
+ * @skb: the packet
+ *
+ * Context: under RCU.
+ * Return: false if its IPv6 address is another one.
+ */
+bool port_is_for(const struct port *port, const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP) || port_has_ip6(port, next_ip6(skb));
 }
 
 /**
@@ -215,8 +402,9 @@ static struct port *find_next_ip6(struct net_switch *net, const struct sk_buff *
  */
 struct port *port_find(struct net_switch *net, const struct sk_buff *skb)
 {
-	return skb->protocol == htons(ETH_P_IP) ? find_next_ip4(net, skb) :
-						  find_next_ip6(net, skb);
+	struct port *port = port_at(net, port_next_hop(skb));
+
+	return port && port_is_for(port, skb) ? port : NULL;
 }
 
 /**
@@ -229,18 +417,54 @@ struct port *port_find(struct net_switch *net, const struct sk_buff *skb)
  */
 struct port *port_find_sender(struct net_switch *net, const struct sk_buff *skb)
 {
-	return skb->protocol == htons(ETH_P_IP) ? find_ip4(net, ip_hdr(skb)->saddr) :
+	return skb->protocol == htons(ETH_P_IP) ? port_at(net, ip_hdr(skb)->saddr) :
 						  find_ip6(net, &ipv6_hdr(skb)->saddr);
+}
+
+/* Under its lock. Who counts it knows before anybody can find out that it is closed. */
+static void mark_closed(struct port *port)
+{
+	port_closed_fn *on_close = port->on_close;
+
+	port->on_close = NULL;
+	if (on_close)
+		on_close(port, !port->admitted || !skb_queue_empty(&port->queue));
+	port->vm = NULL;
+	WRITE_ONCE(port->closed, true);
 }
 
 static void close(struct port *port)
 {
-	/* The second time somebody else may be there. */
-	xa_cmpxchg(&port->net->ports, ntohl(port->ip4), port, NULL, 0);
 	spin_lock_bh(&port->lock);
-	port->vm = NULL;
+	mark_closed(port);
 	drop_queue(port);
 	spin_unlock_bh(&port->lock);
+	withdraw(port);
+}
+
+/**
+ * port_close_idle - close a port whose VM does nothing
+ * @port: of a VM, or of one that has ended
+ * @claim: called with the VM, which is alive, and with the port's lock held; true: it has seen
+ *	all that has come, and does nothing any more
+ *
+ * What comes from now on is nobody's. What the VM has not read, although it has seen it, is lost.
+ *
+ * Context: under RCU.
+ * Return: the VM that has been claimed, or NULL.
+ */
+struct vm *port_close_idle(struct port *port, bool (*claim)(struct vm *vm))
+{
+	struct vm *vm;
+
+	spin_lock_bh(&port->lock);
+	vm = port->vm;
+	if (vm && claim(vm))
+		mark_closed(port);
+	else
+		vm = NULL;
+	spin_unlock_bh(&port->lock);
+	return vm;
 }
 
 /**
@@ -265,6 +489,7 @@ void port_shut(struct port *port)
 {
 	spin_lock_bh(&port->lock);
 	port->shut = true;
+	WRITE_ONCE(port->open, 0);
 	drop_queue(port);
 	spin_unlock_bh(&port->lock);
 }
@@ -281,18 +506,18 @@ void port_free_all(struct port *first)
 
 	for (; first; first = next) {
 		next = first->next;
-		switch_put(first->net);
-		kfree_rcu(first, rcu);
+		drop_port(first);
 	}
 }
 
 /**
  * port_deliver - let a packet wait for the guest
  * @port: found under RCU
- * @skb: the packet, which is not the caller's any more
+ * @skb: the packet, which is not the caller's any more if it waits
  *
  * Context: bottom halves off.
- * Return: SWITCH_DROPS; or why it was dropped.
+ * Return: SWITCH_DROPS if it waits; SWITCH_DROP_NOBODY: the port has been closed, so look for
+ * another one; or else why it must be dropped.
  */
 enum switch_drop port_deliver(struct port *port, struct sk_buff *skb)
 {
@@ -303,73 +528,13 @@ enum switch_drop port_deliver(struct port *port, struct sk_buff *skb)
 	if (why == SWITCH_DROPS) {
 		__skb_queue_tail(&port->queue, skb);
 		count_bytes(port, skb->truesize);
-		port_arrived(port->vm, port->event);
+		port->admitted = true;
+		WRITE_ONCE(port->active, jiffies);
+		if (likely(port->vm))
+			port_arrived(port->vm, port->event);
 	}
 	spin_unlock(&port->lock);
-	if (why != SWITCH_DROPS)
-		kfree_skb(skb);
 	return why;
-}
-
-/* What captures packets on the device sees this one too. */
-static void show(struct net_device *dev, struct sk_buff *skb)
-{
-	if (!dev_nit_active(dev))
-		return;
-	skb->dev = dev;
-	dev_queue_xmit_nit(skb, dev);
-	skb->dev = NULL;
-}
-
-static enum switch_drop pass(const struct net_switch *net, struct port *to,
-			     struct sk_buff *skb)
-{
-	if (net->policy == MAYFLY_POLICY_DIRECT)
-		return port_deliver(to, skb);
-	kfree_skb(skb);
-	return SWITCH_DROP_POLICY;
-}
-
-/* Those for VMs of the same network do not come to the host's stack. Bottom halves are off. */
-static void deliver_inside(struct net_switch *net, struct net_device *dev,
-			   struct list_head *skbs)
-{
-	struct sk_buff *skb, *next;
-
-	list_for_each_entry_safe(skb, next, skbs, list) {
-		struct port *to = port_find(net, skb);
-		unsigned int length = skb->len;
-
-		if (!to)
-			continue;
-		skb_list_del_init(skb);
-		show(dev, skb);
-		switch_count_passed(net, dev, length, pass(net, to, skb));
-	}
-}
-
-/**
- * port_send - pass on what a guest has sent
- * @port: the claimant's
- * @skbs: judged packets, linked by skb->list; they are dropped if the device is down
- *	or deleted
- *
- * Context: task, interrupts on. The host's protocols run here, in the sender's time.
- */
-void port_send(struct port *port, struct list_head *skbs)
-{
-	struct net_switch *net = port->net;
-	struct net_device *dev;
-
-	rcu_read_lock();
-	local_bh_disable();
-	dev = net->policy == MAYFLY_POLICY_HOST ? NULL : switch_device(net);
-	if (dev)
-		deliver_inside(net, dev, skbs);
-	local_bh_enable();
-	rcu_read_unlock();
-	if (!list_empty(skbs))
-		switch_receive(net, skbs);
 }
 
 /**

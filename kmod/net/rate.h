@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * rate.h - a limit of bytes a second, with bursts.
+ * rate.h - a limit of bytes, or anything else, a second, with bursts.
  *
  * Pure logic. A bucket is the time at which all that has gone through will have taken as long as
  * the rate says. It may be so far ahead of the clock as a burst is long.
@@ -11,30 +11,31 @@
 #include <linux/types.h>
 
 #define RATE_SECOND	1000000000ull	/* nanoseconds */
-#define RATE_BURST	(RATE_SECOND / 10)
+#define RATE_BURST	(RATE_SECOND / 10)	/* of bytes */
 
 /**
  * rate_wait - when may more go through?
  * @bucket: of its direction
  * @now: nanoseconds
+ * @burst: likewise
  *
- * Return: nanoseconds until a packet may pass; 0: one of any length may pass now.
+ * Return: nanoseconds until something may pass; 0: as much as there is may pass now.
  */
-static inline u64 rate_wait(u64 bucket, u64 now)
+static inline u64 rate_wait(u64 bucket, u64 now, u64 burst)
 {
-	return bucket > now + RATE_BURST ? bucket - now - RATE_BURST : 0;
+	return bucket > now + burst ? bucket - now - burst : 0;
 }
 
 /**
  * rate_take - something goes through
  * @bucket: to fill
  * @now: nanoseconds
- * @bytes: of a packet
- * @rate: bytes a second, not 0
+ * @amount: as much of it
+ * @rate: so much a second, not 0
  */
-static inline void rate_take(u64 *bucket, u64 now, u32 bytes, u64 rate)
+static inline void rate_take(u64 *bucket, u64 now, u32 amount, u64 rate)
 {
-	*bucket = (*bucket > now ? *bucket : now) + bytes * RATE_SECOND / rate;
+	*bucket = (*bucket > now ? *bucket : now) + amount * RATE_SECOND / rate;
 }
 
 #endif

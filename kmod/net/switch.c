@@ -32,7 +32,9 @@ struct net_switch *switch_make(kuid_t owner, kgid_t group, u32 policy)
 	if (!net)
 		return NULL;
 	kref_init(&net->ref);
-	xa_init_flags(&net->ports, XA_FLAGS_ALLOC);
+	xa_init_flags(&net->ports, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
+	spin_lock_init(&net->ranges_lock);
+	INIT_HLIST_HEAD(&net->ranges);
 	net->owner = owner;
 	net->group = group;
 	net->policy = policy;
@@ -143,6 +145,110 @@ struct net_device *switch_device(const struct net_switch *net)
 	struct net_device *dev = rcu_dereference(net->dev);
 
 	return dev && netif_running(dev) ? dev : NULL;
+}
+
+static int check_range(const struct net_switch *net, const struct switch_range *range)
+{
+	const struct switch_range *other;
+	unsigned int count = 0;
+
+	lockdep_assert_held(&net->ranges_lock);
+	if (!rcu_access_pointer(net->dev))
+		return -ENODEV;
+	hlist_for_each_entry(other, &net->ranges, node) {
+		if (range->first <= other->last && other->first <= range->last)
+			return -EEXIST;
+		count++;
+	}
+	return count < SWITCH_RANGES_MAX ? 0 : -ENOSPC;
+}
+
+/**
+ * switch_add_range - from now on a range is found
+ * @net: the switch
+ * @range: until switch_remove_range(), and an RCU grace period later
+ *
+ * Return: 0, -ENODEV after the end of its device, -EEXIST when there is one with some of its
+ * addresses, -ENOSPC when there are too many.
+ */
+int switch_add_range(struct net_switch *net, struct switch_range *range)
+{
+	int ret;
+
+	spin_lock(&net->ranges_lock);
+	ret = check_range(net, range);
+	if (!ret)
+		hlist_add_head_rcu(&range->node, &net->ranges);
+	spin_unlock(&net->ranges_lock);
+	return ret;
+}
+
+/**
+ * switch_remove_range - a range is not found any more, but under RCU
+ * @net: the switch
+ * @range: after switch_add_range(); it may have been removed already
+ */
+void switch_remove_range(struct net_switch *net, struct switch_range *range)
+{
+	spin_lock(&net->ranges_lock);
+	hlist_del_init_rcu(&range->node);
+	spin_unlock(&net->ranges_lock);
+}
+
+/**
+ * switch_close - the end of a switch's device
+ * @net: the switch
+ * @lost: called for each of its ranges, which has been removed; does not sleep
+ */
+void switch_close(struct net_switch *net, switch_range_fn *lost)
+{
+	struct switch_range *range;
+	struct hlist_node *next;
+
+	RCU_INIT_POINTER(net->dev, NULL);
+	spin_lock(&net->ranges_lock);
+	hlist_for_each_entry_safe(range, next, &net->ranges, node) {
+		hlist_del_init_rcu(&range->node);
+		lost(range);
+	}
+	spin_unlock(&net->ranges_lock);
+}
+
+/**
+ * switch_find_range - which range is an address of?
+ * @net: the switch
+ * @address: in the host's byte order
+ *
+ * Context: under RCU.
+ * Return: the range, or NULL.
+ */
+struct switch_range *switch_find_range(const struct net_switch *net, u32 address)
+{
+	struct switch_range *range;
+
+	hlist_for_each_entry_rcu(range, &net->ranges, node)
+		if (address >= range->first && address <= range->last)
+			return range;
+	return NULL;
+}
+
+/**
+ * switch_skip_range - if an address is one of a range's, go on after that
+ * @net: the switch
+ * @address: in the host's byte order; out: one that is not this range's
+ *
+ * Return: false when it is not.
+ */
+bool switch_skip_range(const struct net_switch *net, u32 *address)
+{
+	const struct switch_range *range;
+
+	rcu_read_lock();
+	range = switch_find_range(net, *address);
+	if (range)
+		*address = range->last + 1;
+	rcu_read_unlock();
+	return range;
 }
 
 static void drop_all(struct list_head *skbs)

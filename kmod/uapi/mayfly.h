@@ -5,10 +5,10 @@
  * Three kinds of file descriptor:
  *
  *   device  open("/dev/mayfly"): INFO, IMAGE_CREATE, IMAGE_LIST, IMAGE_OPEN, SPAWN,
- *           LIST, OPEN, CONTROL. read() takes struct mayfly_end records of the VMs
- *           that have ended since the descriptor was opened, as many as fit; it
- *           waits for the first unless O_NONBLOCK (-EAGAIN). poll() reports POLLIN
- *           when there are any.
+ *           LIST, OPEN, CONTROL, and those of mayfly_demand.h. read() takes struct
+ *           mayfly_end records of the VMs that have ended since the descriptor was
+ *           opened, as many as fit; it waits for the first unless O_NONBLOCK
+ *           (-EAGAIN). poll() reports POLLIN when there are any.
  *   image   from IMAGE_CREATE, IMAGE_OPEN or SNAPSHOT: STAT, IMAGE_TAG, IMAGE_REMOVE,
  *           EXTENTS, GET_STATE, MEMORY; passed to SPAWN. VMs, images derived from it,
  *           descriptors and its name keep an image alive.
@@ -179,6 +179,7 @@ struct mayfly_info {
 /* EXTENTS, MEMORY and GET_STATE of images, ARGUMENTS, CONTROL_HOLD, a vendor and SAME_TSC in IMAGE_CREATE */
 #define MAYFLY_FEATURE_SAVE		64
 #define MAYFLY_FEATURE_NET		128	/* MAYFLY_ATTACH_NET */
+#define MAYFLY_FEATURE_DEMAND		256	/* mayfly_demand.h */
 
 #define MAYFLY_INFO_DEBUG	1	/* built with the TLB model */
 #define MAYFLY_INFO_CLOCK	2	/* guest clocks are stable */

@@ -219,7 +219,7 @@ static void end_claimed(struct vm *vm)
 	set_run_state(vm, MAYFLY_ENDED);
 	spin_unlock_irqrestore(&vm->pool->lock, flags);
 	wake_waiters(vm);
-	if (!vm->detached && !atomic_read(&vm->descriptors))
+	if ((!vm->detached || vm->autoremove) && !atomic_read(&vm->descriptors))
 		life_remove(vm);
 	vm_put(vm);
 }
@@ -418,22 +418,6 @@ int life_kill(struct vm *vm)
 	return ret;
 }
 
-/**
- * life_close - one descriptor less
- * @vm: the VM
- *
- * The last one ends and removes a VM that is not detached.
- *
- * Context: may sleep; does not wait. The caller has a reference.
- */
-void life_close(struct vm *vm)
-{
-	if (!atomic_dec_and_test(&vm->descriptors) || vm->detached)
-		return;
-	if (begin_kill(vm) == -ESRCH)
-		life_remove(vm);
-}
-
 /* Its record may be read already, while whoever ends it has the lock. */
 static bool ends_now(struct vm *vm)
 {
@@ -444,6 +428,55 @@ static bool ends_now(struct vm *vm)
 	ended = vm->run_state == MAYFLY_ENDED;
 	spin_unlock_irqrestore(&vm->pool->lock, flags);
 	return ended;
+}
+
+/**
+ * life_close - one descriptor less
+ * @vm: the VM
+ *
+ * The last one ends and removes a VM that is not detached. One that goes with its end, and has
+ * ended, it removes.
+ *
+ * Context: may sleep; does not wait. The caller has a reference.
+ */
+void life_close(struct vm *vm)
+{
+	if (!atomic_dec_and_test(&vm->descriptors))
+		return;
+	if (vm->detached ? vm->autoremove && ends_now(vm) : begin_kill(vm) == -ESRCH)
+		life_remove(vm);
+}
+
+/**
+ * life_claim_parked - claim a VM that waits, to end it
+ * @vm: the VM
+ *
+ * Context: any but hard interrupts.
+ * Return: true with the VM claimed, for life_end_claimed(); false when it does anything else.
+ */
+bool life_claim_parked(struct vm *vm)
+{
+	unsigned long flags;
+	bool parked;
+
+	spin_lock_irqsave(&vm->pool->lock, flags);
+	parked = vm->run_state == MAYFLY_PARKED;
+	if (parked)
+		life_claim(vm, NULL);
+	spin_unlock_irqrestore(&vm->pool->lock, flags);
+	return parked;
+}
+
+/**
+ * life_end_claimed - end a VM that the caller has claimed, as if it were killed
+ * @vm: the VM
+ *
+ * Context: may sleep. The caller has a reference.
+ */
+void life_end_claimed(struct vm *vm)
+{
+	vm->end = killed;
+	end_claimed(vm);
 }
 
 /**

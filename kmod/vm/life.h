@@ -58,6 +58,8 @@ void life_packet_arrived(struct vm *vm, u32 port);
 int life_kill(struct vm *vm);
 int life_remove(struct vm *vm);
 void life_close(struct vm *vm);
+bool life_claim_parked(struct vm *vm);
+void life_end_claimed(struct vm *vm);
 
 void life_on_deadline(struct pool *pool);
 

@@ -152,6 +152,7 @@ static void init_vm(struct vm *vm, const struct vm_template *template)
 	INIT_LIST_HEAD(&vm->memory.pages);
 	vcpu_init(&vm->vcpu, &vm->memory.s2);
 	vm->detached = template->detached;
+	vm->autoremove = template->autoremove;
 	vm->memory.image = image_get(template->image);
 	vm->pool = template->pool;
 	pool_get(vm->pool);
@@ -186,6 +187,9 @@ static int attach(struct vm *vm, const struct vm_template *template)
 		*last = port;
 		last = &port->next;
 		vm->memory.rings++;
+		/* Packets wait there for it. */
+		if (template->places[i].reserved)
+			atomic64_or(BIT_ULL(port->event), &vm->pending);
 	}
 	return 0;
 }

@@ -106,6 +106,7 @@ struct vm {
 	bool named;			/* [I] in the table of names */
 	bool published;			/* table.c's: may be found; set last */
 	bool detached;			/* [I] */
+	bool autoremove;		/* [I] with @detached: it is removed when it ends */
 	struct rhash_head by_key;	/* table.c's own */
 	struct pool *pool;		/* [I] */
 	struct owner *owner;		/* [I] */
@@ -135,6 +136,7 @@ struct vm {
  * @argc: strings in it
  * @memory: bytes
  * @detached: they outlive the caller
+ * @autoremove: nobody has to remove them, for nobody may know of them
  */
 struct vm_template {
 	struct image *image;
@@ -147,6 +149,7 @@ struct vm_template {
 	u32 argc;
 	u64 memory;
 	bool detached;
+	bool autoremove;
 };
 
 struct vm *vm_make(const struct vm_template *template, const char *name);

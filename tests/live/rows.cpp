@@ -2,6 +2,9 @@
 //
 // Rows of any length: how callers and modules of different age understand each other.
 
+#include <mayfly.h>
+#include <mayfly_demand.h>
+
 #include "machine.hpp"
 
 namespace
@@ -113,7 +116,7 @@ TEST_F(Rows, InfoSaysWhatTheModuleCanDo)
 	EXPECT_EQ(info.api_version, unsigned{MAYFLY_API_VERSION});
 	EXPECT_EQ(info.features, MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES | MAYFLY_FEATURE_END_RECORDS |
 					 MAYFLY_FEATURE_MEMORY | MAYFLY_FEATURE_SNAPSHOTS | MAYFLY_FEATURE_READY |
-					 MAYFLY_FEATURE_SAVE | MAYFLY_FEATURE_NET);
+					 MAYFLY_FEATURE_SAVE | MAYFLY_FEATURE_NET | MAYFLY_FEATURE_DEMAND);
 	EXPECT_EQ(info.cpu_vendor, info.backend == 1 ? MAYFLY_VENDOR_AMD : MAYFLY_VENDOR_INTEL);
 	EXPECT_EQ(info.cpu_level, unsigned{MAYFLY_CPU_SSE42}) << "both emulated CPUs have all of it";
 }
@@ -123,7 +126,7 @@ TEST_F(Rows, AttachmentsOfAnUnknownTypeAreRefused)
 	mayfly_spawn spawn = live::spawn_request(image);
 	mayfly_attachment one{};
 
-	one.type = MAYFLY_ATTACH_NET + 1;
+	one.type = MAYFLY_ATTACH_DEMAND + 1;
 	spawn.attachments = live::address(&one);
 	spawn.nr_attachments = 1;
 	EXPECT_EQ(call(device, MAYFLY_SPAWN, &spawn), -EOPNOTSUPP);

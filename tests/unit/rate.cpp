@@ -17,8 +17,8 @@ u64 time_for(unsigned packets, u32 bytes, u64 rate)
 	u64 bucket = 0, now = start;
 
 	for (unsigned i = 0; i < packets; i++) {
-		now += rate_wait(bucket, now);
-		EXPECT_EQ(rate_wait(bucket, now), 0u);
+		now += rate_wait(bucket, now, RATE_BURST);
+		EXPECT_EQ(rate_wait(bucket, now, RATE_BURST), 0u);
 		rate_take(&bucket, now, bytes, rate);
 	}
 	return now - start;
@@ -26,8 +26,8 @@ u64 time_for(unsigned packets, u32 bytes, u64 rate)
 
 TEST(rate, nothing_waits_at_first)
 {
-	EXPECT_EQ(rate_wait(0, 0), 0u);
-	EXPECT_EQ(rate_wait(0, start), 0u);
+	EXPECT_EQ(rate_wait(0, 0, RATE_BURST), 0u);
+	EXPECT_EQ(rate_wait(0, start, RATE_BURST), 0u);
 	EXPECT_EQ(time_for(1, 65535, 1), 0u) << "one packet of any length";
 }
 
@@ -54,10 +54,10 @@ TEST(rate, what_was_not_used_is_one_burst_at_most)
 	u64 bucket = 0;
 
 	rate_take(&bucket, start, 1000, 1000);
-	EXPECT_EQ(rate_wait(bucket, start), RATE_SECOND - RATE_BURST);
-	EXPECT_EQ(rate_wait(bucket, start + RATE_SECOND), 0u);
+	EXPECT_EQ(rate_wait(bucket, start, RATE_BURST), RATE_SECOND - RATE_BURST);
+	EXPECT_EQ(rate_wait(bucket, start + RATE_SECOND, RATE_BURST), 0u);
 	rate_take(&bucket, start + 100 * RATE_SECOND, 1000, 1000);
-	EXPECT_EQ(rate_wait(bucket, start + 100 * RATE_SECOND), RATE_SECOND - RATE_BURST);
+	EXPECT_EQ(rate_wait(bucket, start + 100 * RATE_SECOND, RATE_BURST), RATE_SECOND - RATE_BURST);
 }
 
 TEST(rate, extremes)
@@ -65,7 +65,7 @@ TEST(rate, extremes)
 	u64 bucket = 0;
 
 	rate_take(&bucket, start, 65535, 1);
-	EXPECT_EQ(rate_wait(bucket, start), 65535 * RATE_SECOND - RATE_BURST);
+	EXPECT_EQ(rate_wait(bucket, start, RATE_BURST), 65535 * RATE_SECOND - RATE_BURST);
 	bucket = 0;
 	rate_take(&bucket, start, 65535, UINT64_MAX);
 	EXPECT_EQ(bucket, start);
