@@ -36,6 +36,14 @@ public:
 	/// Gives that memory back to the host.
 	void give_back();
 
+	/// Tells the host how many connections are open. A VM that a packet has made is left alone for
+	/// longer while there are some.
+	void tell_open(std::uint32_t connections)
+	{
+		if (there_)
+			rings().open = connections;
+	}
+
 	/// Event port.
 	unsigned port() const { return port_; }
 

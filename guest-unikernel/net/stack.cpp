@@ -192,6 +192,15 @@ void say_good_bye()
 	for_each_network([](const network &there) { mayfly::notify(there.device->port()); });
 }
 
+void tell_open_connections()
+{
+	std::uint32_t count = 0;
+
+	for (const auto *pcb = tcp_active_pcbs; pcb != nullptr; pcb = pcb->next)
+		++count;
+	for_each_network([=](const network &there) { there.device->tell_open(count); });
+}
+
 bool has_burst_behind()
 {
 	std::size_t idle = 0;
@@ -365,6 +374,7 @@ mayfly::events mayfly::net::poll(std::uint64_t deadline)
 		auto until = std::min(deadline, next_tick());
 		const auto end_of_burst = burst_is_behind ? now_ns() + burst_end : MAYFLY_FOREVER;
 		until = std::min(until, end_of_burst);
+		tell_open_connections();
 		auto came = wait_until(is_due ? 0 : until);
 
 		const auto now = now_ns();
