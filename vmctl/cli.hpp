@@ -158,6 +158,7 @@ int verb_logs(const context &, const invocation &);
 int verb_migrate(const context &, const invocation &);
 int verb_net_create(const context &, const invocation &);
 int verb_net_hosts(const context &, const invocation &);
+int verb_net_on_demand(const context &, const invocation &);
 int verb_net_inspect(const context &, const invocation &);
 int verb_net_ls(const context &, const invocation &);
 int verb_net_rm(const context &, const invocation &);

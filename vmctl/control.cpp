@@ -93,7 +93,7 @@ public:
 	selection picked;
 	clock::time_point since = clock::now();
 
-	// Does `what` with those of `these` VMs; how many it worked for.
+	// Does `what` with those of `these` VMs; how many it worked for, or that have gone by themselves.
 	outcome<std::size_t> apply(operation what, std::span<const chosen> these, complaints &wrong) const
 	{
 		std::vector<std::uint64_t> ids;
@@ -109,7 +109,7 @@ public:
 		for (std::size_t i = 0; i < these.size(); i++) {
 			const int code = (*results)[i];
 
-			if (code == 0)
+			if (code == 0 || (what == operation::remove && code == ENOENT && !these[i].by_name))
 				done++;
 			else if (these[i].by_name || !is_moot(what, code))
 				wrong.add(these[i].row, why(what, code));
@@ -272,16 +272,17 @@ int verb_rm(const context &world, const invocation &in)
 
 	for (const error &missing : work.picked.missing)
 		wrong.add(missing);
-	if (in.has("force")) {
-		auto alive = those(work.picked.vms, is_alive);
 
+	auto all = work.picked.vms;
+
+	if (in.has("force")) {
 		// What ends or goes meanwhile is no failure of a removal.
-		for (chosen &one : alive)
-			one.by_name = false;
-		CLI_TRY(world, work.apply(operation::kill, alive, wrong));
+		for (chosen &one : all)
+			one.by_name &= !is_alive(one.row);
+		CLI_TRY(world, work.apply(operation::kill, those(all, is_alive), wrong));
 	}
 
-	const std::size_t count = CLI_TRY(world, work.apply(operation::remove, work.picked.vms, wrong));
+	const std::size_t count = CLI_TRY(world, work.apply(operation::remove, all, wrong));
 
 	work.tell(world, "removed", count);
 	sweep_firewall(world);

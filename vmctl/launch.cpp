@@ -337,6 +337,65 @@ outcome<void> judge(const context &world, const invocation &in, spawn_request &r
 	return {};
 }
 
+namespace
+{
+
+// What the command line says.
+struct wish {
+	std::string said;
+	spawn_request request;
+	std::vector<port_pair> ports;
+};
+
+// Mistakes in what was found show without a module.
+outcome<launch> finish(const context &world, const invocation &in, wish wanted, outcome<device> to,
+		       outcome<found_image> found)
+{
+	if (!found)
+		return std::unexpected(found.error());
+
+	const auto least = memory_needed(*found);
+
+	if (!least)
+		return std::unexpected(least.error());
+	if (const auto enough = check_needs(wanted.said, wanted.request.memory, *least); !enough)
+		return std::unexpected(enough.error());
+	if (!to)
+		return std::unexpected(to.error());
+	if (const auto judged = judge(world, in, wanted.request, *to); !judged)
+		return std::unexpected(judged.error());
+	if (auto *loaded = std::get_if<image>(&*found))
+		return launch{std::move(*to), std::move(*loaded), std::move(wanted.said), std::move(wanted.request),
+			      std::move(wanted.ports)};
+
+	auto from = load_file(*to, std::get<guest_file>(*found));
+
+	if (!from)
+		return std::unexpected(from.error());
+	return launch{std::move(*to), std::move(*from), std::move(wanted.said), std::move(wanted.request),
+		      std::move(wanted.ports)};
+}
+
+} // namespace
+
+outcome<launch> prepare_image(const context &world, const invocation &in, const std::string &word)
+{
+	auto request = parse_request(in, 1);
+
+	if (!request)
+		return std::unexpected(request.error());
+
+	auto to = open_device(world);
+
+	if (!to && !is_module_missing(to.error()))
+		return std::unexpected(to.error());
+
+	auto found = find_image(world, to, word);
+
+	return finish(world, in, {.said = word, .request = *std::move(request), .ports = {}}, std::move(to),
+		      std::move(found));
+}
+
 outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count, lone_ports without_net)
 {
 	std::string word = in.operands.empty() ? default_image : in.operands.front();
@@ -356,28 +415,8 @@ outcome<launch> prepare(const context &world, const invocation &in, std::uint32_
 
 	auto found = find_operand(world, in, to);
 
-	if (!found)
-		return std::unexpected(found.error());
-
-	const auto least = memory_needed(*found);
-
-	if (!least)
-		return std::unexpected(least.error());
-	if (const auto enough = check_needs(word, request->memory, *least); !enough)
-		return std::unexpected(enough.error());
-	if (!to)
-		return std::unexpected(to.error());
-	if (const auto judged = judge(world, in, *request, *to); !judged)
-		return std::unexpected(judged.error());
-	if (auto *loaded = std::get_if<image>(&*found))
-		return launch{std::move(*to), std::move(*loaded), std::move(word), std::move(*request),
-			      std::move(*ports)};
-
-	auto from = load_file(*to, std::get<guest_file>(*found));
-
-	if (!from)
-		return std::unexpected(from.error());
-	return launch{std::move(*to), std::move(*from), std::move(word), std::move(*request), std::move(*ports)};
+	return finish(world, in, {.said = std::move(word), .request = *std::move(request), .ports = *std::move(ports)},
+		      std::move(to), std::move(found));
 }
 
 outcome<void> open_ports(const context &world, const launch &plan, std::uint64_t id)

@@ -22,6 +22,9 @@ struct launch {
 outcome<launch> prepare(const context &world, const invocation &in, std::uint32_t count,
 			lone_ports without_net = lone_ports::are_refused);
 
+// The same for one VM of the image that `word` means, without its ports.
+outcome<launch> prepare_image(const context &world, const invocation &in, const std::string &word);
+
 // What the command line says of the VMs, judged without the module.
 outcome<spawn_request> parse_request(const invocation &in, std::uint32_t count);
 

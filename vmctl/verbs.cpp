@@ -125,6 +125,18 @@ constexpr std::array net_create_options{
 	option{"netns", "NAME", "make it in this network namespace, as ip netns add has made it"},
 };
 constexpr std::array net_ls_options{option{"quiet,q", "", "only names"}, json};
+constexpr std::array net_on_demand_options{
+	option{"range", "CIDR", "addresses that get their VMs when a packet comes, as 10.9.4.0/24"},
+	option{"image", "IMAGE", "what the VMs are made from: an image, or a snapshot of one that is ready"},
+	memory,
+	option{"ports", "PORT[/udp]", "only packets for this port make one; several times, if wanted (any)", true},
+	option{"idle", "TIME", "end a VM that has had nothing to do for so long, as 500ms or 5m (2s)"},
+	option{"keep", "cold", "do not end them: they sleep"},
+	option{"rate", "N", "make so many a second at most (1000)"},
+	option{"max", "N", "so many at once at most (all)"},
+	option{"rm", "CIDR", "make none for these addresses any more"},
+	json,
+};
 constexpr std::array net_rm_options{option{"force,f", "", "also with VMs, which live on without it"}};
 constexpr std::array help_options{option{"man", "", "all of it as a page, for: vmctl help --man | man -l -"}};
 
@@ -192,6 +204,9 @@ constexpr std::array table{
 	verb{"net hosts", "", wires, "net hosts NETWORK…",
 	     "Print the addresses of VMs and their names, as NAME.mayfly, in the form of /etc/hosts", {}, any, false,
 	     verb_net_hosts},
+	verb{"net on-demand", "", wires, "net on-demand [NETWORK] [--range CIDR --image IMAGE [-m SIZE] [--ports PORT] [--idle TIME | --keep cold] [--rate N] [--max N] [-- ARGS…] | --rm CIDR]",
+	     "Have packets make VMs, which end when they are idle; else list the addresses that do", net_on_demand_options, 1, true,
+	     verb_net_on_demand},
 	verb{"net inspect", "", wires, "net inspect NETWORK…",
 	     "Print all there is to know about networks, as JSON",
 	     json_options, any, false, verb_net_inspect},

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "uapi.hpp"
+#include "vmctl/demand.hpp"
 #include "vmctl/descriptor.hpp"
 #include "vmctl/error.hpp"
 #include "vmctl/image_info.hpp"
@@ -22,6 +23,7 @@ namespace vmctl
 
 [[nodiscard]] vm_info info_of(const mayfly_vm_info &raw);
 [[nodiscard]] image_info info_of(const mayfly_image_info &raw);
+[[nodiscard]] demand_info info_of(const mayfly_demand_info &raw);
 [[nodiscard]] vm_stat stat_of(const mayfly_vm_info &raw);
 // An image of the FPU lies beside the registers.
 struct raw_vcpu {

@@ -13,9 +13,9 @@
 #include "vmctl/host_check.hpp"
 #include "vmctl/network.hpp"
 
-#include "arguments.hpp"
 #include "control.hpp"
 #include "convert.hpp"
+#include "spawn_call.hpp"
 #include "timeout.hpp"
 
 namespace vmctl
@@ -31,79 +31,6 @@ std::optional<std::uint32_t> last_number(const spawn_request &request)
 	// Beyond this the numbers wrap, and get no longer.
 	return static_cast<std::uint32_t>(std::min<std::uint64_t>(*request.first + request.count - 1ull, UINT32_MAX));
 }
-
-// What can be judged without the module, which would only say EINVAL.
-result<void> judge(const spawn_request &request)
-{
-	if (request.memory)
-		VMCTL_TRY(check_memory(*request.memory));
-	VMCTL_TRY(check_arguments(request.arguments));
-	if (request.places.size() > most_places)
-		return fail(EINVAL, fmt::format("a VM has at most {} places on networks", most_places));
-	if (request.name.empty())
-		return {};
-
-	auto named = check_name(request.name, last_number(request));
-
-	if (!named)
-		named.error().what.insert(0, request.name + ": ");
-	return named;
-}
-
-// SPAWN's argument, without what its two kinds differ in, and what that points to.
-struct spawn_call {
-	spawn_call(const image &from, const spawn_request &request) : packed(pack_arguments(request.arguments))
-	{
-		argument.image = from.fd();
-		argument.fd = -1;
-		argument.memory = request.memory.value_or(0);
-		argument.args = packed.empty() ? 0 : address_of(packed.data());
-		argument.args_length = static_cast<std::uint32_t>(packed.size());
-		argument.flags = request.start ? MAYFLY_SPAWN_START : 0u;
-		if (request.first) {
-			argument.flags |= MAYFLY_SPAWN_NUMBERED;
-			argument.first = *request.first;
-		}
-		put_name(argument.name, request.name);
-		for (const network_place &place : request.places)
-			attach(place);
-	}
-	spawn_call(const spawn_call &) = delete;
-	spawn_call &operator=(const spawn_call &) = delete;
-
-	// SPAWN, as often as it takes.
-	int make(const descriptor &handle, const spawn_request &request)
-	{
-		const int ret = handle.calls().ioctl(handle.fd(), MAYFLY_SPAWN, &argument);
-
-		if ((ret != -EADDRINUSE && ret != -EINVAL) || request.places.empty() || !request.places.front().or_any)
-			return ret;
-		nets.front().ip4 = 0;
-		return handle.calls().ioctl(handle.fd(), MAYFLY_SPAWN, &argument);
-	}
-
-	mayfly_spawn argument{};
-
-private:
-	void attach(const network_place &place)
-	{
-		const std::uint32_t i = argument.nr_attachments++;
-
-		nets.at(i) = {.ifindex = place.network,
-			      .ip4 = htonl(place.ip4),
-			      .dns4 = htonl(place.dns4),
-			      .flags = place.router ? MAYFLY_PLACE_ROUTER : 0u,
-			      .rate = place.rate};
-		attachments[i].type = MAYFLY_ATTACH_NET;
-		attachments[i].size = sizeof nets[i];
-		attachments[i].payload = address_of(&nets[i]);
-		argument.attachments = address_of(attachments.data());
-	}
-
-	std::string packed;
-	std::array<mayfly_attach_net, most_places> nets{};
-	std::array<mayfly_attachment, most_places> attachments{};
-};
 
 std::string raise(std::string_view parameter, std::string_view what = "VMs")
 {
@@ -170,6 +97,23 @@ error place_error(int code, std::span<const network_place> places)
 }
 
 } // namespace
+
+result<void> check_request(const spawn_request &request)
+{
+	if (request.memory)
+		VMCTL_TRY(check_memory(*request.memory));
+	VMCTL_TRY(check_arguments(request.arguments));
+	if (request.places.size() > most_places)
+		return fail(EINVAL, fmt::format("a VM has at most {} places on networks", most_places));
+	if (request.name.empty())
+		return {};
+
+	auto named = check_name(request.name, last_number(request));
+
+	if (!named)
+		named.error().what.insert(0, request.name + ": ");
+	return named;
+}
 
 error bytes_error(const module_info &info)
 {
@@ -242,7 +186,7 @@ spawn_report device::spawn(const image &from, const spawn_request &request) cons
 {
 	spawn_report report;
 
-	if (const auto judged = judge(request); !judged) {
+	if (const auto judged = check_request(request); !judged) {
 		report.failure = judged.error();
 		return report;
 	}
@@ -265,7 +209,7 @@ spawn_report device::spawn(const image &from, const spawn_request &request) cons
 
 result<vm> device::spawn_attached(const image &from, const spawn_request &request) const
 {
-	VMCTL_TRY(judge(request));
+	VMCTL_TRY(check_request(request));
 
 	spawn_call call(from, request);
 	mayfly_spawn &argument = call.argument;

@@ -16,7 +16,7 @@ namespace vmctl
 namespace
 {
 
-// Hands the first \p row_size bytes of each row of LIST or IMAGE_LIST \p command, ids
+// Hands the first \p row_size bytes of each row of the listing \p command, ids
 // \p from to \p to, to \p take: one call for up to 1,024, then one for every max_batch.
 template <class Raw>
 result<void> sweep(const descriptor &handle, unsigned long command, const char *what, std::uint32_t row_size,
@@ -65,6 +65,16 @@ result<std::vector<vm_info>> device::list(std::uint64_t from, std::uint64_t to) 
 
 	VMCTL_TRY(sweep<mayfly_vm_info>(handle_, MAYFLY_LIST, "VMs", sizeof(mayfly_vm_info), from, to,
 					[&](const mayfly_vm_info &raw) { rows.push_back(info_of(raw)); }));
+	return rows;
+}
+
+result<std::vector<demand_info>> device::demands() const
+{
+	std::vector<demand_info> rows;
+
+	VMCTL_TRY(sweep<mayfly_demand_info>(handle_, MAYFLY_DEMAND_LIST, "addresses on demand",
+					    sizeof(mayfly_demand_info), 0, std::numeric_limits<std::uint64_t>::max(),
+					    [&](const mayfly_demand_info &raw) { rows.push_back(info_of(raw)); }));
 	return rows;
 }
 

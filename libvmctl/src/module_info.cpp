@@ -55,6 +55,7 @@ std::string missing_features(std::uint64_t features)
 		{MAYFLY_FEATURE_READY, "guests that say when they are ready"},
 		{MAYFLY_FEATURE_SAVE, "saving"},
 		{MAYFLY_FEATURE_NET, "networks"},
+		{MAYFLY_FEATURE_DEMAND, "VMs on demand"},
 	};
 	std::string missing;
 

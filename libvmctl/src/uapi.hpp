@@ -11,6 +11,7 @@
 #include <linux/if_link.h>
 #include <linux/sockios.h>
 #include <mayfly.h>
+#include <mayfly_demand.h>
 #include <mayfly_guest.h>
 
 namespace vmctl

@@ -80,7 +80,8 @@ public:
 		module_info.backend = 1;
 		module_info.features = MAYFLY_FEATURE_CPU_LEVELS | MAYFLY_FEATURE_IMAGE_NAMES |
 				       MAYFLY_FEATURE_END_RECORDS | MAYFLY_FEATURE_MEMORY | MAYFLY_FEATURE_SNAPSHOTS |
-				       MAYFLY_FEATURE_READY | MAYFLY_FEATURE_SAVE | MAYFLY_FEATURE_NET;
+				       MAYFLY_FEATURE_READY | MAYFLY_FEATURE_SAVE | MAYFLY_FEATURE_NET |
+				       MAYFLY_FEATURE_DEMAND;
 		module_info.cpu_vendor = MAYFLY_VENDOR_AMD;
 		module_info.cpu_level = MAYFLY_CPU_SSE42;
 		module_info.max_vms = 100000;

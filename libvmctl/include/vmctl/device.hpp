@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "demand.hpp"
 #include "descriptor.hpp"
 #include "elf_image.hpp"
 #include "image.hpp"
@@ -169,6 +170,21 @@ public:
 	/// Makes one VM that ends with its last handle; \p request.count is 1. For
 	/// vm::run() leave request.start false. Errors as spawn().
 	[[nodiscard]] result<vm> spawn_attached(const image &from, const spawn_request &request) const;
+
+	/// Makes no VM: has the module make one from \p from, as \p request says, whenever a packet
+	/// comes for an address of \p range on its one network, and end it when nothing comes any
+	/// more. This lasts as long as the network's device, or until remove_demand(). The
+	/// caller owns the VMs, and is charged for them. In \p request the count is 1, and there is no
+	/// name and no address. EINVAL also for addresses that are not of the network, EEXIST some are
+	/// on demand already, ENOSPC the network has too many ranges; else errors as spawn().
+	[[nodiscard]] result<void> make_on_demand(const image &from, const spawn_request &request,
+						  const demand_range &range) const;
+
+	/// All registered ranges that the caller may see, by ascending id.
+	[[nodiscard]] result<std::vector<demand_info>> demands() const;
+
+	/// From now on packets make no VMs. Those that there are end when they are idle. ENOENT, EPERM.
+	[[nodiscard]] result<void> remove_demand(std::uint64_t id) const;
 
 	/// All VMs the caller may see with ids from \p from to \p to, ascending: one
 	/// system call for up to 1,024, then one for every 65,536.

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "address.hpp"
+#include "demand.hpp"
 #include "descriptor.hpp"
 #include "device.hpp"
 #include "elf_image.hpp"
