@@ -11,8 +11,12 @@
 #include <cstdio>
 #include <memory>
 
+#include <arpa/inet.h>
 #include <net/if.h>
 #include <sys/mman.h>
+
+#include <mayfly.h>
+#include <mayfly_demand.h>
 
 #include "injection.hpp"
 #include "live/cgroup.hpp"
@@ -118,6 +122,18 @@ protected:
 		rows.resize(list.count);
 		return rows;
 	}
+	/// Of the first registration; 0 without one.
+	[[nodiscard]] std::uint64_t demand_id() const
+	{
+		mayfly_demand_info row{};
+		mayfly_list list{};
+
+		list.rows = live::address(&row);
+		list.row_size = sizeof(row);
+		list.count = 1;
+		EXPECT_EQ(live::call(device, MAYFLY_DEMAND_LIST, &list), 0);
+		return row.id;
+	}
 	void TearDown() override
 	{
 		wait_image_.reset();
@@ -197,6 +213,52 @@ TEST_F(Faults, SpawnOnANetwork)
 			[this](mayfly_spawn &spawn, int ret) {
 				live::fd(ret ? -1 : spawn.fd).reset();
 				EXPECT_TRUE(live::eventually([this] { return live::info(device).vms == 0; }));
+			});
+	}
+	ASSERT_EQ(system("ip link delete mf0"), 0);
+}
+
+TEST_F(Faults, SpawnOnDemand)
+{
+	ASSERT_EQ(system("ip link add mf0 type mayfly && ip address add 10.9.0.1/16 dev mf0"), 0);
+	{
+		const mayfly_attach_net net{
+			.ifindex = if_nametoindex("mf0"), .ip4 = 0, .dns4 = 0, .flags = 0, .rate = 0};
+		mayfly_attach_demand range{};
+
+		range.first = range.last = inet_addr("10.9.4.1");
+		range.rate = range.max = 1;
+
+		const std::array both{mayfly_attachment{.type = MAYFLY_ATTACH_NET,
+							.flags = 0,
+							.size = sizeof(net),
+							.reserved = 0,
+							.payload = live::address(&net)},
+				      mayfly_attachment{.type = MAYFLY_ATTACH_DEMAND,
+							.flags = 0,
+							.size = sizeof(range),
+							.reserved = 0,
+							.payload = live::address(&range)}};
+
+		sweep(
+			"SPAWN, on demand",
+			[&] {
+				mayfly_spawn spawn = live::spawn_request(wait_image(),
+									 MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED);
+
+				spawn.attachments = live::address(both.data());
+				spawn.nr_attachments = both.size();
+				return spawn;
+			},
+			[this](mayfly_spawn &spawn) { return live::call(device, MAYFLY_SPAWN, &spawn); },
+			[this](mayfly_spawn &, int) {
+				for (std::uint64_t id = demand_id(); id; id = demand_id()) {
+					mayfly_demand_remove args{};
+
+					args.id = id;
+					EXPECT_EQ(live::call(device, MAYFLY_DEMAND_REMOVE, &args), 0);
+				}
+				EXPECT_TRUE(live::eventually([this] { return live::info(device).pools == 0; }));
 			});
 	}
 	ASSERT_EQ(system("ip link delete mf0"), 0);

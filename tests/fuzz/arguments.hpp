@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include <mayfly.h>
+#include <mayfly_demand.h>
 #include <mayfly_guest.h>
 
 #include "../live/descriptor.hpp"
@@ -262,7 +263,7 @@ inline void random_name(random &r, char (&name)[MAYFLY_NAME_SIZE])
 }
 
 /// A place on a network, if there is one.
-inline mayfly_attachment random_attachment(random &r, arena &memory)
+inline mayfly_attachment random_attachment(random &r, arena &memory, unsigned with_address = 50)
 {
 	const unsigned there = if_nametoindex(network_name);
 	mayfly_attach_net net{.ifindex = r.chance(90) ? there : static_cast<std::uint32_t>(r.below(5)),
@@ -273,7 +274,7 @@ inline mayfly_attachment random_attachment(random &r, arena &memory)
 	mayfly_attachment one{};
 
 	// In 10.9.0.0/24, where the test has one.
-	if (r.chance(50))
+	if (r.chance(with_address))
 		net.ip4 = 0x0000090a | static_cast<std::uint32_t>(r.below(256)) << 24;
 	bend_words(r, net, 5);
 	one.type = MAYFLY_ATTACH_NET;
@@ -281,6 +282,54 @@ inline mayfly_attachment random_attachment(random &r, arena &memory)
 	one.payload = memory.place(r, std::as_bytes(std::span(&net, 1)));
 	bend_words(r, one, 5);
 	return one;
+}
+
+/// Addresses of 10.9.0.0/24 that get their VMs when a packet comes, as send_to_network() sends.
+inline mayfly_attachment random_demand(random &r, arena &memory)
+{
+	const std::uint64_t first = r.below(20), last = first + r.below(20);
+	mayfly_attach_demand demand{};
+	mayfly_attachment one{};
+
+	demand.first = 0x0000090a | static_cast<std::uint32_t>(first) << 24;
+	demand.last = 0x0000090a | static_cast<std::uint32_t>(last) << 24;
+	demand.idle = r.chance(50) ? r.below(10'000'000) : 0;
+	demand.rate = static_cast<std::uint32_t>(1 + r.below(MAYFLY_DEMAND_RATE_MAX));
+	demand.max = static_cast<std::uint32_t>(1 + r.below(20));
+	if (r.chance(30)) {
+		demand.nr_services = 1;
+		demand.services[0] = {.port = 7, .protocol = IPPROTO_UDP, .unused = 0};
+	}
+	bend_words(r, demand, 5);
+	one.type = MAYFLY_ATTACH_DEMAND;
+	one.size = sizeof(demand);
+	one.payload = memory.place(r, std::as_bytes(std::span(&demand, 1)));
+	bend_words(r, one, 5);
+	return one;
+}
+
+/// No VM, but a range that gets them.
+inline mayfly_spawn random_spawn_on_demand(random &r, arena &memory, int image)
+{
+	std::array all{random_attachment(r, memory, 0), random_demand(r, memory)};
+	mayfly_spawn spawn{};
+
+	spawn.image = image;
+	spawn.flags = MAYFLY_SPAWN_START | MAYFLY_SPAWN_DETACHED;
+	spawn.count = 1;
+	spawn.nr_attachments = all.size();
+	spawn.attachments = memory.place(r, std::as_bytes(std::span(all)));
+	bend_words(r, spawn, 3);
+	return spawn;
+}
+
+inline mayfly_demand_remove random_demand_remove(random &r, std::uint64_t last)
+{
+	mayfly_demand_remove args{};
+
+	args.id = r.chance(80) ? r.below(last + 2) : r.word();
+	bend_words(r, args, 5);
+	return args;
 }
 
 inline mayfly_spawn random_spawn(random &r, arena &memory, int image)

@@ -367,6 +367,7 @@ private:
 			keeper_.reset();
 		if (!live::eventually(
 			    [&] {
+				    remove_demands();
 				    remove_all();
 				    remove_names();
 				    left = info(device_);
@@ -379,6 +380,24 @@ private:
 			make_keeper();
 	}
 
+	/// So that no packet that is still on its way makes a VM.
+	void remove_demands() const
+	{
+		std::vector<mayfly_demand_info> rows(64);
+		mayfly_list list{};
+
+		list.rows = live::address(rows.data());
+		list.row_size = sizeof(rows[0]);
+		list.count = static_cast<std::uint32_t>(rows.size());
+		if (const int ret = live::call(device_, MAYFLY_DEMAND_LIST, &list))
+			fail(fmt::format("DEMAND_LIST answered {}", ret));
+		for (const mayfly_demand_info &row : std::span(rows).first(list.count)) {
+			mayfly_demand_remove args{};
+
+			args.id = row.id;
+			live::call(device_, MAYFLY_DEMAND_REMOVE, &args);
+		}
+	}
 	/// The detached ones.
 	void remove_all()
 	{

@@ -183,6 +183,21 @@ private:
 			call_with(s, r, MAYFLY_ARGUMENTS, args);
 			break;
 		}
+		case what::on_demand: {
+			mayfly_spawn args = random_spawn_on_demand(r, memory_, number_of(slot_image));
+
+			call_with(s, r, MAYFLY_SPAWN, args);
+			break;
+		}
+		case what::demand_list:
+			list(s, r, MAYFLY_DEMAND_LIST);
+			break;
+		case what::demand_remove: {
+			mayfly_demand_remove args = random_demand_remove(r, shared_.last_id);
+
+			call_with(s, r, MAYFLY_DEMAND_REMOVE, args);
+			break;
+		}
 		default:
 			perform_other(s, r);
 			break;
@@ -372,6 +387,8 @@ private:
 							     MAYFLY_SNAPSHOT,
 							     MAYFLY_EXTENTS,
 							     MAYFLY_ARGUMENTS,
+							     MAYFLY_DEMAND_LIST,
+							     MAYFLY_DEMAND_REMOVE,
 							     0x5401,
 							     0x541b,
 							     0xae01};

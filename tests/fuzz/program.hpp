@@ -58,6 +58,9 @@ enum class what : std::uint8_t {
 	snapshot,
 	extents,
 	arguments,
+	on_demand,
+	demand_list,
+	demand_remove,
 	strange,
 	read,
 	write,
@@ -88,14 +91,15 @@ using lineage = std::vector<std::uint64_t>;
 inline what random_call(random &r)
 {
 	static constexpr what mostly[] = {
-		what::info,         what::image_create, what::image_create, what::spawn,      what::spawn,
-		what::spawn,        what::list,         what::open,         what::open,       what::control_many,
-		what::control_many, what::control,      what::control,      what::control,    what::control,
-		what::stat,         what::run,          what::run,          what::run,        what::get_state,
-		what::set_state,    what::set_state,    what::strange,      what::read,       what::poll,
-		what::close,        what::dup,          what::image_list,   what::image_open, what::image_tag,
-		what::image_remove, what::memory,       what::memory,       what::snapshot,   what::snapshot,
-		what::extents,      what::extents,      what::arguments,    what::network,    what::network,
+		what::info,         what::image_create, what::image_create, what::spawn,         what::spawn,
+		what::spawn,        what::list,         what::open,         what::open,          what::control_many,
+		what::control_many, what::control,      what::control,      what::control,       what::control,
+		what::stat,         what::run,          what::run,          what::run,           what::get_state,
+		what::set_state,    what::set_state,    what::strange,      what::read,          what::poll,
+		what::close,        what::dup,          what::image_list,   what::image_open,    what::image_tag,
+		what::image_remove, what::memory,       what::memory,       what::snapshot,      what::snapshot,
+		what::extents,      what::extents,      what::arguments,    what::network,       what::network,
+		what::on_demand,    what::on_demand,    what::demand_list,  what::demand_remove,
 	};
 
 	if (r.chance(92))
@@ -119,6 +123,9 @@ inline std::uint8_t random_slot(random &r, what call)
 	case what::image_list:
 	case what::image_open:
 	case what::control_many:
+	case what::on_demand:
+	case what::demand_list:
+	case what::demand_remove:
 		return slot_device;
 	case what::image_tag:
 	case what::image_remove:
