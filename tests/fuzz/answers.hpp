@@ -34,13 +34,16 @@ inline constexpr int always_allowed[] = {EFAULT, EBADF, ENOTTY};
 
 inline const std::vector<rule> &rules()
 {
+	static const std::vector<int> of_spawn = {EINVAL, EOPNOTSUPP, EEXIST, EDQUOT,     ENOMEM,
+						  EXDEV,  EMFILE,     ENFILE, EINTR,      EBUSY,
+						  ENODEV, EPERM,      ENOSPC, EADDRINUSE, EADDRNOTAVAIL};
 	static const std::vector<rule> all = {
 		{what::info, "INFO", {EINVAL}},
 		{what::image_create, "IMAGE_CREATE", {EINVAL, EOPNOTSUPP, EDQUOT, ENOMEM, EINTR, EMFILE, ENFILE}},
-		{what::spawn,
-		 "SPAWN",
-		 {EINVAL, EOPNOTSUPP, EEXIST, EDQUOT, ENOMEM, EXDEV, EMFILE, ENFILE, EINTR, EBUSY, ENODEV, EPERM,
-		  EADDRINUSE, EADDRNOTAVAIL}},
+		{what::spawn, "SPAWN", of_spawn},
+		{what::on_demand, "SPAWN on demand", of_spawn},
+		{what::demand_list, "DEMAND_LIST", {EINVAL}},
+		{what::demand_remove, "DEMAND_REMOVE", {EINVAL, ENOENT, EPERM}},
 		{what::list, "LIST", {EINVAL}},
 		{what::open, "OPEN", {EINVAL, ENOENT, EPERM, ENOMEM, EMFILE, ENFILE}},
 		{what::control_many, "CONTROL of many", {EINVAL}},
