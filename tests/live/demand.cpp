@@ -10,6 +10,7 @@
 #include <mayfly.h>
 #include <mayfly_demand.h>
 
+#include "cgroup.hpp"
 #include "network.hpp"
 #include "parameter.hpp"
 
@@ -143,16 +144,18 @@ protected:
 		EXPECT_EQ(getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size), 0);
 		return error;
 	}
-	/// Asks until ICMP says so.
-	static bool eventually_refused(const char *address)
+	/// Asks until ICMP says so, \p seconds at most.
+	static bool eventually_refused(const char *address, int seconds = 60)
 	{
-		return live::eventually([&] {
-			const fd socket = udp(address_of(address));
-			pollfd poll{.fd = socket.get(), .events = POLLERR, .revents = 0};
+		return live::eventually(
+			[&] {
+				const fd socket = udp(address_of(address));
+				pollfd poll{.fd = socket.get(), .events = POLLERR, .revents = 0};
 
-			send(socket, pattern(10));
-			return ::poll(&poll, 1, 10) == 1;
-		});
+				send(socket, pattern(10));
+				return ::poll(&poll, 1, 10) == 1;
+			},
+			seconds);
 	}
 	static void expect_refusal(const char *address)
 	{
@@ -424,6 +427,50 @@ TEST_F(Demand, NoMoreBytesThanTheRegistrantMayHave)
 	EXPECT_TRUE(eventually_refused("10.9.4.1"));
 	EXPECT_TRUE(live::eventually([&] { return registration().vms == 0; }));
 	EXPECT_EQ(registration().born, 0u);
+}
+
+/// The cgroup of whoever has registered them pays for VMs, and may have nothing left.
+TEST_F(Demand, NoMemoryAtBirth)
+{
+	const live::cgroup group;
+	const fd image = live::make_image(device, guests::net_echo);
+
+	ASSERT_TRUE(live::inside(group, [&] { return ask(image, range()) == 0; }));
+	group.set("memory.max", "0");
+	EXPECT_TRUE(eventually_refused("10.9.4.1"));
+	EXPECT_EQ(registration().born, 0u);
+	group.set("memory.max", "max");
+	EXPECT_TRUE(live::eventually([&] { return !eventually_refused("10.9.4.1", 1); }));
+	expect_answer(udp(address_of("10.9.4.1")), pattern(10));
+	EXPECT_EQ(registration().born, 1u);
+	remove_vms();
+	EXPECT_EQ(remove(registration().id), 0);
+	EXPECT_TRUE(live::eventually([&] { return live::info(device).pools == 0; }));
+}
+
+/// A device goes while VMs are made for packets of its own.
+TEST_F(Demand, TheDeviceGoesWhileVmsAreMade)
+{
+	const fd image = live::make_image(device, guests::net_echo);
+
+	for (unsigned round = 0; round < live::many(20); round++) {
+		ASSERT_EQ(ask(image, range()), 0);
+
+		const fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+
+		for (unsigned i = 0; i < 10 + round; i++) {
+			const sockaddr_in there{.sin_family = AF_INET,
+						.sin_port = htons(7),
+						.sin_addr = {htonl(ntohl(address_of("10.9.4.1")) + i)},
+						.sin_zero = {}};
+
+			sendto(socket.get(), "x", 1, 0, reinterpret_cast<const sockaddr *>(&there), sizeof(there));
+		}
+		must("ip link delete mf0 && ip link add mf0 type mayfly && ip address add 10.9.0.1/16 dev mf0 && "
+		     "ip link set mf0 up");
+		EXPECT_TRUE(live::eventually([&] { return registrations().empty(); }));
+		remove_vms();
+	}
 }
 
 /// They live on, and end when they are idle.
