@@ -31,6 +31,7 @@ outcome<networks> open_networks()
 
 	if (!opened)
 		return give_up(status::broken, opened.error());
+	opened->sweep();
 	return std::move(*opened);
 }
 

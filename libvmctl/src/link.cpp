@@ -27,6 +27,11 @@ constexpr const char *kind = "mayfly";
 using message = std::unique_ptr<nl_msg, deleter<nlmsg_free>>;
 using handlers = std::unique_ptr<nl_cb, deleter<nl_cb_put>>;
 
+bool put_header(nl_msg *to, ifinfomsg header)
+{
+	return nlmsg_append(to, &header, sizeof header, NLMSG_ALIGNTO) == 0;
+}
+
 bool put_data(nl_msg *to, const network_options &options)
 {
 	nlattr *const info = nla_nest_start(to, IFLA_LINKINFO);
@@ -47,15 +52,26 @@ bool put_data(nl_msg *to, const network_options &options)
 
 bool put_link(nl_msg *to, const network_options &options)
 {
-	ifinfomsg header{};
+	const ifinfomsg header{};
 
-	header.ifi_flags = header.ifi_change = IFF_UP;
-	if (nlmsg_append(to, &header, sizeof header, NLMSG_ALIGNTO) != 0 ||
-	    nla_put_string(to, IFLA_IFNAME, options.name.c_str()) != 0)
+	if (!put_header(to, header) || nla_put_string(to, IFLA_IFNAME, options.name.c_str()) != 0)
 		return false;
 	if (options.mtu && nla_put_u32(to, IFLA_MTU, *options.mtu) != 0)
 		return false;
 	return put_data(to, options);
+}
+
+// Sends a message, if there was room for what is in it.
+result<void> send(nl_sock *socket, const message &request, bool is_whole, std::string_view doing)
+{
+	if (!request || !is_whole)
+		return netlink_no_memory();
+
+	// It frees the message, whatever happens.
+	nlmsg_get(request.get());
+	if (const int code = nl_send_sync(socket, request.get()); code < 0)
+		return netlink_failed(code, doing);
+	return {};
 }
 
 // The policy of a link of our kind; nothing for another.
@@ -104,14 +120,20 @@ result<void> make_link(nl_sock *socket, const network_options &options)
 {
 	const message request(nlmsg_alloc_simple(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL));
 
-	if (!request || !put_link(request.get(), options))
-		return netlink_no_memory();
+	return send(socket, request, request && put_link(request.get(), options), "making the network");
+}
 
-	// It frees the message, whatever happens.
-	nlmsg_get(request.get());
-	if (const int code = nl_send_sync(socket, request.get()); code < 0)
-		return netlink_failed(code, "making the network");
-	return {};
+result<void> name_link(nl_sock *socket, std::uint32_t index, const std::string &name)
+{
+	const message request(nlmsg_alloc_simple(RTM_SETLINK, 0));
+	ifinfomsg header{};
+
+	header.ifi_index = static_cast<int>(index);
+	header.ifi_flags = header.ifi_change = IFF_UP;
+	return send(socket, request,
+		    request && put_header(request.get(), header) &&
+			    nla_put_string(request.get(), IFLA_IFNAME, name.c_str()) == 0,
+		    "giving the network its name");
 }
 
 result<std::vector<network_info>> list_links(nl_sock *socket)

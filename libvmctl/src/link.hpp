@@ -10,7 +10,11 @@
 namespace vmctl
 {
 
+// One that is down, and has no addresses.
 [[nodiscard]] result<void> make_link(nl_sock *socket, const network_options &options);
+
+// Gives a link another name, and turns it on.
+[[nodiscard]] result<void> name_link(nl_sock *socket, std::uint32_t index, const std::string &name);
 
 // All there are, without their addresses.
 [[nodiscard]] result<std::vector<network_info>> list_links(nl_sock *socket);

@@ -16,7 +16,9 @@
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "link.hpp"
 #include "uapi.hpp"
@@ -126,6 +128,30 @@ std::vector<std::pair<std::string, std::uint64_t>> read_own_counters(int socket,
 	return all;
 }
 
+// What is being made is called so, and by its maker's number. No network may be.
+constexpr char unfinished = '~';
+
+std::string unfinished_name()
+{
+	return fmt::format("{}{}", unfinished, ::getpid());
+}
+
+bool is_unfinished(const network_info &one)
+{
+	return one.name.starts_with(unfinished);
+}
+
+// Its maker was killed.
+bool is_left_behind(const network_info &one)
+{
+	pid_t maker = 0;
+
+	if (!is_unfinished(one))
+		return false;
+	std::from_chars(one.name.data() + 1, one.name.data() + one.name.size(), maker);
+	return maker <= 0 || (::kill(maker, 0) != 0 && errno == ESRCH);
+}
+
 } // namespace
 
 std::string_view to_string(network_policy policy)
@@ -187,16 +213,15 @@ result<void> networks::add_address(const network_info &to, int family, std::span
 	return {};
 }
 
-result<void> networks::add_addresses(const network_options &options) const
+result<void> networks::add_addresses(const network_info &to, const network_options &options) const
 {
-	const network_info device = VMCTL_TRY(find(options.name));
 	const std::uint32_t number = htonl(options.addresses.host);
 	std::array<std::uint8_t, sizeof number> bytes{};
 
 	std::memcpy(bytes.data(), &number, sizeof number);
-	VMCTL_TRY(add_address(device, AF_INET, bytes, options.addresses.prefix));
+	VMCTL_TRY(add_address(to, AF_INET, bytes, options.addresses.prefix));
 	if (options.addresses6)
-		return add_address(device, AF_INET6, options.addresses6->host, options.addresses6->prefix);
+		return add_address(to, AF_INET6, options.addresses6->host, options.addresses6->prefix);
 	return {};
 }
 
@@ -224,27 +249,55 @@ result<void> networks::check_free(const network_options &wanted) const
 	return {};
 }
 
+// Its name comes last: who is killed before leaves nothing that is called so.
+result<void> networks::finish(const std::string &made, const network_options &options) const
+{
+	const auto all = VMCTL_TRY(list_links(socket_.get()));
+	const auto device = std::ranges::find(all, made, &network_info::name);
+
+	if (device == all.end())
+		return fail(ENODEV, "somebody has removed the network");
+	VMCTL_TRY(add_addresses(*device, options));
+
+	auto named = name_link(socket_.get(), device->index, options.name);
+
+	if (!named && named.error().code == EEXIST)
+		return fail(EEXIST, fmt::format("a network device is called {} already", options.name));
+	return named;
+}
+
 result<void> networks::create(const network_options &options) const
 {
+	network_options first = options;
+
 	VMCTL_TRY(check_network_name(options.name));
 	VMCTL_TRY(check_free(options));
-	if (const auto made = make_link(socket_.get(), options); !made) {
-		if (made.error().code == EEXIST)
-			return fail(EEXIST, fmt::format("a network device is called {} already", options.name));
-		return made;
-	}
+	sweep();
+	first.name = unfinished_name();
+	VMCTL_TRY(make_link(socket_.get(), first));
 
-	auto added = add_addresses(options);
+	auto finished = finish(first.name, options);
 
-	if (!added)
-		static_cast<void>(remove({.name = options.name}));
-	return added;
+	if (!finished)
+		static_cast<void>(remove({.name = first.name}));
+	return finished;
+}
+
+void networks::sweep() const
+{
+	const auto all = list_links(socket_.get());
+
+	for (const network_info &one : all.value_or(std::vector<network_info>{}))
+		if (is_left_behind(one))
+			static_cast<void>(remove(one));
 }
 
 result<std::vector<network_info>> networks::list() const
 {
 	auto all = VMCTL_TRY(list_links(socket_.get()));
 	nl_cache *raw = nullptr;
+
+	std::erase_if(all, is_unfinished);
 
 	if (const int code = rtnl_addr_alloc_cache(socket_.get(), &raw); code < 0)
 		return netlink_failed(code, "listing addresses");

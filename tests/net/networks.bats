@@ -50,6 +50,29 @@ expect_refusal()
 	run ! nft list table inet mayfly
 }
 
+@test "net create: who is killed in the midst of it leaves nothing, or a whole network" {
+	local i
+	for ((i = 0; i < 20; i++)); do
+		vmctl net create other --subnet 10.11.0.0/16 3>&- &
+		sleep "0.0$((i % 5))$((i / 5))"
+		kill -KILL $! 2>/dev/null || true
+		wait $! || true
+		if ip link show other 2>/dev/null; then
+			[[ $(ip -br address show other) == "other "*" 10.11.0.1/16"* ]]
+			[[ $(ip -br link show other) == *",UP"* ]]
+			vmctl net rm other
+		fi
+		[[ $(vmctl net ls -q) == web ]]
+		[[ $(ip -br link) != *"~"* ]]
+	done
+	# One of a process that is gone, and one of somebody who lives.
+	ip link add '~4194303' type mayfly
+	ip link add "~$$" type mayfly
+	[[ $(vmctl net ls -q) == web ]]
+	[[ $(ip -br link) != *"~4194303"* && $(ip -br link) == *"~$$"* ]]
+	ip link delete "~$$"
+}
+
 @test "net: who may not, does not" {
 	vm_as_nobody net ls
 	expect_refusal "net ls: no right to open /dev/mayfly" 125

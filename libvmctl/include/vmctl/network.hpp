@@ -77,8 +77,12 @@ public:
 
 	/// Makes a network whose device is up and has its address. EPERM, EEXIST another device
 	/// is called so, EADDRINUSE the host has an address there already, EOPNOTSUPP the module is
-	/// not loaded, EINVAL. After a failure there is no device.
+	/// not loaded, EINVAL. After a failure there is no device. Whoever is killed meanwhile leaves
+	/// one that is no network yet, for the next create() or sweep().
 	[[nodiscard]] result<void> create(const network_options &options) const;
+
+	/// Removes what makers that were killed have left, as far as the caller may.
+	void sweep() const;
 
 	/// All there are, by index.
 	[[nodiscard]] result<std::vector<network_info>> list() const;
@@ -100,7 +104,8 @@ private:
 
 	explicit networks(nl_sock *socket) : socket_(socket) {}
 
-	[[nodiscard]] result<void> add_addresses(const network_options &options) const;
+	[[nodiscard]] result<void> finish(const std::string &made, const network_options &options) const;
+	[[nodiscard]] result<void> add_addresses(const network_info &to, const network_options &options) const;
 	[[nodiscard]] result<void> add_address(const network_info &to, int family, std::span<const std::uint8_t> bytes,
 					       unsigned prefix) const;
 	[[nodiscard]] result<void> check_free(const network_options &wanted) const;
