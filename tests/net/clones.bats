@@ -171,6 +171,11 @@ have_told()
 	[[ $(vmctl logs 'copy-*' | grep -c "$2") -eq $1 ]]
 }
 
+have_been_dropped()
+{
+	(($(vmctl net inspect web | jq '.[0].drops.from_vm_false_sender') >= $1))
+}
+
 @test "a hundred clones of a server under load: its connections are its own" {
 	local address line socket count=8
 	vmctl spawn -q --name first --net web,ip=10.9.0.9 "$BATS_TEST_DIRNAME/../../build/tests/net-guest" -- serve 7
@@ -196,6 +201,7 @@ have_told()
 	touch "$BATS_TEST_TMPDIR/load.end"
 	wait $client
 	[[ $(vmctl logs first | sort | uniq -c) =~ ^\ *$count\ ended:\ 0$ ]]
-	# Nor has it heard of the resets, which bear its address.
-	[[ $(vmctl net inspect web | jq '.[0].drops.from_vm_false_sender') -eq $((100 * count)) ]]
+	# Nor has it heard of the resets, which bear its address, and leave the clones after they have told of
+	# them. With those went what it was about to send when they were made from it.
+	eventually have_been_dropped $((100 * count))
 }
