@@ -13,7 +13,6 @@
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/user_namespace.h>
 #include <linux/xarray.h>
 
 #include "mem/image.h"
@@ -22,8 +21,8 @@
 #include "net/port.h"
 #include "net/range.h"
 #include "sched/demand.h"
-#include "sched/reclaim.h"
 #include "sched/worker.h"
+#include "vm/inspect.h"
 #include "vm/life.h"
 #include "vm/pool.h"
 #include "vm/table.h"
@@ -441,8 +440,7 @@ void demand_inspect(struct demand *demand, struct mayfly_demand_info *info)
 	info->born = atomic_long_read(&range->nr_born);
 	info->refused = atomic_long_read(&range->nr_refused);
 	info->ifindex = switch_index(range->place.net);
-	info->uid = from_kuid_munged(current_user_ns(),
-				     make_kuid(&init_user_ns, range->owner->uid));
+	info->uid = inspect_uid(demand_uid(demand));
 	info->vms = READ_ONCE(range->vms);
 	info->range = (struct mayfly_attach_demand){
 		.first = (__force u32)htonl(range->addresses.first),

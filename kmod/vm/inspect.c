@@ -18,7 +18,13 @@
 
 static_assert(offsetof(struct mayfly_vm_info, exits_by) == MAYFLY_VM_INFO_GLANCE);
 
-static uid_t caller_sees(uid_t uid)
+/**
+ * inspect_uid - how the caller's user namespace sees a user
+ * @uid: of the initial one
+ *
+ * Return: the user there, or the one that stands for all others.
+ */
+uid_t inspect_uid(uid_t uid)
 {
 	return from_kuid_munged(current_user_ns(), make_kuid(&init_user_ns, uid));
 }
@@ -124,7 +130,7 @@ static void describe_rest(struct vm *vm, struct mayfly_vm_info *info)
 void inspect_vm(struct vm *vm, struct mayfly_vm_info *info, size_t size)
 {
 	info->id = vm->id;
-	info->uid = caller_sees(vm->key.uid);
+	info->uid = inspect_uid(vm->key.uid);
 	info->created_ns = unix_ns(vm->created_ns);
 	memcpy(info->name, vm->key.name, sizeof(info->name));
 	describe_image(vm, info);
@@ -160,7 +166,7 @@ void inspect_image(const struct image *image, unsigned int lookups,
 	info->memory_min = image->memory_min;
 	info->memory_default = image->memory_default;
 	info->created_ns = unix_ns(image->created_ns);
-	info->uid = caller_sees(image->owner->uid);
+	info->uid = inspect_uid(image->owner->uid);
 	info->profile = image->profile;
 	info->cpu_vendor = image->cpu_vendor;
 	info->cpu_level = image->cpu_level;
