@@ -59,21 +59,6 @@ int show_named(const context &world, const invocation &in, const networks &all, 
 	return done ? status::ok : status::some_failed;
 }
 
-outcome<std::optional<std::uint32_t>> parse_mtu(const invocation &in)
-{
-	constexpr std::uint64_t least = 576, most = 65535;
-	const auto text = in.value("mtu");
-
-	if (!text)
-		return std::nullopt;
-
-	const auto number = parse_number(*text);
-
-	if (!number || *number < least || *number > most)
-		return bad_usage(fmt::format("--mtu {}: not a number from {} to {}", *text, least, most));
-	return static_cast<std::uint32_t>(*number);
-}
-
 // Of a user of this machine. getpwnam() wants shared libraries.
 std::optional<std::uint32_t> uid_of(const std::string &name)
 {
@@ -158,7 +143,7 @@ outcome<network_options> parse_options(const invocation &in)
 		return std::unexpected(policy.error());
 	options.policy = *policy;
 
-	auto mtu = parse_mtu(in);
+	const auto mtu = parse_between(in, "mtu", 576, 65535);
 
 	if (!mtu)
 		return std::unexpected(mtu.error());

@@ -127,21 +127,6 @@ outcome<std::chrono::milliseconds> parse_idle(const invocation &in)
 	return *idle;
 }
 
-outcome<std::uint32_t> parse_limit(const invocation &in, const char *option, std::uint32_t otherwise,
-				   std::uint32_t most)
-{
-	const auto text = in.value(option);
-
-	if (!text)
-		return otherwise;
-
-	const auto number = parse_number(*text);
-
-	if (!number || *number == 0 || *number > most)
-		return bad_usage(fmt::format("--{} {}: not a number from 1 to {}", option, *text, most));
-	return static_cast<std::uint32_t>(*number);
-}
-
 outcome<demand_range> parse_range(const invocation &in)
 {
 	const auto wanted = parse_addresses("range", in.value("range").value_or(""));
@@ -151,9 +136,10 @@ outcome<demand_range> parse_range(const invocation &in)
 
 	auto services = parse_services(in);
 	const auto idle = parse_idle(in);
-	const auto rate = parse_limit(in, "rate", most_births, most_births);
-	const auto max = parse_limit(in, "max", std::min(wanted->second - wanted->first, UINT32_MAX - 1) + 1,
-				     UINT32_MAX);
+	const auto rate = parse_between(in, "rate", 1, most_births);
+	const auto max = parse_between(in, "max", 1, UINT32_MAX);
+	// A prefix has a bit at least, so it fits.
+	const std::uint32_t all = wanted->second - wanted->first + 1;
 
 	if (!services)
 		return std::unexpected(services.error());
@@ -166,8 +152,8 @@ outcome<demand_range> parse_range(const invocation &in)
 	return demand_range{.first = wanted->first,
 			    .last = wanted->second,
 			    .idle = *idle,
-			    .rate = *rate,
-			    .max = *max,
+			    .rate = rate->value_or(most_births),
+			    .max = max->value_or(all),
 			    .services = *std::move(services)};
 }
 

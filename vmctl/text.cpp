@@ -75,6 +75,21 @@ std::optional<std::uint64_t> parse_size(std::string_view text)
 	return point < text.size() ? std::max(bytes / page_size * page_size, page_size) : bytes;
 }
 
+outcome<std::optional<std::uint32_t>> parse_between(const invocation &in, const char *option, std::uint32_t least,
+						    std::uint32_t most)
+{
+	const auto text = in.value(option);
+
+	if (!text)
+		return std::nullopt;
+
+	const auto number = parse_number(*text);
+
+	if (!number || *number < least || *number > most)
+		return bad_usage(fmt::format("--{} {}: not a number from {} to {}", option, *text, least, most));
+	return static_cast<std::uint32_t>(*number);
+}
+
 std::optional<std::uint64_t> parse_seconds(std::string_view text)
 {
 	const std::size_t point = std::min(text.find('.'), text.size());

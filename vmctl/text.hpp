@@ -17,6 +17,10 @@ namespace vmctl::cli
 // Digits only; nothing for anything else and for what does not fit.
 std::optional<std::uint64_t> parse_number(std::string_view text);
 
+// The number that `option` of `in` says, if it says one.
+outcome<std::optional<std::uint32_t>> parse_between(const invocation &in, const char *option, std::uint32_t least,
+						    std::uint32_t most);
+
 // A number of bytes, or of a unit, which may have a point in it: "4096", "4M", "1.5G".
 // K M G T are powers of 1024, in either case, also as "MiB" or "MB". With a point it is
 // what that is in whole pages, one at least: 1.2G is no number of them.

@@ -272,7 +272,6 @@ result<void> networks::create(const network_options &options) const
 
 	VMCTL_TRY(check_network_name(options.name));
 	VMCTL_TRY(check_free(options));
-	sweep();
 	first.name = unfinished_name();
 	VMCTL_TRY(make_link(socket_.get(), first));
 

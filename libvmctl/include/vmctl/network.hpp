@@ -78,7 +78,7 @@ public:
 	/// Makes a network whose device is up and has its address. EPERM, EEXIST another device
 	/// is called so, EADDRINUSE the host has an address there already, EOPNOTSUPP the module is
 	/// not loaded, EINVAL. After a failure there is no device. Whoever is killed meanwhile leaves
-	/// one that is no network yet, for the next create() or sweep().
+	/// one that is no network yet, for sweep().
 	[[nodiscard]] result<void> create(const network_options &options) const;
 
 	/// Removes what makers that were killed have left, as far as the caller may.
