@@ -262,6 +262,19 @@ inline void random_name(random &r, char (&name)[MAYFLY_NAME_SIZE])
 	}
 }
 
+/// One of that type and payload, both a little wrong at times.
+template <class T> mayfly_attachment attach(random &r, arena &memory, std::uint32_t type, T &payload)
+{
+	mayfly_attachment one{};
+
+	bend_words(r, payload, 5);
+	one.type = type;
+	one.size = sizeof(payload);
+	one.payload = memory.place(r, std::as_bytes(std::span(&payload, 1)));
+	bend_words(r, one, 5);
+	return one;
+}
+
 /// A place on a network, if there is one.
 inline mayfly_attachment random_attachment(random &r, arena &memory, unsigned with_address = 50)
 {
@@ -271,17 +284,11 @@ inline mayfly_attachment random_attachment(random &r, arena &memory, unsigned wi
 			      .dns4 = 0,
 			      .flags = 0,
 			      .rate = r.chance(80) ? 0 : r.below(1'000'000)};
-	mayfly_attachment one{};
 
 	// In 10.9.0.0/24, where the test has one.
 	if (r.chance(with_address))
 		net.ip4 = 0x0000090a | static_cast<std::uint32_t>(r.below(256)) << 24;
-	bend_words(r, net, 5);
-	one.type = MAYFLY_ATTACH_NET;
-	one.size = sizeof(net);
-	one.payload = memory.place(r, std::as_bytes(std::span(&net, 1)));
-	bend_words(r, one, 5);
-	return one;
+	return attach(r, memory, MAYFLY_ATTACH_NET, net);
 }
 
 /// Addresses of 10.9.0.0/24 that get their VMs when a packet comes, as send_to_network() sends.
@@ -289,7 +296,6 @@ inline mayfly_attachment random_demand(random &r, arena &memory)
 {
 	const std::uint64_t first = r.below(20), last = first + r.below(20);
 	mayfly_attach_demand demand{};
-	mayfly_attachment one{};
 
 	demand.first = 0x0000090a | static_cast<std::uint32_t>(first) << 24;
 	demand.last = 0x0000090a | static_cast<std::uint32_t>(last) << 24;
@@ -300,12 +306,7 @@ inline mayfly_attachment random_demand(random &r, arena &memory)
 		demand.nr_services = 1;
 		demand.services[0] = {.port = 7, .protocol = IPPROTO_UDP, .unused = 0};
 	}
-	bend_words(r, demand, 5);
-	one.type = MAYFLY_ATTACH_DEMAND;
-	one.size = sizeof(demand);
-	one.payload = memory.place(r, std::as_bytes(std::span(&demand, 1)));
-	bend_words(r, one, 5);
-	return one;
+	return attach(r, memory, MAYFLY_ATTACH_DEMAND, demand);
 }
 
 /// No VM, but a range that gets them.

@@ -380,18 +380,24 @@ private:
 			make_keeper();
 	}
 
-	/// So that no packet that is still on its way makes a VM.
-	void remove_demands() const
+	/// Up to \p most rows that a LIST call has.
+	template <class Row> std::vector<Row> list(unsigned long request, const char *name, std::size_t most) const
 	{
-		std::vector<mayfly_demand_info> rows(64);
+		std::vector<Row> rows(most);
 		mayfly_list list{};
 
 		list.rows = live::address(rows.data());
-		list.row_size = sizeof(rows[0]);
+		list.row_size = sizeof(Row);
 		list.count = static_cast<std::uint32_t>(rows.size());
-		if (const int ret = live::call(device_, MAYFLY_DEMAND_LIST, &list))
-			fail(fmt::format("DEMAND_LIST answered {}", ret));
-		for (const mayfly_demand_info &row : std::span(rows).first(list.count)) {
+		if (const int ret = live::call(device_, request, &list))
+			fail(fmt::format("{} answered {}", name, ret));
+		rows.resize(list.count);
+		return rows;
+	}
+	/// So that no packet that is still on its way makes a VM.
+	void remove_demands() const
+	{
+		for (const auto &row : list<mayfly_demand_info>(MAYFLY_DEMAND_LIST, "DEMAND_LIST", 64)) {
 			mayfly_demand_remove args{};
 
 			args.id = row.id;
@@ -401,17 +407,9 @@ private:
 	/// The detached ones.
 	void remove_all()
 	{
-		std::vector<mayfly_vm_info> rows(256);
-		mayfly_list list{};
-
-		list.rows = live::address(rows.data());
-		list.row_size = sizeof(mayfly_vm_info);
-		list.count = static_cast<std::uint32_t>(rows.size());
-		if (const int ret = live::call(device_, MAYFLY_LIST, &list))
-			fail(fmt::format("LIST answered {}", ret));
 		std::vector<std::uint64_t> ids;
 
-		for (const mayfly_vm_info &row : std::span(rows).first(list.count))
+		for (const auto &row : list<mayfly_vm_info>(MAYFLY_LIST, "LIST", 256))
 			if (row.id != keeper_id_)
 				ids.push_back(row.id);
 		for (const std::uint32_t op : {MAYFLY_OP_KILL, MAYFLY_OP_REMOVE})
@@ -420,15 +418,7 @@ private:
 	/// What programs have given to images.
 	void remove_names() const
 	{
-		std::vector<mayfly_image_info> rows(64);
-		mayfly_list list{};
-
-		list.rows = live::address(rows.data());
-		list.row_size = sizeof(rows[0]);
-		list.count = static_cast<std::uint32_t>(rows.size());
-		if (const int ret = live::call(device_, MAYFLY_IMAGE_LIST, &list))
-			fail(fmt::format("IMAGE_LIST answered {}", ret));
-		for (const mayfly_image_info &row : std::span(rows).first(list.count)) {
+		for (const auto &row : list<mayfly_image_info>(MAYFLY_IMAGE_LIST, "IMAGE_LIST", 64)) {
 			mayfly_open open{};
 
 			open.id = row.id;
